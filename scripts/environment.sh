@@ -18,7 +18,12 @@ supported() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/n
 # The first supported Python that can make virtual environments; PYTHON, when set, is the only one tried.
 find_python() {
     local name version found="" without_venv=""
-    for name in ${PYTHON:-python3 python3.13 python3.12 python3.11 python}; do
+    if [[ -n ${PYTHON:-} ]]; then
+        set -- "$PYTHON"
+    else
+        set -- python3 python3.13 python3.12 python3.11 python
+    fi
+    for name in "$@"; do
         version="$("$name" -c 'import platform; print(platform.python_version())' 2>/dev/null)" || continue
         found="$found $name ($version)"
         supported "$name" || continue
