@@ -1,0 +1,135 @@
+"""The network of the paper's section 4: pixels in, class capsules out."""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor, nn
+from torch.nn import functional
+
+from model.capsules import Capsules, PrimaryCaps, RoutedCaps
+from model.config import CapsNetConfig
+from model.windows import Windows
+
+SMALLEST_CONTRAST = 1.0  # grey levels: an even image stays even instead of becoming its own noise
+
+
+class Prediction(NamedTuple):
+    """What the network says of a batch, with all capsules that led to it."""
+
+    logits: Float[Tensor, "batch class"]
+    """Before the logistic; a loss that takes logarithms starts here."""
+    activations: Float[Tensor, "batch class"]
+    poses: Float[Tensor, "batch class 4 4"]
+    primary_caps: Capsules
+    conv_caps_1: Capsules
+    conv_caps_2: Capsules
+    class_assignments: Float[Tensor, "batch site type class"]
+    """Share of each capsule of ConvCaps2 that each class got in the last iteration; sums to 1 over classes."""
+
+
+class ReceptiveField(NamedTuple):
+    """What the sites of a grid see of the crop: site n covers ``size`` pixels from n · ``stride`` on."""
+
+    grid: int
+    size: int
+    stride: int
+
+    def above(self, kernel: int, stride: int) -> "ReceptiveField":
+        """The field of the sites that see ``kernel`` sites of this grid, ``stride`` apart."""
+        return ReceptiveField(
+            (self.grid - kernel) // stride + 1, self.size + (kernel - 1) * self.stride, self.stride * stride
+        )
+
+
+class CapsNet(nn.Module):
+    """Conv → PrimaryCaps → ConvCaps1 → ConvCaps2 → ClassCaps.
+
+    >>> from model import tiny
+    >>> network = CapsNet(tiny()).eval()
+    >>> prediction = network(torch.zeros(2, 1, 24, 24, dtype=torch.uint8))
+    >>> prediction.activations.shape, prediction.poses.shape
+    (torch.Size([2, 3]), torch.Size([2, 3, 4, 4]))
+    """
+
+    def __init__(self, config: CapsNetConfig) -> None:
+        super().__init__()
+        self.config = config
+        stem = ReceptiveField(config.crop_size, 1, 1).above(5, 2)
+        first = stem.above(3, 2)
+        second = first.above(3, 1)
+        self.fields = {"primary_caps": stem, "conv_caps_1": first, "conv_caps_2": second}
+
+        coordinates = None
+        if config.coordinate_addition:
+            centres = (torch.arange(second.grid) * second.stride + second.size / 2) / config.crop_size
+            coordinates = torch.cartesian_prod(centres, centres)
+
+        self.stem = nn.Conv2d(config.channels, config.stem_channels, 5, 2, bias=not config.batch_norm)
+        self.stem_norm = nn.BatchNorm2d(config.stem_channels) if config.batch_norm else nn.Identity()
+        self.primary_caps = PrimaryCaps(
+            config.stem_channels, config.primary_types, batch_norm=config.batch_norm
+        )
+        self.conv_caps_1 = RoutedCaps(
+            config.primary_types,
+            config.conv_types_1,
+            Windows((stem.grid, stem.grid), (3, 3), 2),
+            config.routing,
+        )
+        self.conv_caps_2 = RoutedCaps(
+            config.conv_types_1,
+            config.conv_types_2,
+            Windows((first.grid, first.grid), (3, 3), 1),
+            config.routing,
+        )
+        whole = (second.grid, second.grid)
+        self.class_caps = RoutedCaps(
+            config.conv_types_2,
+            len(config.classes),
+            Windows(whole, whole, 1, coordinates),
+            config.routing,
+            shared=True,
+        )
+
+    def forward(
+        self, images: UInt8[Tensor, "batch channel row column"] | Float[Tensor, "batch channel row column"]
+    ) -> Prediction:
+        """Classify images of pixels in 0–255; what is larger than the crop is cropped to its centre.
+
+        Raises:
+            ValueError: Wrong number of channels, or an image smaller than the crop.
+        """
+        features = functional.relu(self.stem_norm(self.stem(self.standardise(images))))
+        primary = self.primary_caps(features)
+        routed_1 = self.conv_caps_1(primary)
+        first = Capsules(routed_1.activation_logits.sigmoid(), routed_1.poses)
+        routed_2 = self.conv_caps_2(first)
+        second = Capsules(routed_2.activation_logits.sigmoid(), routed_2.poses)
+        classes = self.class_caps(second)
+        logits = classes.activation_logits.squeeze(1)
+        return Prediction(
+            logits,
+            logits.sigmoid(),
+            classes.poses.squeeze(1),
+            primary,
+            first,
+            second,
+            classes.assignments.squeeze(1),
+        )
+
+    def standardise(
+        self, images: UInt8[Tensor, "batch channel row column"] | Float[Tensor, "batch channel row column"]
+    ) -> Float[Tensor, "batch channel crop crop"]:
+        """The centre crop of each image with zero mean and unit variance over its pixels and channels."""
+        channels, height, width = images.shape[1:]
+        crop = self.config.crop_size
+        if channels != self.config.channels or min(height, width) < crop:
+            raise ValueError(
+                f"images must have {self.config.channels} channels and at least {crop}×{crop} pixels, "
+                f"found {channels} of {height}×{width}"
+            )
+        top, left = (height - crop) // 2, (width - crop) // 2
+        pixels = images[:, :, top : top + crop, left : left + crop].to(self.stem.weight.dtype)
+        pixels = pixels - pixels.mean((1, 2, 3), keepdim=True)
+        variance = pixels.square().mean((1, 2, 3), keepdim=True)
+        return pixels * variance.clamp_min(SMALLEST_CONTRAST**2).rsqrt()
