@@ -1,0 +1,115 @@
+"""What a training run is: data, network, loss, rate and length, with one named recipe per data set."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from model import CapsNetConfig, mnist, small_norb, small_norb_small
+from training.data import FASHION_CLASSES
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One training run. Whatever is stated as a share is a share of the whole run, however long it is."""
+
+    data: str
+    """smallnorb, mnist, fashion-mnist, or the path of a folder that holds one folder of images per class"""
+    network: CapsNetConfig
+    run: Path
+    """folder for checkpoints and logs"""
+    root: Path = Path("data")
+    """folder that holds the data sets, a folder each"""
+    resume: bool = False
+    """continue the run that stands in the folder, from its last checkpoint"""
+
+    held_out_instance: int = 4
+    """smallNORB: the instance of each category that is never trained on, of 4, 6, 7, 8 and 9"""
+    held_out_rows: int = 10_000
+    """other data: the number of images that are never trained on, drawn by the seed"""
+    seed: int = 0
+
+    epochs: int = 10
+    batch_size: int = 32
+    """images per step, over all processes together"""
+    learning_rate: float = 3e-3
+    """highest rate of the one-cycle schedule"""
+    warmup_share: float = 0.25
+    """share of the run in which the rate rises; it falls as a cosine for the rest"""
+    gradient_clip: float = 5.0
+    """largest norm of the gradient that a step is taken with"""
+
+    loss: Literal["spread", "cross-entropy"] = "cross-entropy"
+    first_margin: float = 0.2
+    """spread loss: margin at the start"""
+    last_margin: float = 0.9
+    """spread loss: margin at the end of its rise"""
+    margin_share: float = 0.8
+    """spread loss: share of the run in which the margin rises, linearly"""
+
+    brightness: float = 32.0
+    """largest random shift of all pixels, in grey levels"""
+    contrast: tuple[float, float] = (0.5, 1.5)
+    """range of the random factor of contrast"""
+    shift: int = 0
+    """largest random shift of an image, in pixels, where nothing is cropped"""
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    compile: bool = False
+    """compile the training step (a minute at the start, then about twice as fast; needs a C++ compiler)"""
+    checkpoint_minutes: float = 5.0
+    """longest time between two checkpoints within an epoch"""
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "held_out_rows"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, found {getattr(self, name)}")
+        for name in ("learning_rate", "gradient_clip"):
+            if not getattr(self, name) > 0.0:
+                raise ValueError(f"{name} must be above 0, found {getattr(self, name)}")
+        for name in ("warmup_share", "margin_share"):
+            if not 0.0 < getattr(self, name) < 1.0:
+                raise ValueError(f"{name} must lie between 0 and 1, found {getattr(self, name)}")
+        if not 0.0 < self.first_margin <= self.last_margin <= 1.0:
+            raise ValueError(
+                f"margins must rise within (0, 1], found {self.first_margin} to {self.last_margin}"
+            )
+        if self.shift < 0 or self.brightness < 0:
+            raise ValueError(
+                f"shift and brightness must not be negative, found {self.shift} and {self.brightness}"
+            )
+        if not 0.0 < self.contrast[0] <= self.contrast[1]:
+            raise ValueError(f"contrast must be a range of positive factors, found {self.contrast}")
+
+
+_SMALL_NORB = TrainConfig(data="smallnorb", network=small_norb(), run=Path("runs/smallnorb-stereo"))
+_DIGITS = TrainConfig(
+    data="mnist",
+    network=mnist(),
+    run=Path("runs/mnist"),
+    epochs=3,
+    shift=2,
+    brightness=0.0,
+    contrast=(1.0, 1.0),
+)
+
+RECIPES: dict[str, tuple[str, TrainConfig]] = {
+    "smallnorb": (
+        "smallNORB, each camera by itself, small network (67 thousand parameters)",
+        replace(_SMALL_NORB, network=small_norb_small(channels=1), run=Path("runs/smallnorb")),
+    ),
+    "smallnorb-stereo": (
+        "smallNORB, stereo pairs, the paper's network (318 thousand parameters)",
+        _SMALL_NORB,
+    ),
+    "smallnorb-stereo-small": (
+        "smallNORB, stereo pairs, the paper's small network (69 thousand parameters)",
+        replace(_SMALL_NORB, network=small_norb_small(), run=Path("runs/smallnorb-stereo-small")),
+    ),
+    "mnist": ("MNIST", _DIGITS),
+    "fashion-mnist": (
+        "Fashion-MNIST",
+        replace(
+            _DIGITS, data="fashion-mnist", network=mnist(FASHION_CLASSES), run=Path("runs/fashion-mnist")
+        ),
+    ),
+}

@@ -1,0 +1,62 @@
+"""The data sets, by name: smallnorb, mnist, fashion-mnist, or the path of a folder of class-named folders."""
+
+from pathlib import Path
+from typing import Literal
+
+from model.config import DIGIT_CLASSES
+from training.data.dataset import ImageSet
+from training.data.folder import load_folder
+from training.data.idx import load_idx
+from training.data.smallnorb import load_smallnorb
+from training.data.splits import hold_out
+
+__all__ = ["FASHION_CLASSES", "ImageSet", "hold_out", "load"]
+
+FASHION_CLASSES = (
+    "t-shirt",
+    "trouser",
+    "pullover",
+    "dress",
+    "coat",
+    "sandal",
+    "shirt",
+    "sneaker",
+    "bag",
+    "ankle-boot",
+)
+IDX_CLASSES = {"mnist": DIGIT_CLASSES, "fashion-mnist": FASHION_CLASSES}
+
+
+def load(
+    name: str,
+    root: Path,
+    split: Literal["train", "test"] = "train",
+    *,
+    stereo: bool = False,
+    size: int = 48,
+) -> ImageSet:
+    """A split of a data set that stands under ``root``, in whichever of its forms is there.
+
+    Args:
+        name: A known name, or the path of a folder with one folder of images per class.
+        root: Holds a folder for each known name; not looked at for a path.
+        split: The official test split is for the final figures alone.
+        stereo: smallNORB in pairs of two channels, instead of each camera's picture by itself.
+        size: Height and width that the pictures of a folder are brought to.
+
+    Raises:
+        FileNotFoundError: No form of the data set is there.
+        ValueError: A file is damaged, or files do not belong together.
+    """
+    folder = root / name
+    if name == "smallnorb":
+        images = load_smallnorb(folder, split, stereo=stereo)
+    elif name in IDX_CLASSES:
+        images = load_idx(name, folder, split, IDX_CLASSES[name])
+    else:
+        return load_folder(Path(name), size)
+    if images is None:
+        raise FileNotFoundError(
+            f"no {split} split of {name} in {folder}; to fetch it: python -m training download {name} --to {root}"
+        )
+    return images

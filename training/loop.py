@@ -1,0 +1,243 @@
+"""The training loop. A run is a function of its configuration and the step: nothing else has to be remembered.
+
+The order of an epoch's images and each batch's augmentation come from generators seeded by the run's seed and
+the epoch's or the step's number, so that a run that was killed goes on as if it had not been.
+"""
+
+import json
+import math
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.optim.lr_scheduler import OneCycleLR
+
+from model import CapsNet
+from training import checkpoint
+from training.augment import Augment
+from training.config import TrainConfig
+from training.data import ImageSet, hold_out, load
+from training.distributed import Worker, join
+from training.evaluate import predict
+from training.journal import Journal
+from training.loss import loss_at, margin_at
+from training.provenance import commit
+
+LOG_EVERY = 50  # steps
+
+
+class NonFiniteError(RuntimeError):
+    """A loss or a gradient is infinite or not a number: the run stops before a step is taken with it."""
+
+
+class Progress(NamedTuple):
+    """How far a run has come, and the sums over the epoch that is under way."""
+
+    step: int = 0
+    loss: float = 0.0
+    correct: float = 0.0
+    best_error: float = 1.0
+    seconds: float = 0.0
+
+
+def train(config: TrainConfig) -> Path:
+    """Train a network and return the path of its best checkpoint, by the error on held-out images.
+
+    Raises:
+        ValueError: The data do not fit the network, or the folder's run is another one.
+        FileNotFoundError: The data are not there.
+        FileExistsError: The folder holds a run, and it is not to be continued.
+        NonFiniteError: Training left the finite numbers.
+    """
+    with join(config.device) as worker:
+        training, held_out = split(config)
+        last, best = config.run / "last.pt", config.run / "best.pt"
+        if last.exists() and not config.resume:
+            raise FileExistsError(
+                f"{config.run} holds a run already; continue it with --resume, or name another --run"
+            )
+        saved = checkpoint.load(last) if config.resume else None
+        if saved is not None and (changed := _changed(saved["config"], config)):
+            raise ValueError(f"{config.run} holds a run with other options: {', '.join(changed)}")
+
+        torch.manual_seed(config.seed)
+        network = CapsNet(config.network).to(worker.device)
+        optimizer = torch.optim.Adam(network.parameters(), config.learning_rate)
+        steps_per_epoch = len(training) // config.batch_size
+        steps = config.epochs * steps_per_epoch
+        schedule = OneCycleLR(
+            optimizer, config.learning_rate, steps, pct_start=config.warmup_share, cycle_momentum=False
+        )
+        progress = Progress()
+        if saved is not None:
+            network.load_state_dict(saved["weights"])
+            optimizer.load_state_dict(saved["optimizer"])
+            schedule.load_state_dict(saved["schedule"])
+            progress = Progress(**saved["progress"])
+        model: nn.Module = network
+        if worker.world > 1:
+            model = DistributedDataParallel(model)
+        if config.compile:
+            model = torch.compile(model, dynamic=False)  # type: ignore[assignment]
+        augment = Augment(config.network.crop_size, config.shift, config.brightness, config.contrast)
+
+        def save(path: Path) -> None:
+            if worker.leads:
+                checkpoint.save(
+                    path,
+                    network,
+                    optimizer=optimizer.state_dict(),
+                    schedule=schedule.state_dict(),
+                    progress=progress._asdict(),
+                    config=_plain(config),
+                    commit=commit(),
+                )
+
+        own = slice(worker.rank, None, worker.world)
+        share = config.batch_size // worker.world
+        with Journal(config.run, steps, progress.step, active=worker.leads) as journal:
+            saved_at = began = time.monotonic()
+            while progress.step < steps:
+                epoch, batch_of_epoch = divmod(progress.step, steps_per_epoch)
+                if batch_of_epoch == 0 or progress.step == _first(saved):
+                    order = torch.randperm(len(training), generator=_generator(config.seed, 0, epoch))
+                network.train()
+
+                # fetch
+                start = batch_of_epoch * config.batch_size
+                rows = order[start : start + config.batch_size][own]
+                images = training.images[rows].to(worker.device)
+                labels = training.labels[rows].to(worker.device)
+                draws = _generator(config.seed, 1 + worker.rank, progress.step)
+                # forward
+                with torch.autocast(worker.device.type, torch.bfloat16, enabled=worker.device.type == "cuda"):
+                    logits = model(augment(images, draws)).logits
+                # loss
+                loss = loss_at(progress.step / steps, config, logits.float(), labels)
+                # backward
+                optimizer.zero_grad()
+                loss.backward()
+                # clip
+                norm = nn.utils.clip_grad_norm_(network.parameters(), config.gradient_clip).item()
+                if not (math.isfinite(norm) and math.isfinite(loss.item())):
+                    raise NonFiniteError(
+                        f"step {progress.step}: loss {loss.item()}, gradient norm {norm}; "
+                        f"the last good state is {last}. A lower --learning-rate or a higher "
+                        f"--network.routing.variance-floor may help"
+                    )
+                # step
+                optimizer.step()
+                schedule.step()
+                now = time.monotonic()
+                correct = int((logits.argmax(1) == labels).sum())
+                progress = progress._replace(
+                    step=progress.step + 1,
+                    loss=progress.loss + loss.item(),
+                    correct=progress.correct + correct / share,
+                    seconds=progress.seconds + now - began,
+                )
+                began = now
+                # log
+                done = batch_of_epoch + 1
+                rate = done * config.batch_size / max(progress.seconds, 1e-9)
+                journal.step(epoch + 1, progress.loss / done, progress.correct / done, rate)
+                if progress.step % LOG_EVERY == 0:
+                    journal.record(
+                        progress.step,
+                        loss=loss.item(),
+                        accuracy=correct / share,
+                        gradient_norm=norm,
+                        learning_rate=schedule.get_last_lr()[0],
+                        margin=margin_at(progress.step / steps, config),
+                        images_per_s=rate,
+                    )
+                if done == steps_per_epoch:
+                    error = _held_out_error(network, held_out, worker)
+                    mean_loss, accuracy = (
+                        value / worker.world / done for value in worker.sum([progress.loss, progress.correct])
+                    )
+                    journal.record(
+                        progress.step,
+                        epoch=epoch + 1,
+                        training_loss=mean_loss,
+                        training_accuracy=accuracy,
+                        held_out_error=error,
+                    )
+                    journal.say(
+                        f"epoch {epoch + 1}: loss {mean_loss:.4f}, training accuracy {accuracy:.2%}, "
+                        f"held-out error {error:.2%}, {progress.seconds:.0f} s"
+                    )
+                    is_best = error < progress.best_error or not best.exists()
+                    progress = Progress(step=progress.step, best_error=min(error, progress.best_error))
+                    save(last)
+                    if is_best:
+                        save(best)
+                    saved_at = began = time.monotonic()
+                elif now - saved_at > 60.0 * config.checkpoint_minutes:
+                    save(last)
+                    saved_at = time.monotonic()
+    return best
+
+
+def split(config: TrainConfig) -> tuple[ImageSet, ImageSet]:
+    """The images that a run trains on, and those that it holds out.
+
+    Raises:
+        ValueError: The data do not fit the network.
+        FileNotFoundError: The data are not there.
+    """
+    network = config.network
+    images = load(config.data, config.root, stereo=network.channels == 2, size=network.image_size)
+    shape = (network.channels, network.image_size, network.image_size)
+    if images.classes != network.classes:
+        raise ValueError(f"{images.name} has the classes {images.classes}, the network {network.classes}")
+    if images.images.shape[1:] != shape:
+        raise ValueError(
+            f"{images.name} has images {list(images.images.shape[1:])}, the network takes {list(shape)}"
+        )
+    if "instance" in images.info:
+        training, held_out = hold_out(images, instance=config.held_out_instance)
+    else:
+        training, held_out = hold_out(images, rows=config.held_out_rows, seed=config.seed)
+    if len(training) < config.batch_size:
+        raise ValueError(f"{len(training)} images to train on do not fill one batch of {config.batch_size}")
+    return training, held_out
+
+
+def _held_out_error(network: CapsNet, held_out: ImageSet, worker: Worker) -> float:
+    """Share of held-out images that are classified wrongly, each process judging its part."""
+    own = held_out.subset(torch.arange(worker.rank, len(held_out), worker.world))
+    wrong = int((predict(network, own.images) != own.labels).sum())
+    return worker.sum([float(wrong)])[0] / len(held_out)
+
+
+def _generator(*numbers: int) -> torch.Generator:
+    """A generator of its own for each tuple of numbers."""
+    seed = 0
+    for number in numbers:
+        seed = (seed * 6364136223846793005 + number * 1442695040888963407 + 1) % 2**63
+    return torch.Generator().manual_seed(seed)
+
+
+def _first(saved: dict[str, Any] | None) -> int:
+    return 0 if saved is None else int(saved["progress"]["step"])
+
+
+def _plain(config: TrainConfig) -> dict[str, Any]:
+    """The configuration as JSON knows it."""
+    return dict(json.loads(json.dumps(asdict(config), default=str)))
+
+
+def _changed(saved: dict[str, Any], config: TrainConfig) -> list[str]:
+    """The options that differ from those of a saved run, but for those that say where and how fast it runs."""
+    free = {"resume", "root", "run", "device", "compile", "checkpoint_minutes"}
+    current = _plain(config)
+    return [
+        f"{name} was {saved.get(name)}, now {current[name]}"
+        for name in sorted(current.keys() - free)
+        if saved.get(name) != current[name]
+    ]

@@ -1,0 +1,37 @@
+"""What training minimises: the paper's spread loss, and cross-entropy to compare it with."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from training.config import TrainConfig
+
+
+def spread_loss(activations: Tensor, labels: Tensor, margin: float) -> Tensor:
+    """Σ over wrong classes of max(0, margin − (a_target − a_wrong))², mean over the batch (section 4.2).
+
+    Args:
+        activations: [batch, classes], each in [0, 1].
+        labels: [batch], int64.
+        margin: In (0, 1].
+
+    >>> spread_loss(torch.tensor([[0.9, 0.1, 0.6]]), torch.tensor([0]), margin=0.5)
+    tensor(0.0400)
+    """
+    target = activations.gather(1, labels[:, None])
+    shortfall = functional.relu(margin - (target - activations)).square()
+    wrong = torch.ones_like(activations).scatter(1, labels[:, None], 0.0)
+    return (shortfall * wrong).sum(1).mean()
+
+
+def margin_at(share: float, config: TrainConfig) -> float:
+    """The spread loss's margin after a share of the run, in [0, 1]: a linear rise, then level."""
+    risen = min(1.0, share / config.margin_share)
+    return config.first_margin + risen * (config.last_margin - config.first_margin)
+
+
+def loss_at(share: float, config: TrainConfig, logits: Tensor, labels: Tensor) -> Tensor:
+    """The loss of a batch after a share of the run; ``logits`` [batch, classes] are class activations' logits."""
+    if config.loss == "cross-entropy":
+        return functional.cross_entropy(logits, labels)
+    return spread_loss(logits.sigmoid(), labels, margin_at(share, config))
