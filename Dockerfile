@@ -3,7 +3,10 @@ ARG ACCELERATOR=gpu
 
 FROM python:3.13-slim AS build
 ARG ACCELERATOR
-RUN case "$ACCELERATOR" in gpu|cpu) ;; *) echo "ACCELERATOR is '$ACCELERATOR'; it must be gpu or cpu" >&2; exit 1 ;; esac
+RUN case "$ACCELERATOR" in \
+    gpu | cpu) ;; \
+    *) echo "ACCELERATOR is '$ACCELERATOR'; it must be gpu or cpu" >&2; exit 1 ;; \
+    esac
 WORKDIR /build
 COPY pyproject.toml constraints.txt ./
 # The dependencies alone, as the project's metadata names them: the code itself needs no building.
@@ -46,4 +49,5 @@ ENV EMCAPS_DEVICE=cuda \
     NVIDIA_VISIBLE_DEVICES=all \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility
 
-FROM service-on-${ACCELERATOR}
+# The default once more: older builders look for the stage before they have read the argument's own.
+FROM service-on-${ACCELERATOR:-gpu}
