@@ -228,9 +228,8 @@ def render(mesh: Array, scene: Scene, size: int) -> Image.Image:
 
     normals = np.cross(mesh[:, 1] - mesh[:, 0], mesh[:, 2] - mesh[:, 0])
     normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
-    normals *= np.where(
-        (normals @ axes[2])[:, None] < 0, -1, 1
-    )  # towards the viewer, whichever way it was wound
+    turned_away = normals @ axes[2] < 0  # a mesh is wound either way; what is seen is seen from outside
+    normals[turned_away] *= -1
     lambert = np.clip(normals @ axes.T @ light, 0, 1)
     sky = 0.5 + 0.5 * normals[:, 2]
     shade = (0.22 + 0.30 * sky + 0.48 * lambert)[index]
@@ -240,17 +239,17 @@ def render(mesh: Array, scene: Scene, size: int) -> Image.Image:
     shade *= 1 - np.clip(2.2 * hollow, 0, 0.45)
 
     # Two shadows: the toy pressed onto the ground along the light, faint, and straight down, dense.
-    floor = mesh[..., 2:].min()
-    world = light @ axes
-    slope = world[:2] / max(world[2], 0.5)
-    fallen = mesh.copy()
-    fallen[..., :2] -= slope * (mesh[..., 2:] - floor)
-    fallen[..., 2] = floor
-    cast = rasterise(to_pixels(project(fallen, axes, scene.distance)), wide)[0] >= 0
-    under = mesh.copy()
-    under[..., 2] = floor
-    below = rasterise(to_pixels(project(under, axes, scene.distance)), wide)[0] >= 0
-    shadow = 0.22 * blurred(cast.astype(float), wide / 40) + 0.45 * blurred(below.astype(float), wide / 50)
+    shadow = np.zeros((wide, wide))
+    direction = light @ axes
+    for slope, darkness, softness in (
+        (direction[:2] / max(direction[2], 0.5), 0.22, 40),
+        (np.zeros(2), 0.45, 50),
+    ):
+        flat = mesh.copy()
+        flat[..., 2] = mesh[..., 2].min()
+        flat[..., :2] -= slope * (mesh[..., 2:] - flat[..., 2:])
+        cast = rasterise(to_pixels(project(flat, axes, scene.distance)), wide)[0] >= 0
+        shadow += darkness * blurred(cast.astype(np.float64), wide / softness)
     ground = scene.background * (1 - shadow)
 
     picture = np.where(covered, scene.background * shade, ground)
