@@ -30,6 +30,7 @@ COPY models/ models/
 ENV PATH="/opt/emcaps/bin:$PATH" \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
+    ORT_DISABLE_TELEMETRY=1 \
     EMCAPS_HOST=0.0.0.0 \
     EMCAPS_PORT=8000 \
     EMCAPS_MODELS=/app/models

@@ -5,6 +5,8 @@ set -euo pipefail
 
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)"
 
+export ORT_DISABLE_TELEMETRY=1 # since 1.29 onnxruntime reports each session to its makers unless told not to
+
 say() { printf '%s: %s\n' "${0##*/}" "$*" >&2; }
 
 fail() {
