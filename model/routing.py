@@ -1,6 +1,6 @@
 """EM routing, the paper's Procedure 1, as batched matrix products in log space.
 
-Votes are laid out as [window, parent_type, child, 16], so that every pass over them is one batched matrix
+Votes are laid out as [batch, parent_site, parent_type, child, 16], so that every pass over them is one batched matrix
 product on contiguous rows. They are centred once on the parent's first mean: from there on neither
 E[v²] − μ² nor the expanded (v − μ)² cancels. Nothing outside this file ever sees a vote.
 
@@ -47,7 +47,7 @@ def em_routing(
     Raises:
         ValueError: The children do not fill the windows' grid.
     """
-    batch, child_sites, child_types = activations.shape
+    child_sites, child_types = activations.shape[1:]
     parent_types = weights.shape[2]
     if child_sites != windows.child_sites:
         raise ValueError(f"the windows lie over {windows.child_sites} child sites, found {child_sites}")
@@ -57,16 +57,16 @@ def em_routing(
 
     votes = _votes(poses.index_select(1, seen), weights, windows)
     log_activations = activations.clamp_min(SMALLEST_ACTIVATION).log()
-    log_activations = log_activations.index_select(1, seen).view(-1, 1, children)
+    log_activations = log_activations.index_select(1, seen).view(-1, parent_sites, 1, children)
 
-    # Before the first E-step a child is shared evenly by all parents that it votes for.
+    # Before the first E-step a child is shared evenly by all parents that it votes for, whatever their type.
     parents_of_child = windows.windows_of_child.index_select(0, seen) * parent_types
-    even = -parents_of_child.to(poses.dtype).log().view(1, parent_sites, 1, positions, 1)
-    log_assignments = even.expand(batch, parent_sites, 1, positions, child_types).reshape(-1, 1, children)
+    even = -parents_of_child.to(poses.dtype).log().view(parent_sites, positions, 1)
+    log_masses = even.expand(-1, -1, child_types).reshape(1, parent_sites, 1, children) + log_activations
+    log_assignments = torch.cat([log_masses - log_activations] * parent_types, 2)
 
-    # The children of each parent are weighed alike at first, whatever its type: one mean for the centre.
-    weighing = (log_assignments + log_activations).softmax(-1).expand(-1, parent_types, -1)
-    centre = (weighing.unsqueeze(2) @ votes).detach()  # results do not depend on it, so neither do gradients
+    # The first means, for a centre. Results do not depend on it, and so neither do gradients.
+    centre = (log_masses.softmax(-1).unsqueeze(3) @ votes).detach()
     offsets = votes - centre
     squares = offsets * offsets
 
@@ -76,9 +76,8 @@ def em_routing(
 
     for iteration in range(config.iterations):
         # M-step: μ, σ² and activation of every parent from the votes assigned to it
-        log_masses = log_assignments + log_activations  # log r_ij
-        mass = log_masses.logsumexp(-1).exp().expand(-1, parent_types) / mass_unit  # Σ_i r_ij
-        weighing = log_masses.softmax(-1).expand(-1, parent_types, -1).unsqueeze(2)
+        mass = log_masses.logsumexp(-1).exp() / mass_unit  # Σ_i r_ij
+        weighing = log_masses.softmax(-1).unsqueeze(3)  # r_ij / Σ_i r_ij
         mean = weighing @ offsets  # μ_j − centre
         variance = (weighing @ squares - mean * mean).clamp_min(config.variance_floor)
         log_deviation = 0.5 * variance.log().sum((-2, -1))  # Σ_h log σ_jh
@@ -94,13 +93,13 @@ def em_routing(
         distance = distance.squeeze(-1) + (shift * shift * precision).sum((-2, -1)).unsqueeze(-1)
         log_density = (-0.5 * distance - log_deviation.unsqueeze(-1)) / config.density_temperature
         scores = log_density - functional.softplus(-logits).unsqueeze(-1)  # + log a_j
-        log_assignments = scores - _normaliser(scores, batch, child_types, windows)
+        log_assignments = scores - _normaliser(scores, child_types, windows)
+        log_masses = log_assignments + log_activations  # log r_ij
 
-    assignments = log_assignments.exp().expand(-1, parent_types, -1)
     return Routed(
-        logits.view(batch, parent_sites, parent_types),
-        (mean + centre).view(batch, parent_sites, parent_types, 4, 4),
-        assignments.view(batch, parent_sites, parent_types, positions, child_types).permute(0, 1, 3, 4, 2),
+        logits,
+        (mean + centre).unflatten(-1, (4, 4)).squeeze(3),
+        log_assignments.exp().unflatten(3, (positions, child_types)).permute(0, 1, 3, 4, 2),
     )
 
 
@@ -108,7 +107,7 @@ def _votes(
     poses: Float[Tensor, "batch slot child_type 4 4"],
     weights: Float[Tensor, "#position child_type parent_type 4 4"],
     windows: Windows,
-) -> Float[Tensor, "window parent_type child 16"]:
+) -> Float[Tensor, "batch parent_site parent_type child 16"]:
     """v_ij = M_i W_ij for each child of each window, plus the coordinates of its position, if there are any."""
     positions, child_types, parent_types = windows.positions, *weights.shape[1:3]
     children = positions * child_types
@@ -118,9 +117,11 @@ def _votes(
     expanded = expanded.reshape(-1, child_types, 16, parent_types * 16)
     expanded = expanded.expand(positions, -1, -1, -1).reshape(children, 16, parent_types * 16)
     votes = poses.reshape(-1, children, 16).transpose(0, 1) @ expanded
-    votes = votes.view(children, -1, parent_types, 16).permute(1, 2, 0, 3)
+    votes = (
+        votes.view(children, -1, windows.parent_sites, parent_types, 16).permute(1, 2, 3, 0, 4).contiguous()
+    )
     if windows.coordinates is None:
-        return votes.contiguous()
+        return votes
     row, column = windows.coordinates.to(votes.dtype).repeat_interleave(child_types, 0).unbind(-1)
     zero = torch.zeros_like(row)
     top = torch.stack([zero, zero, zero, row, zero, zero, zero, column], -1)  # elements [0, 3] and [1, 3]
@@ -128,11 +129,14 @@ def _votes(
 
 
 def _normaliser(
-    scores: Float[Tensor, "window parent_type child"], batch: int, child_types: int, windows: Windows
-) -> Float[Tensor, "window 1 child"]:
+    scores: Float[Tensor, "batch parent_site parent_type child"], child_types: int, windows: Windows
+) -> Float[Tensor, "batch parent_site 1 child"]:
     """log Σ exp(scores) over all parents of a child: every type in every window that reaches it."""
-    in_window = scores.logsumexp(1).view(batch, windows.parent_sites * windows.positions, child_types)
-    nowhere = torch.full_like(in_window[:, :1], UNREACHABLE)
-    by_child = torch.cat([in_window, nowhere], 1).index_select(1, windows.slots.flatten())
-    total = by_child.view(batch, windows.child_sites, -1, child_types).logsumexp(2)
-    return total.index_select(1, windows.seen.flatten()).view(-1, 1, windows.positions * child_types)
+    slots = windows.parent_sites * windows.positions
+    in_window = scores.logsumexp(2).view(-1, slots, child_types)
+    with_nowhere = functional.pad(in_window, (0, 0, 0, 1), value=UNREACHABLE)
+    by_child = with_nowhere.index_select(1, windows.slots.flatten())
+    total = by_child.view(-1, windows.child_sites, windows.slots.shape[1], child_types).logsumexp(2)
+    return total.index_select(1, windows.seen.flatten()).view(
+        -1, windows.parent_sites, 1, windows.positions * child_types
+    )

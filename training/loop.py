@@ -4,6 +4,7 @@ The order of an epoch's images and each batch's augmentation come from generator
 the epoch's or the step's number, so that a run that was killed goes on as if it had not been.
 """
 
+import copy
 import json
 import math
 import time
@@ -81,8 +82,11 @@ def train(config: TrainConfig) -> Path:
         model: nn.Module = network
         if worker.world > 1:
             model = DistributedDataParallel(model)
+        judged = copy.deepcopy(network)  # stays as written: evaluation has other batch sizes
         if config.compile:
-            model = torch.compile(model, dynamic=False)  # type: ignore[assignment]
+            # Layer by layer: compiled as a whole (torch 2.13), the network loses gradients on the way down.
+            for layer in (network.conv_caps_1, network.conv_caps_2, network.class_caps):
+                layer.compile(dynamic=False)
         augment = Augment(config.network.crop_size, config.shift, config.brightness, config.contrast)
 
         def save(path: Path) -> None:
@@ -156,7 +160,8 @@ def train(config: TrainConfig) -> Path:
                         images_per_s=rate,
                     )
                 if done == steps_per_epoch:
-                    error = _held_out_error(network, held_out, worker)
+                    judged.load_state_dict(network.state_dict())
+                    error = _held_out_error(judged, held_out, worker)
                     mean_loss, accuracy = (
                         value / worker.world / done for value in worker.sum([progress.loss, progress.correct])
                     )
