@@ -1,0 +1,56 @@
+"""``python -m service``: serve the models of a folder."""
+
+import logging
+import signal
+import socket
+import sys
+
+import uvicorn
+from pydantic import ValidationError
+from pydantic_settings import SettingsError
+
+from service.app import create_app
+from service.errors import StartError
+from service.repository import Repository
+from service.session import OnnxSession, choose_provider
+from service.settings import Settings
+
+
+def main() -> int:
+    """Serve until SIGTERM or SIGINT; the exit status: 0 after that, 1 if it cannot start, 2 for bad options."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    try:
+        settings = Settings(_cli_parse_args=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        print(f"python -m service: {name}: {first['msg']}, found {first['input']!r}", file=sys.stderr)
+        return 2
+    except SettingsError as error:
+        print(f"python -m service: {str(error).splitlines()[0]}; see --help", file=sys.stderr)
+        return 2
+    try:
+        provider = choose_provider(settings.device)
+        repository = Repository(
+            settings.models, settings.default_model, lambda path: OnnxSession(path, provider)
+        )
+        listener = socket.create_server((settings.host, settings.port), backlog=2048)
+    except StartError as error:
+        print(f"python -m service: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        address = f"{settings.host}:{settings.port}"
+        print(f"python -m service: cannot listen at {address}: {error.strerror}", file=sys.stderr)
+        return 1
+    host, port = listener.getsockname()[:2]
+    logging.getLogger("emcaps").info("listening at http://%s:%s, documentation at /docs", host, port)
+    # uvicorn drains, then raises the signal again for whoever handled it before; a drained service is no failure.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
+    config = uvicorn.Config(create_app(settings, repository), log_level="warning", access_log=False)
+    uvicorn.Server(config).run(sockets=[listener])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

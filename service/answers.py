@@ -1,0 +1,110 @@
+"""Arrays to answers: JSON that reads well, or the arrays themselves."""
+
+import io
+from typing import Any
+
+import numpy as np
+from fastapi import Request
+from fastapi.responses import JSONResponse, Response
+from numpy.typing import NDArray
+
+from service.artefact import CLASS_LAYER, Metadata
+from service.errors import NotAcceptableError, UnknownError
+from service.session import Arrays
+
+JSON, NPZ = "application/json", "application/x-npz"
+DECIMALS = 6  # what float32 and the parity bound carry
+
+
+def choose_type(request: Request) -> str:
+    """The form of answer that the client likes best, of JSON and npz.
+
+    Raises:
+        NotAcceptableError: It takes neither.
+    """
+    accepted = request.headers.get("accept", "*/*")
+    best, best_quality = "", 0.0
+    for part in accepted.split(","):
+        kind, *parameters = (piece.strip().lower() for piece in part.split(";"))
+        quality = _quality(parameters)
+        chosen = {"*/*": JSON, "application/*": JSON, "": JSON, JSON: JSON, NPZ: NPZ}.get(kind, "")
+        if chosen and quality > best_quality:
+            best, best_quality = chosen, quality
+    if not best:
+        raise NotAcceptableError(f"answers are {JSON} or {NPZ}; the request accepts {accepted[:200]!r}")
+    return best
+
+
+def npz(arrays: dict[str, NDArray[np.float32]]) -> Response:
+    """Arrays as a file that ``numpy.load`` reads."""
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **arrays)
+    return Response(buffer.getvalue(), media_type=NPZ)
+
+
+def predictions(metadata: Metadata, arrays: Arrays) -> list[dict[str, Any]]:
+    """Label, activations and poses by class for each sample."""
+    activations = _plain(arrays["activations"])
+    labels = arrays["activations"].argmax(1).tolist()
+    return [
+        {
+            "label": metadata.classes[label],
+            "activations": dict(zip(metadata.classes, activation, strict=True)),
+            "poses": poses,
+        }
+        for label, activation, poses in zip(labels, activations, class_poses(metadata, arrays), strict=True)
+    ]
+
+
+def class_poses(metadata: Metadata, arrays: Arrays) -> list[dict[str, Any]]:
+    """4×4 poses by class for each sample."""
+    return [dict(zip(metadata.classes, poses, strict=True)) for poses in _plain(arrays["poses"])]
+
+
+def layer_grid(metadata: Metadata, name: str) -> tuple[int, int]:
+    """Rows and columns of a layer.
+
+    Raises:
+        UnknownError: The model has no such layer.
+    """
+    layer = metadata.layer(name)
+    if layer is None:
+        known = ", ".join(layer.name for layer in metadata.layers)
+        raise UnknownError(f"no layer {name[:80]!r}; there are {known}")
+    return layer.grid
+
+
+def layer_output(name: str) -> str:
+    """The output that holds a layer's poses."""
+    return "poses" if name == CLASS_LAYER else f"{name}_poses"
+
+
+def layer_poses(metadata: Metadata, name: str, arrays: Arrays) -> list[Any]:
+    """Poses of a layer for each sample: by class, or [row][column][type] 4×4."""
+    if name == CLASS_LAYER:
+        return class_poses(metadata, arrays)
+    poses = arrays[layer_output(name)]
+    sites_as_grid = (len(poses), *layer_grid(metadata, name), *poses.shape[2:])
+    return _plain(poses.reshape(sites_as_grid))
+
+
+def problem(status: int, title: str, detail: str, headers: dict[str, str] | None = None) -> JSONResponse:
+    """An error as RFC 9457 has it."""
+    content = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+    return JSONResponse(content, status, headers, media_type="application/problem+json")
+
+
+def _plain(values: NDArray[np.float32]) -> list[Any]:
+    rounded: list[Any] = np.round(values.astype(np.float64), DECIMALS).tolist()
+    return rounded
+
+
+def _quality(parameters: list[str]) -> float:
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        if name.strip() == "q":
+            try:
+                return float(value)
+            except ValueError:
+                return 0.0
+    return 1.0

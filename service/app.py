@@ -1,0 +1,235 @@
+"""The HTTP service: routes, and what each does with the parts that it is given."""
+
+import logging
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from fastapi import FastAPI, Query, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+
+from service import answers
+from service.artefact import CLASS_LAYER
+from service.errors import STATUS, NotReadyError, ServiceError
+from service.images import MEDIA_TYPES
+from service.inference import Inference
+from service.intake import read_images
+from service.poses import KeptPoses
+from service.repository import Repository
+from service.schemas import (
+    Health,
+    ImagesRequest,
+    ModelAnswer,
+    ModelsAnswer,
+    PosesAnswer,
+    PredictAnswer,
+    Problem,
+)
+from service.session import Session
+from service.settings import Settings
+
+log = logging.getLogger("emcaps")
+
+Name = Annotated[str | None, Query(description="Name of a model; the default one if absent")]
+Version = Annotated[int | None, Query(ge=1, description="Version of the model; the highest if absent")]
+LayerName = Annotated[str, Query(description="A layer of capsules, as GET /models/{name} lists them")]
+
+BINARY = {"schema": {"type": "string", "format": "binary"}}
+IMAGES_BODY = {
+    "required": True,
+    "content": {
+        **dict.fromkeys(MEDIA_TYPES, BINARY),
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "required": ["images"],
+                "properties": {"images": {"type": "array", "items": BINARY["schema"]}},
+            }
+        },
+        "application/json": {"schema": ImagesRequest.model_json_schema()},
+    },
+}
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The documentation of errors."""
+    schema = {"schema": {"$ref": "#/components/schemas/Problem"}}
+    return {
+        status: {"description": HTTPStatus(status).phrase, "content": {"application/problem+json": schema}}
+        for status in statuses
+    }
+
+
+OF_IMAGES = problems(400, 404, 406, 408, 413, 415, 422, 503)
+
+
+def create_app(
+    settings: Settings, repository: Repository, clock: Callable[[], float] = time.monotonic
+) -> FastAPI:
+    """The service over the models of a repository."""
+    inference = Inference(max_pixels=settings.max_pixels)
+    kept = KeptPoses(settings.kept_poses, settings.kept_poses_s, clock)
+    ready = False
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        nonlocal ready
+        ready = True
+        yield
+        ready = False
+        inference.close()
+
+    app = FastAPI(
+        title="emcaps",
+        summary="Matrix capsules with EM routing: images in, class activations and pose matrices out.",
+        lifespan=lifespan,
+        separate_input_output_schemas=False,
+    )
+    _answer_errors(app)
+
+    async def run(
+        request: Request, name: str | None, version: int | None
+    ) -> tuple[str, Any, Session, Any, str]:
+        kind = answers.choose_type(request)
+        name, version, session = repository.find(name, version)
+        contents = await read_images(request, settings)
+        arrays = await inference.predict(session, contents)
+        id_ = uuid.uuid4().hex
+        model = {"name": name, "version": version}
+        kept.keep(id_, (model, session, {"poses": arrays["poses"]}))
+        return kind, model, session, arrays, id_
+
+    def poses_answer(kind: str, model: Any, session: Session, arrays: Any, id_: str, layer: str) -> Response:
+        output = answers.layer_output(layer)
+        if kind == answers.NPZ:
+            return _with_id(answers.npz({output: arrays[output]}), id_)
+        poses = answers.layer_poses(session.metadata, layer, arrays)
+        return JSONResponse(
+            {
+                "id": id_,
+                "model": model,
+                "layer": layer,
+                "grid": answers.layer_grid(session.metadata, layer),
+                "predictions": [{"poses": of_sample} for of_sample in poses],
+            }
+        )
+
+    @app.post(
+        "/predict",
+        responses={200: _ok(PredictAnswer), **OF_IMAGES},
+        openapi_extra={"requestBody": IMAGES_BODY},
+        tags=["capsules"],
+    )
+    async def predict(request: Request, model: Name = None, version: Version = None) -> Response:
+        """Class activations and pose matrices of images."""
+        kind, found, session, arrays, id_ = await run(request, model, version)
+        if kind == answers.NPZ:
+            return _with_id(answers.npz(dict(arrays)), id_)
+        return JSONResponse(
+            {"id": id_, "model": found, "predictions": answers.predictions(session.metadata, arrays)}
+        )
+
+    @app.post(
+        "/poses",
+        responses={200: _ok(PosesAnswer), **OF_IMAGES},
+        openapi_extra={"requestBody": IMAGES_BODY},
+        tags=["capsules"],
+    )
+    async def poses(
+        request: Request, layer: LayerName = CLASS_LAYER, model: Name = None, version: Version = None
+    ) -> Response:
+        """Pose matrices alone, of any layer of capsules."""
+        _, _, session = repository.find(model, version)
+        answers.layer_grid(session.metadata, layer)  # refuse before the work, not after
+        kind, found, session, arrays, id_ = await run(request, model, version)
+        return poses_answer(kind, found, session, arrays, id_, layer)
+
+    @app.get("/poses/{id}", responses={200: _ok(PosesAnswer), **problems(404, 406)}, tags=["capsules"])
+    async def kept_poses(request: Request, id: str) -> Response:
+        """The class poses of an earlier prediction, while they are kept."""
+        kind = answers.choose_type(request)
+        model, session, arrays = kept.find(id)
+        return poses_answer(kind, model, session, arrays, id, CLASS_LAYER)
+
+    def describe(name: str, version: int, session: Session) -> dict[str, Any]:
+        return {
+            "name": name,
+            "version": version,
+            "versions": sorted(repository.sessions[name]),
+            "default": name == repository.default,
+            "provider": session.provider,
+            **session.metadata.model_dump(mode="json"),
+        }
+
+    @app.get("/models", response_model=ModelsAnswer, tags=["models"])
+    async def models() -> Any:
+        """What is served."""
+        return {"models": [describe(*repository.find(name)) for name in sorted(repository.sessions)]}
+
+    @app.get("/models/{name}", response_model=ModelAnswer, responses=problems(400, 404), tags=["models"])
+    async def model_of_name(name: str, version: Version = None) -> Any:
+        """One model: classes, image size, layers, training record, provider in use."""
+        return describe(*repository.find(name, version))
+
+    @app.get("/health/live", response_model=Health, tags=["health"])
+    async def live() -> Any:
+        """Whether the process answers at all."""
+        return {"status": "live"}
+
+    @app.get("/health/ready", response_model=Health, responses=problems(503), tags=["health"])
+    async def is_ready() -> Any:
+        """Whether requests are taken."""
+        if not ready:
+            raise NotReadyError("the service is starting or draining")
+        return {"status": "ready"}
+
+    return app
+
+
+def _answer_errors(app: FastAPI) -> None:
+    """Answer every error as problem+json."""
+
+    @app.exception_handler(ServiceError)
+    async def refused(_: Request, error: ServiceError) -> Response:
+        status = HTTPStatus(STATUS[type(error)])
+        return answers.problem(status, status.phrase, str(error))
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> Response:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        return answers.problem(400, HTTPStatus(400).phrase, f"{where}: {first['msg']}")
+
+    @app.exception_handler(HTTPException)
+    async def http(_: Request, error: HTTPException) -> Response:
+        headers = dict(error.headers) if error.headers else None
+        phrase = HTTPStatus(error.status_code).phrase
+        return answers.problem(error.status_code, phrase, str(error.detail), headers)
+
+    @app.exception_handler(ClientDisconnect)
+    async def gone(_: Request, __: ClientDisconnect) -> Response:
+        return answers.problem(400, HTTPStatus(400).phrase, "the client went away")  # nobody reads it
+
+    @app.exception_handler(Exception)
+    async def broken(request: Request, error: Exception) -> Response:
+        log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+        return answers.problem(500, HTTPStatus(500).phrase, "the service failed on this request")
+
+
+def _ok(schema: type[PredictAnswer] | type[PosesAnswer]) -> dict[str, Any]:
+    return {"model": schema, "content": {answers.NPZ: BINARY}}
+
+
+def _with_id(response: Response, id_: str) -> Response:
+    """npz has no place for an id of text, so it goes into a header."""
+    response.headers["X-Prediction-Id"] = id_
+    return response
+
+
+_ = Problem

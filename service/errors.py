@@ -1,0 +1,66 @@
+"""What can go wrong, as a tree, and the one table that says which status it answers with.
+
+ServiceError
+├── MalformedError           the request cannot be understood
+├── UnknownError             no such model, layer or id
+├── NotAcceptableError       no form of answer that the client takes
+├── SlowClientError          the body did not come in time
+├── TooLargeError            more bytes, images or pixels than the settings allow
+├── UnsupportedTypeError     not a type of image or body that is served
+├── UndecodableError         an image that is broken
+└── NotReadyError            starting or draining
+
+StartError (not an answer): the service cannot start; its message is one line that says what to do.
+"""
+
+
+class ServiceError(Exception):
+    """A request that is refused; the message is for the client."""
+
+
+class MalformedError(ServiceError):
+    """The request cannot be understood."""
+
+
+class UnknownError(ServiceError):
+    """There is no such model, layer or id."""
+
+
+class NotAcceptableError(ServiceError):
+    """The client takes none of the forms that an answer has."""
+
+
+class SlowClientError(ServiceError):
+    """The request did not arrive in time."""
+
+
+class TooLargeError(ServiceError):
+    """There is more of something than the settings allow."""
+
+
+class UnsupportedTypeError(ServiceError):
+    """A body or an image of a type that is not served."""
+
+
+class UndecodableError(ServiceError):
+    """The bytes of an image are not a whole image."""
+
+
+class NotReadyError(ServiceError):
+    """The service is starting or draining."""
+
+
+STATUS: dict[type[ServiceError], int] = {
+    MalformedError: 400,
+    UnknownError: 404,
+    NotAcceptableError: 406,
+    SlowClientError: 408,
+    TooLargeError: 413,
+    UnsupportedTypeError: 415,
+    UndecodableError: 422,
+    NotReadyError: 503,
+}
+
+
+class StartError(Exception):
+    """The service cannot start."""

@@ -1,0 +1,144 @@
+"""The three ways to send images: a raw body, a form, and JSON with base64."""
+
+import asyncio
+import base64
+import binascii
+from collections.abc import AsyncGenerator
+from typing import NoReturn
+
+from fastapi import Request
+from pydantic import ValidationError
+from python_multipart.exceptions import FormParserError
+from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+
+from service.errors import MalformedError, SlowClientError, TooLargeError, UnsupportedTypeError
+from service.images import MEDIA_TYPES
+from service.schemas import ImagesRequest
+from service.settings import Settings
+
+# What clients say instead of the registered names
+SYNONYMS = {
+    "image/jpg",
+    "image/pjpeg",
+    "image/x-ms-bmp",
+    "image/x-bmp",
+    "image/tif",
+    "image/x-tiff",
+    "image/*",
+}
+UNTYPED = {"", "application/octet-stream"}
+
+
+async def read_images(request: Request, settings: Settings) -> list[bytes]:
+    """The encoded images of a request, in their order.
+
+    Raises:
+        ServiceError: The body is too large, too slow, malformed or of a type that is not served.
+    """
+    if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
+        raise UnsupportedTypeError("the body must not have a Content-Encoding")
+    kind = _media_type(request.headers.get("content-type", ""))
+    if not kind:
+        raise UnsupportedTypeError(f"the body has no Content-Type; served are {_served()}")
+    if kind.startswith("image/"):
+        _check_image_type(kind)
+    elif kind not in ("application/json", "multipart/form-data"):
+        raise UnsupportedTypeError(f"bodies of type {kind[:80]!r} are not served; served are {_served()}")
+    body = await _read_body(request, settings)
+    if kind == "application/json":
+        images = _from_json(body)
+    elif kind == "multipart/form-data":
+        images = await _from_form(request, body, settings)
+    else:
+        images = [body]
+    if len(images) > settings.max_images:
+        raise TooLargeError(f"the request has {len(images)} images, {settings.max_images} may be")
+    return images
+
+
+async def _read_body(request: Request, settings: Settings) -> bytes:
+    limit = settings.max_body_bytes
+    announced = request.headers.get("content-length", "")
+    if announced.isdigit() and int(announced) > limit:
+        raise TooLargeError(f"the body has {announced} bytes, {limit} may be")
+    body = bytearray()
+    try:
+        async with asyncio.timeout(settings.body_timeout_s):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > limit:
+                    raise TooLargeError(f"the body has more than {limit} bytes")
+    except TimeoutError:
+        raise SlowClientError(f"the body did not arrive within {settings.body_timeout_s:g} s") from None
+    if not body:
+        raise MalformedError("the body is empty")
+    return bytes(body)
+
+
+def _from_json(body: bytes) -> list[bytes]:
+    try:
+        texts = ImagesRequest.model_validate_json(body).images
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        what = f"{where}: {first['msg']}" if where else first["msg"]
+        raise MalformedError(f"the JSON body is not as it should be: {what}") from None
+    images = []
+    for number, text in enumerate(texts):
+        if text.startswith("data:"):
+            head, _, text = text.partition(",")
+            if not head.endswith(";base64"):
+                raise MalformedError(f"images.{number} is a data URL without base64")
+        try:
+            images.append(base64.b64decode(text, validate=True))
+        except (binascii.Error, ValueError) as error:
+            raise MalformedError(f"images.{number} is not base64: {error}") from None
+    return images
+
+
+async def _from_form(request: Request, body: bytes, settings: Settings) -> list[bytes]:
+    async def once() -> AsyncGenerator[bytes, None]:
+        yield body
+        yield b""
+
+    parser = MultiPartParser(request.headers, once(), max_files=settings.max_images, max_fields=16)
+    try:
+        form = await parser.parse()
+    except (MultiPartException, FormParserError, ValueError, KeyError, LookupError) as error:
+        text = getattr(error, "message", None) or str(error)
+        if "Too many files" in text:
+            raise TooLargeError(f"the form has more than {settings.max_images} images") from None
+        raise MalformedError(f"the form cannot be read: {text}") from None
+    try:
+        return [await _read_part(part) for part in form.getlist("images")] or _no_images(sorted(set(form)))
+    finally:
+        await form.close()
+
+
+async def _read_part(part: UploadFile | str) -> bytes:
+    if not isinstance(part, UploadFile):
+        raise MalformedError("the form's field images must be a file (a part with a filename)")
+    kind = _media_type(part.content_type or "")
+    if kind not in UNTYPED:
+        _check_image_type(kind)
+    return await part.read()
+
+
+def _no_images(fields: list[str]) -> NoReturn:
+    raise MalformedError(f"the form has no field images; found: {', '.join(fields)[:200] or 'none'}")
+
+
+def _media_type(header: str) -> str:
+    return header.partition(";")[0].strip().lower()
+
+
+def _check_image_type(kind: str) -> None:
+    if kind not in MEDIA_TYPES and kind not in SYNONYMS:
+        raise UnsupportedTypeError(
+            f"images of type {kind[:80]!r} are not served; served are {', '.join(MEDIA_TYPES)}"
+        )
+
+
+def _served() -> str:
+    return f"{', '.join(MEDIA_TYPES)}, multipart/form-data and application/json"

@@ -1,0 +1,47 @@
+"""The poses of earlier predictions, kept for a while under their ids."""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any
+
+from service.errors import UnknownError
+
+
+class KeptPoses:
+    """A store bounded in number and age; the oldest goes first. Belongs to the event loop's thread.
+
+    Args:
+        number: Most answers to keep.
+        age_s: Longest time to keep one, in seconds.
+        clock: Seconds that only grow.
+    """
+
+    def __init__(self, number: int, age_s: float, clock: Callable[[], float]) -> None:
+        self._number, self._age_s, self._clock = number, age_s, clock
+        self._kept: OrderedDict[str, tuple[float, Any]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def keep(self, id_: str, answer: Any) -> None:
+        """Keep an answer under a new id."""
+        self._kept[id_] = (self._clock(), answer)
+        self._forget()
+
+    def find(self, id_: str) -> Any:
+        """The answer kept under an id.
+
+        Raises:
+            UnknownError: There was none, or it is no longer kept.
+        """
+        self._forget()
+        if id_ not in self._kept:
+            raise UnknownError(
+                f"no poses are kept under that id; they are kept for {self._age_s:g} s at most"
+            )
+        return self._kept[id_][1]
+
+    def _forget(self) -> None:
+        oldest = self._clock() - self._age_s
+        while self._kept and (len(self._kept) > self._number or next(iter(self._kept.values()))[0] <= oldest):
+            self._kept.popitem(last=False)

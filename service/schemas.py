@@ -1,0 +1,92 @@
+"""The shapes of requests and answers, for the documentation and for clients that generate code from it."""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Row = Annotated[list[float], Field(min_length=4, max_length=4)]
+Pose = Annotated[list[Row], Field(min_length=4, max_length=4)]
+
+
+class ImagesRequest(BaseModel):
+    """Images in JSON."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    images: Annotated[list[str], Field(min_length=1, description="Encoded images in base64, or data URLs")]
+
+
+class ModelName(BaseModel):
+    """Which model answered."""
+
+    name: str
+    version: int
+
+
+class Prediction(BaseModel):
+    """What a model says of one sample."""
+
+    label: str = Field(description="The class of the highest activation")
+    activations: dict[str, float] = Field(description="Activation of each class, in [0, 1]")
+    poses: dict[str, Pose] = Field(description="4×4 pose matrix of each class")
+
+
+class PredictAnswer(BaseModel):
+    """Predictions in the order of the images."""
+
+    id: str = Field(description="GET /poses/{id} answers the poses again, while they are kept")
+    model: ModelName
+    predictions: list[Prediction]
+
+
+class LayerPoses(BaseModel):
+    """The poses of one sample: by class, or [row][column][type] for a convolutional layer."""
+
+    poses: dict[str, Pose] | list[list[list[Pose]]]
+
+
+class PosesAnswer(BaseModel):
+    """Pose matrices of one layer, in the order of the images."""
+
+    id: str
+    model: ModelName
+    layer: str
+    grid: tuple[int, int]
+    predictions: list[LayerPoses]
+
+
+class ModelAnswer(BaseModel):
+    """One version of a model."""
+
+    name: str
+    version: int
+    versions: list[int]
+    default: bool
+    provider: str = Field(description="The execution provider of onnxruntime that is in use")
+    classes: list[str]
+    image: dict[str, int]
+    layers: list[dict[str, Any]]
+    routing_iterations: int
+    training: dict[str, Any]
+    parity: dict[str, Any]
+
+
+class ModelsAnswer(BaseModel):
+    """All models, each in the version that serves by default."""
+
+    models: list[ModelAnswer]
+
+
+class Health(BaseModel):
+    """Whether the service lives, or is ready."""
+
+    status: str
+
+
+class Problem(BaseModel):
+    """An error (RFC 9457)."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str

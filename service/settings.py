@@ -1,0 +1,45 @@
+"""What can be set: each as an environment variable ``EMCAPS_…`` and as an option of ``python -m service``."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Serve exported capsule networks over HTTP."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="EMCAPS_",
+        cli_kebab_case=True,
+        cli_prog_name="python -m service",
+        cli_exit_on_error=False,
+        use_attribute_docstrings=True,
+        frozen=True,
+        extra="ignore",
+        protected_namespaces=(),
+    )
+
+    host: str = "127.0.0.1"
+    """address to listen at"""
+    port: int = Field(8000, ge=0, le=65535)
+    """port to listen at; 0 takes a free one"""
+    models: Path = Path("models")
+    """folder that holds NAME/VERSION/model.onnx"""
+    default_model: str = "smallnorb"
+    """name of the model that answers where a request names none"""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """where networks run; cuda refuses to start without a GPU, auto takes one if there is one"""
+    max_body_bytes: int = Field(32 * 2**20, ge=1)
+    """largest request body, in bytes"""
+    max_images: int = Field(256, ge=1)
+    """most images in one request"""
+    max_pixels: int = Field(50_000_000, ge=1)
+    """most pixels of one image, checked before it is decoded"""
+    body_timeout_s: float = Field(30.0, gt=0)
+    """longest time that a client may take to send its request, in seconds"""
+    kept_poses: int = Field(10_000, ge=0)
+    """most predictions whose poses are kept for GET /poses/{id}"""
+    kept_poses_s: float = Field(600.0, gt=0)
+    """longest time that poses are kept, in seconds"""
