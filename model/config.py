@@ -93,8 +93,7 @@ class CapsNetConfig:
                 raise ValueError(f"{name} must be at least 1, found {value!r}")
         if not SMALLEST_CROP <= self.crop_size <= self.image_size:
             raise ValueError(
-                f"crop_size must lie between {SMALLEST_CROP} and image_size={self.image_size}, "
-                f"found {self.crop_size!r}"
+                f"crop_size must lie between {SMALLEST_CROP} and image_size={self.image_size}, found {self.crop_size!r}"
             )
 
 
@@ -138,7 +137,5 @@ def tiny(channels: int = 1) -> CapsNetConfig:
 
 def as_published(config: CapsNetConfig) -> CapsNetConfig:
     """The same network with Procedure 1 to the letter: λ → 0.01, absolute mass, no temperature, no norms."""
-    routing = replace(
-        config.routing, final_inverse_temperature=0.01, mass="absolute", density_temperature=1.0
-    )
+    routing = replace(config.routing, final_inverse_temperature=0.01, mass="absolute", density_temperature=1.0)
     return replace(config, batch_norm=False, routing=routing)

@@ -1,7 +1,6 @@
 """The network as one ONNX file: uint8 images in, activations and poses out, routing unrolled, nothing dynamic
 but the batch."""
 
-import io
 import json
 from typing import Any
 
@@ -73,9 +72,7 @@ def export(network: CapsNet, records: dict[str, Any] | None = None) -> onnx.Mode
         verbose=False,
     )
     assert program is not None
-    buffer = io.BytesIO()
-    program.save(buffer)
-    proto = onnx.load_from_string(buffer.getvalue())
+    proto = program.model_proto
     for node in proto.graph.node:
         node.doc_string = ""
         del node.metadata_props[:]

@@ -67,9 +67,7 @@ class CapsNet(nn.Module):
 
         self.stem = nn.Conv2d(config.channels, config.stem_channels, 5, 2, bias=not config.batch_norm)
         self.stem_norm = nn.BatchNorm2d(config.stem_channels) if config.batch_norm else nn.Identity()
-        self.primary_caps = PrimaryCaps(
-            config.stem_channels, config.primary_types, batch_norm=config.batch_norm
-        )
+        self.primary_caps = PrimaryCaps(config.stem_channels, config.primary_types, batch_norm=config.batch_norm)
         self.conv_caps_1 = RoutedCaps(
             config.primary_types,
             config.conv_types_1,

@@ -117,9 +117,7 @@ def _votes(
     expanded = expanded.reshape(-1, child_types, 16, parent_types * 16)
     expanded = expanded.expand(positions, -1, -1, -1).reshape(children, 16, parent_types * 16)
     votes = poses.reshape(-1, children, 16).transpose(0, 1) @ expanded
-    votes = (
-        votes.view(children, -1, windows.parent_sites, parent_types, 16).permute(1, 2, 3, 0, 4).contiguous()
-    )
+    votes = votes.view(children, -1, windows.parent_sites, parent_types, 16).permute(1, 2, 3, 0, 4).contiguous()
     if windows.coordinates is None:
         return votes
     row, column = windows.coordinates.to(votes.dtype).repeat_interleave(child_types, 0).unbind(-1)

@@ -38,16 +38,10 @@ class Windows(nn.Module):
     ) -> None:
         super().__init__()
         if min(*child_grid, *kernel, stride) < 1:
-            raise ValueError(
-                f"grid, kernel and stride must be at least 1, found {child_grid}, {kernel}, {stride}"
-            )
-        rows, columns = (
-            (size - extent) // stride + 1 for size, extent in zip(child_grid, kernel, strict=True)
-        )
+            raise ValueError(f"grid, kernel and stride must be at least 1, found {child_grid}, {kernel}, {stride}")
+        rows, columns = ((size - extent) // stride + 1 for size, extent in zip(child_grid, kernel, strict=True))
         if rows < 1 or columns < 1:
-            raise ValueError(
-                f"a {kernel[0]}×{kernel[1]} window does not fit a {child_grid[0]}×{child_grid[1]} grid"
-            )
+            raise ValueError(f"a {kernel[0]}×{kernel[1]} window does not fit a {child_grid[0]}×{child_grid[1]} grid")
         self.child_grid, self.parent_grid = child_grid, (rows, columns)
         self.child_sites, self.parent_sites = child_grid[0] * child_grid[1], rows * columns
         self.positions = kernel[0] * kernel[1]

@@ -31,9 +31,7 @@ def main() -> int:
         return 2
     try:
         provider = choose_provider(settings.device)
-        repository = Repository(
-            settings.models, settings.default_model, lambda path: OnnxSession(path, provider)
-        )
+        repository = Repository(settings.models, settings.default_model, lambda path: OnnxSession(path, provider))
         listener = socket.create_server((settings.host, settings.port), backlog=2048)
     except StartError as error:
         print(f"python -m service: {error}", file=sys.stderr)

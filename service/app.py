@@ -69,9 +69,7 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
 OF_IMAGES = problems(400, 404, 406, 408, 413, 415, 422, 503)
 
 
-def create_app(
-    settings: Settings, repository: Repository, clock: Callable[[], float] = time.monotonic
-) -> FastAPI:
+def create_app(settings: Settings, repository: Repository, clock: Callable[[], float] = time.monotonic) -> FastAPI:
     """The service over the models of a repository."""
     inference = Inference(max_pixels=settings.max_pixels)
     kept = KeptPoses(settings.kept_poses, settings.kept_poses_s, clock)
@@ -93,9 +91,7 @@ def create_app(
     )
     _answer_errors(app)
 
-    async def run(
-        request: Request, name: str | None, version: int | None
-    ) -> tuple[str, Any, Session, Any, str]:
+    async def run(request: Request, name: str | None, version: int | None) -> tuple[str, Any, Session, Any, str]:
         kind = answers.choose_type(request)
         name, version, session = repository.find(name, version)
         contents = await read_images(request, settings)
@@ -131,9 +127,7 @@ def create_app(
         kind, found, session, arrays, id_ = await run(request, model, version)
         if kind == answers.NPZ:
             return _with_id(answers.npz(dict(arrays)), id_)
-        return JSONResponse(
-            {"id": id_, "model": found, "predictions": answers.predictions(session.metadata, arrays)}
-        )
+        return JSONResponse({"id": id_, "model": found, "predictions": answers.predictions(session.metadata, arrays)})
 
     @app.post(
         "/poses",

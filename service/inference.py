@@ -29,11 +29,7 @@ class Inference:
         """
         channels = session.metadata.image.channels
         if not contents or len(contents) % channels:
-            per = (
-                f"{channels} images a sample (left, right)"
-                if channels == 2
-                else f"{channels} image(s) a sample"
-            )
+            per = f"{channels} images a sample (left, right)" if channels == 2 else f"{channels} image(s) a sample"
             raise MalformedError(f"the model takes {per}, found {len(contents)} image(s)")
         images = await asyncio.to_thread(self._decode, session, contents)
         return await asyncio.get_running_loop().run_in_executor(self._runner, session.run, images)
@@ -44,8 +40,5 @@ class Inference:
 
     def _decode(self, session: Session, contents: Sequence[bytes]) -> NDArray[np.uint8]:
         image = session.metadata.image
-        pixels = [
-            fit(decode(content, max_pixels=self._max_pixels), image.height, image.width)
-            for content in contents
-        ]
+        pixels = [fit(decode(content, max_pixels=self._max_pixels), image.height, image.width) for content in contents]
         return np.stack(pixels).reshape(-1, image.channels, image.height, image.width)

@@ -135,9 +135,7 @@ def _media_type(header: str) -> str:
 
 def _check_image_type(kind: str) -> None:
     if kind not in MEDIA_TYPES and kind not in SYNONYMS:
-        raise UnsupportedTypeError(
-            f"images of type {kind[:80]!r} are not served; served are {', '.join(MEDIA_TYPES)}"
-        )
+        raise UnsupportedTypeError(f"images of type {kind[:80]!r} are not served; served are {', '.join(MEDIA_TYPES)}")
 
 
 def _served() -> str:

@@ -36,9 +36,7 @@ class KeptPoses:
         """
         self._forget()
         if id_ not in self._kept:
-            raise UnknownError(
-                f"no poses are kept under that id; they are kept for {self._age_s:g} s at most"
-            )
+            raise UnknownError(f"no poses are kept under that id; they are kept for {self._age_s:g} s at most")
         return self._kept[id_][1]
 
     def _forget(self) -> None:

@@ -1,15 +1,18 @@
 """A network that is ready to run, on a CPU or a GPU."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, Protocol
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from service.artefact import Metadata, check_tensors, read_metadata
 from service.errors import StartError
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read when onnxruntime is imported
+import onnxruntime
 
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 
@@ -73,9 +76,7 @@ class OnnxSession:
             raise ValueError(f"not an ONNX file that can be run: {reason}") from error
         self.provider = self._session.get_providers()[0]
         if self.provider != provider:
-            raise StartError(
-                f"{provider} was asked for, but onnxruntime took {self.provider}: is there a GPU?"
-            )
+            raise StartError(f"{provider} was asked for, but onnxruntime took {self.provider}: is there a GPU?")
         self.metadata = read_metadata(self._session.get_modelmeta().custom_metadata_map)
         check_tensors(self.metadata, self._session.get_inputs(), self._session.get_outputs())
         self._outputs = [output.name for output in self._session.get_outputs()]

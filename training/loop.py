@@ -8,7 +8,7 @@ import copy
 import json
 import math
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,7 +20,7 @@ from torch.optim.lr_scheduler import OneCycleLR
 from model import CapsNet
 from training import checkpoint
 from training.augment import Augment
-from training.config import TrainConfig
+from training.config import FOLDER_CLASSES, TrainConfig
 from training.data import ImageSet, hold_out, load
 from training.distributed import Worker, join
 from training.evaluate import predict
@@ -56,11 +56,11 @@ def train(config: TrainConfig) -> Path:
     """
     with join(config.device) as worker:
         training, held_out = split(config)
+        if config.network.classes == FOLDER_CLASSES:
+            config = replace(config, network=replace(config.network, classes=training.classes))
         last, best = config.run / "last.pt", config.run / "best.pt"
         if last.exists() and not config.resume:
-            raise FileExistsError(
-                f"{config.run} holds a run already; continue it with --resume, or name another --run"
-            )
+            raise FileExistsError(f"{config.run} holds a run already; continue it with --resume, or name another --run")
         saved = checkpoint.load(last) if config.resume else None
         if saved is not None and (changed := _changed(saved["config"], config)):
             raise ValueError(f"{config.run} holds a run with other options: {', '.join(changed)}")
@@ -155,7 +155,7 @@ def train(config: TrainConfig) -> Path:
                         loss=loss.item(),
                         accuracy=correct / share,
                         gradient_norm=norm,
-                        learning_rate=schedule.get_last_lr()[0],
+                        learning_rate=float(schedule.get_last_lr()[0]),
                         margin=margin_at(progress.step / steps, config),
                         images_per_s=rate,
                     )
@@ -198,16 +198,14 @@ def split(config: TrainConfig) -> tuple[ImageSet, ImageSet]:
     network = config.network
     images = load(config.data, config.root, stereo=network.channels == 2, size=network.image_size)
     shape = (network.channels, network.image_size, network.image_size)
-    if images.classes != network.classes:
+    if network.classes not in (images.classes, FOLDER_CLASSES):
         raise ValueError(f"{images.name} has the classes {images.classes}, the network {network.classes}")
     if images.images.shape[1:] != shape:
-        raise ValueError(
-            f"{images.name} has images {list(images.images.shape[1:])}, the network takes {list(shape)}"
-        )
+        raise ValueError(f"{images.name} has images {list(images.images.shape[1:])}, the network takes {list(shape)}")
     if "instance" in images.info:
         training, held_out = hold_out(images, instance=config.held_out_instance)
     else:
-        training, held_out = hold_out(images, rows=config.held_out_rows, seed=config.seed)
+        training, held_out = hold_out(images, rows=min(config.held_out_rows, len(images) // 5), seed=config.seed)
     if len(training) < config.batch_size:
         raise ValueError(f"{len(training)} images to train on do not fill one batch of {config.batch_size}")
     return training, held_out

@@ -30,9 +30,7 @@ def load_folder(folder: Path, size: int) -> ImageSet:
         raise FileNotFoundError(
             f"{folder} is neither a known data set (smallnorb, mnist, fashion-mnist) nor a folder of class folders"
         )
-    classes = sorted(
-        path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")
-    )
+    classes = sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
     if len(classes) < 2:
         raise ValueError(f"{folder} must hold at least two class folders, found {len(classes)}")
     files = [

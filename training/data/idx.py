@@ -29,17 +29,13 @@ def read_idx(path: Path, magic: int) -> NDArray[np.uint8]:
         raise ValueError(f"{path} is cut short: an idx header takes {header} bytes, found {len(content)}")
     found, *shape = struct.unpack(f">{1 + dimensions}I", content[:header])
     if found != magic:
-        raise ValueError(
-            f"{path} is not the idx file it should be: magic number {magic:#010x}, found {found:#010x}"
-        )
+        raise ValueError(f"{path} is not the idx file it should be: magic number {magic:#010x}, found {found:#010x}")
     size = int(np.prod(shape, dtype=np.uint64))
     expect_size(path, len(content) - header, size, f"{'×'.join(map(str, shape))} values")
     return np.frombuffer(content, np.uint8, offset=header).reshape(shape)
 
 
-def load_idx(
-    name: str, folder: Path, split: Literal["train", "test"], classes: tuple[str, ...]
-) -> ImageSet | None:
+def load_idx(name: str, folder: Path, split: Literal["train", "test"], classes: tuple[str, ...]) -> ImageSet | None:
     """The images of a split, [n, 1, 28, 28], or None where its files are not in the folder.
 
     Raises:

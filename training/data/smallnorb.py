@@ -38,15 +38,11 @@ def read_matrix(path: Path) -> NDArray[np.uint8] | NDArray[np.int32]:
     """
     content = read_bytes(path)
     if len(content) < 8:
-        raise ValueError(
-            f"{path} is cut short: a matrix header takes at least 20 bytes, found {len(content)}"
-        )
+        raise ValueError(f"{path} is cut short: a matrix header takes at least 20 bytes, found {len(content)}")
     magic, dimensions = struct.unpack("<II", content[:8])
     if magic not in MATRIX_TYPES:
         known = " or ".join(f"{value:#010x}" for value in MATRIX_TYPES)
-        raise ValueError(
-            f"{path} is no matrix of bytes or integers: magic number {known}, found {magic:#010x}"
-        )
+        raise ValueError(f"{path} is no matrix of bytes or integers: magic number {known}, found {magic:#010x}")
     if not 1 <= dimensions <= 8:
         raise ValueError(f"{path} says that it has {dimensions} dimensions; 1 to 8 can be")
     header = 8 + 4 * max(3, dimensions)
@@ -103,9 +99,7 @@ def _read_originals(pictures_path: Path, labels_path: Path, info_path: Path) -> 
     if labels.shape != pictures.shape[:1]:
         raise ValueError(f"{labels_path} must hold {len(pictures)} labels, found {list(labels.shape)}")
     if info.shape != (len(pictures), len(INFO_COLUMNS)):
-        raise ValueError(
-            f"{info_path} must hold {len(pictures)}×{len(INFO_COLUMNS)} values, found {list(info.shape)}"
-        )
+        raise ValueError(f"{info_path} must hold {len(pictures)}×{len(INFO_COLUMNS)} values, found {list(info.shape)}")
     columns = {name: info[:, index].astype(np.int64) for index, name in enumerate(INFO_COLUMNS)}
     return shrink(pictures.astype(np.uint8, copy=False)), labels.astype(np.int64), columns
 
@@ -120,9 +114,7 @@ def _read_prepared(path: Path) -> Rows:
     columns = ("instance", "elevation", "azimuth_relative", "lighting")
     missing = {"images", "category", *columns} - arrays.keys()
     if missing:
-        raise ValueError(
-            f"{path} lacks the arrays {', '.join(sorted(missing))}; found {', '.join(sorted(arrays))}"
-        )
+        raise ValueError(f"{path} lacks the arrays {', '.join(sorted(missing))}; found {', '.join(sorted(arrays))}")
     pairs = arrays["images"]
     if pairs.dtype != np.uint8 or pairs.ndim != 4 or pairs.shape[1:] != (2, 48, 48):
         raise ValueError(f"{path}: images must be uint8 n×2×48×48, found {pairs.dtype} {list(pairs.shape)}")

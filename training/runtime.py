@@ -1,0 +1,28 @@
+"""onnxruntime as this project uses it: on the CPU, quiet, and reporting to nobody."""
+
+import os
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read when onnxruntime is imported
+import onnxruntime
+
+VERSION: str = onnxruntime.__version__
+
+
+class Graph:
+    """An exported network that runs on the CPU."""
+
+    def __init__(self, proto: onnx.ModelProto) -> None:
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        self._session = onnxruntime.InferenceSession(
+            proto.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
+        self.outputs = [output.name for output in self._session.get_outputs()]
+
+    def run(self, images: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
+        """All outputs by name for uint8 images [batch, channels, height, width]."""
+        return dict(zip(self.outputs, self._session.run(None, {"images": images}), strict=True))
