@@ -162,7 +162,8 @@ def _later(command: Callable[..., None]) -> Callable[..., Callable[[], None]]:
 
 def _one_line(text: str) -> str:
     """What tyro draws as a box, without its frame."""
-    return re.sub(r"\s+", " ", re.sub(r"[╭╮╰╯│─]", " ", text)).strip()
+    words = re.sub(r"\s+", " ", re.sub(r"[╭╮╰╯│─]", " ", text)).strip()
+    return words.partition(" For full helptext")[0]
 
 
 def _complain(text: str, status: int) -> int:

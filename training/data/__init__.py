@@ -45,18 +45,18 @@ def load(
         size: Height and width that the pictures of a folder are brought to.
 
     Raises:
-        FileNotFoundError: No form of the data set is there.
-        ValueError: A file is damaged, or files do not belong together.
+        FileNotFoundError: No form of the data set is there; it says what was looked for.
+        ValueError: A file is damaged, files do not belong together, or a folder is asked for a test split.
     """
-    folder = root / name
-    if name == "smallnorb":
-        images = load_smallnorb(folder, split, stereo=stereo)
-    elif name in IDX_CLASSES:
-        images = load_idx(name, folder, split, IDX_CLASSES[name])
-    else:
+    if name != "smallnorb" and name not in IDX_CLASSES:
+        if split == "test":
+            raise ValueError(f"{name} has no official test split; load the folder of test pictures by its path")
         return load_folder(Path(name), size)
-    if images is None:
-        raise FileNotFoundError(
-            f"no {split} split of {name} in {folder}; to fetch it: python -m training download {name} --to {root}"
-        )
-    return images
+    folder = root / name
+    try:
+        if name == "smallnorb":
+            return load_smallnorb(folder, split, stereo=stereo)
+        return load_idx(name, folder, split, IDX_CLASSES[name])
+    except FileNotFoundError as error:
+        command = f"python -m training download {name} --to {root}"
+        raise FileNotFoundError(f"no {split} split of {name}: {error}; to fetch it: {command}") from None

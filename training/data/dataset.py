@@ -1,4 +1,4 @@
-"""A set of labelled images, whole, in memory, as bytes: the largest that we train on has 56 MB."""
+"""A set of labelled images, whole, in memory, as bytes: the largest that we train on has 112 MB."""
 
 from dataclasses import dataclass, field, replace
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ImageSet:
     """Images with their labels, and what else is known of each of them.
 
@@ -15,7 +15,8 @@ class ImageSet:
         classes: Names of the labels, in their order.
         images: uint8 [n, channels, height, width].
         labels: int64 [n], indices into ``classes``.
-        info: More columns, int64 [n] each; for smallNORB instance, elevation, lighting and azimuth.
+        info: More columns, int64 [n] each. What bears the same number in ``pair`` is one thing seen twice, and
+            stays together when the set is split.
 
     Raises:
         ValueError: Types, shapes or counts do not fit, or a label lies outside the classes.
@@ -28,6 +29,8 @@ class ImageSet:
     info: dict[str, Tensor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if len(set(self.classes)) != len(self.classes) or not self.classes:
+            raise ValueError(f"{self.name}: classes must have different names, found {self.classes}")
         if self.images.dtype != torch.uint8 or self.images.ndim != 4:
             raise ValueError(
                 f"{self.name}: images must be uint8 [n, channels, height, width], "
@@ -49,6 +52,6 @@ class ImageSet:
         return len(self.images)
 
     def subset(self, rows: Tensor) -> "ImageSet":
-        """The images that ``rows`` names: int64 indices, or a bool for each image."""
+        """The images that ``rows`` names, in that order: int64 indices, or a bool for each image."""
         info = {column: values[rows] for column, values in self.info.items()}
         return replace(self, images=self.images[rows], labels=self.labels[rows], info=info)

@@ -1,10 +1,14 @@
-"""Pictures of one's own: a folder that holds one folder per class, named after it."""
+"""Pictures of one's own: a folder that holds one folder per class, named after it.
+
+The service brings its pictures to a model's size by the same rules; it shares no code with training.
+"""
 
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
 from tqdm import tqdm
 
 from training.data.dataset import ImageSet
@@ -12,15 +16,8 @@ from training.data.dataset import ImageSet
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".pgm"}
 
 
-def fit(picture: Image.Image, size: int) -> Image.Image:
-    """The picture in grey, its centre square brought to size×size: shrunk by areas or enlarged bilinearly."""
-    square = min(picture.size)
-    filter_ = Image.Resampling.BOX if square >= size else Image.Resampling.BILINEAR
-    return ImageOps.fit(ImageOps.exif_transpose(picture).convert("L"), (size, size), filter_)
-
-
 def load_folder(folder: Path, size: int) -> ImageSet:
-    """All pictures, [n, 1, size, size]; classes are the folders' names in alphabetical order.
+    """All pictures in grey, [n, 1, size, size]; classes are the folders' names in alphabetical order.
 
     Raises:
         FileNotFoundError: There is no such folder.
@@ -30,23 +27,58 @@ def load_folder(folder: Path, size: int) -> ImageSet:
         raise FileNotFoundError(
             f"{folder} is neither a known data set (smallnorb, mnist, fashion-mnist) nor a folder of class folders"
         )
-    classes = sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    classes = [path.name for path in _visible(folder) if path.is_dir()]
     if len(classes) < 2:
         raise ValueError(f"{folder} must hold at least two class folders, found {len(classes)}")
-    files = [
-        (path, label)
-        for label, name in enumerate(classes)
-        for path in sorted((folder / name).iterdir())
-        if path.suffix.lower() in SUFFIXES
-    ]
+    files: list[Path] = []
+    labels: list[int] = []
     for label, name in enumerate(classes):
-        if all(found != label for _, found in files):
+        found = [path for path in _visible(folder / name) if path.suffix.lower() in SUFFIXES]
+        if not found:
             raise ValueError(f"{folder / name} holds no pictures ({', '.join(sorted(SUFFIXES))})")
+        files += found
+        labels += [label] * len(found)
     images = torch.empty(len(files), 1, size, size, dtype=torch.uint8)
-    for row, (path, _) in enumerate(tqdm(files, desc="pictures", unit="file", leave=False)):
-        try:
-            with Image.open(path) as picture:
-                images[row, 0] = torch.from_numpy(np.array(fit(picture, size)))
-        except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
-            raise ValueError(f"{path} is not a picture that can be read: {error}") from error
-    return ImageSet(str(folder), tuple(classes), images, torch.tensor([label for _, label in files]))
+    for row, path in enumerate(tqdm(files, desc="pictures", unit="file", leave=False, disable=None)):
+        images[row, 0] = torch.from_numpy(_read(path, size))
+    return ImageSet(str(folder), tuple(classes), images, torch.tensor(labels))
+
+
+def fit(picture: Image.Image, size: int) -> NDArray[np.uint8]:
+    """The centre square of a grey picture (mode L), [size, size]: shrunk by averaging areas, enlarged bilinearly.
+
+    >>> fit(Image.new("L", (4, 2), 7), 1)
+    array([[7]], dtype=uint8)
+    """
+    side = min(picture.size)
+    left, top = (picture.width - side) / 2, (picture.height - side) / 2
+    how = Image.Resampling.BOX if side >= size else Image.Resampling.BILINEAR
+    # In floats: Pillow rounds bytes after the rows and again after the columns, halves up both times.
+    pixels = picture.convert("F").resize((size, size), how, box=(left, top, left + side, top + side))
+    return np.rint(np.asarray(pixels)).clip(0, 255).astype(np.uint8)
+
+
+def grey(picture: Image.Image) -> Image.Image:
+    """The picture upright in 8-bit grey: transparent parts show white, 16 bits keep their upper 8."""
+    picture = ImageOps.exif_transpose(picture)
+    if picture.mode.startswith("I"):
+        levels = np.rint(np.asarray(picture).astype(np.float64) / 257.0)  # 65535 is white
+        return Image.fromarray(levels.clip(0, 255).astype(np.uint8))
+    if picture.has_transparency_data:
+        picture = picture.convert("RGBA")
+        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
+    # Only colours become luma: palettes and inks have to become colours first.
+    return picture.convert("L") if picture.mode in ("1", "L") else picture.convert("RGB").convert("L")
+
+
+def _read(path: Path, size: int) -> NDArray[np.uint8]:
+    try:
+        with Image.open(path) as picture:
+            return fit(grey(picture), size)
+    except Exception as error:  # decoders raise whatever broken data lead to
+        raise ValueError(f"{path} is not a picture that can be read: {error}") from error
+
+
+def _visible(folder: Path) -> list[Path]:
+    """What a folder holds, in alphabetical order, without hidden files."""
+    return sorted(path for path in folder.iterdir() if not path.name.startswith("."))

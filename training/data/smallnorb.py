@@ -1,10 +1,10 @@
 """smallNORB (LeCun, Huang, Bottou, CVPR 2004): toys of five categories, photographed by two cameras.
 
 It is read from the original binary matrix files, or from the prepared form of the training split: an ``.npz``
-with the pictures shrunk to 48×48, which is what training works on. Both come out alike.
+with the pictures shrunk to 48×48, which is what training works on. Both come out alike, but for the azimuth:
+the prepared form knows it only relative to each object's first picture.
 """
 
-import struct
 import zipfile
 import zlib
 from pathlib import Path
@@ -16,113 +16,111 @@ from numpy.typing import NDArray
 
 from model.config import SMALL_NORB_CLASSES
 from training.data.dataset import ImageSet
-from training.data.files import expect_size, find, read_bytes
+from training.data.files import expect_range, find_all
+from training.data.matrix import read_matrix
 
 STEMS = {
     "train": "smallnorb-5x46789x9x18x6x2x96x96-training",
     "test": "smallnorb-5x01235x9x18x6x2x96x96-testing",
 }
-MATRIX_TYPES: dict[int, np.dtype[np.uint8] | np.dtype[np.int32]] = {
-    0x1E3D4C55: np.dtype(np.uint8),
-    0x1E3D4C54: np.dtype("<i4"),
-}
-INFO_COLUMNS = ("instance", "elevation", "azimuth", "lighting")
 PREPARED = "train_48.npz"
+# Columns of an info file in their order, with the highest value of each. An azimuth is in steps of 10°, all even.
+HIGHEST = {"instance": 9, "elevation": 8, "azimuth": 34, "lighting": 5}
+HIGHEST_PREPARED = {"instance": 9, "elevation": 8, "azimuth_relative": 17, "lighting": 5}  # steps of 20°
+CHUNK = 512  # pairs that are shrunk at once: the 96×96 pictures take half a gigabyte as they are
+
+Rows = tuple[NDArray[np.uint8], NDArray[np.int64], dict[str, NDArray[np.int64]]]
 
 
-def read_matrix(path: Path) -> NDArray[np.uint8] | NDArray[np.int32]:
-    """The array of a binary matrix file: magic number, dimensions (at least three are written), values.
+def load_smallnorb(folder: Path, split: Literal["train", "test"], *, stereo: bool) -> ImageSet:
+    """A split in 48×48.
+
+    With ``stereo`` an image is a pair [2, 48, 48] (left, right). Without it each camera's picture is an image of
+    its own [1, 48, 48]: left and right stand next to each other with the same label and info, and with the same
+    number in the column ``pair``.
 
     Raises:
-        ValueError: The magic number or the size is not what it should be.
+        FileNotFoundError: No form of the split is in the folder.
+        ValueError: A file is damaged, or the files do not belong together.
     """
-    content = read_bytes(path)
-    if len(content) < 8:
-        raise ValueError(f"{path} is cut short: a matrix header takes at least 20 bytes, found {len(content)}")
-    magic, dimensions = struct.unpack("<II", content[:8])
-    if magic not in MATRIX_TYPES:
-        known = " or ".join(f"{value:#010x}" for value in MATRIX_TYPES)
-        raise ValueError(f"{path} is no matrix of bytes or integers: magic number {known}, found {magic:#010x}")
-    if not 1 <= dimensions <= 8:
-        raise ValueError(f"{path} says that it has {dimensions} dimensions; 1 to 8 can be")
-    header = 8 + 4 * max(3, dimensions)
-    if len(content) < header:
-        raise ValueError(f"{path} is cut short: its header takes {header} bytes, found {len(content)}")
-    shape = struct.unpack(f"<{dimensions}I", content[8 : 8 + 4 * dimensions])
-    dtype = MATRIX_TYPES[magic]
-    size = int(np.prod(shape, dtype=np.uint64)) * dtype.itemsize
-    expect_size(path, len(content) - header, size, f"{'×'.join(map(str, shape))} values")
-    return np.frombuffer(content, dtype, offset=header).reshape(shape)
+    prepared = folder / PREPARED
+    try:
+        paths = find_all(folder, [[f"{STEMS[split]}-{part}.mat"] for part in ("dat", "cat", "info")])
+    except FileNotFoundError as error:
+        if split != "train":  # the prepared form is of the training split alone
+            raise
+        if not prepared.is_file():
+            raise FileNotFoundError(f"{error}, and there is no {PREPARED} either") from None
+        pairs, labels, info = _read_prepared(prepared)
+    else:
+        pairs, labels, info = _read_originals(*paths)
+    images = torch.from_numpy(pairs)
+    if not stereo:
+        info = {name: values.repeat(2) for name, values in info.items()}
+        info["pair"] = np.arange(len(pairs)).repeat(2)
+        images, labels = images.flatten(0, 1).unsqueeze(1), labels.repeat(2)
+    columns = {name: torch.from_numpy(values) for name, values in info.items()}
+    return ImageSet("smallnorb", SMALL_NORB_CLASSES, images, torch.from_numpy(labels), columns)
 
 
 def shrink(pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Half the height and width: the mean of each 2×2 block, rounded to the nearest, halves up."""
-    blocks = pictures.astype(np.uint16)
-    total = blocks[..., ::2, ::2] + blocks[..., 1::2, ::2] + blocks[..., ::2, 1::2] + blocks[..., 1::2, 1::2]
-    return ((total + 2) // 4).astype(np.uint8)
+    """Half the height and width: the mean of each 2×2 block, rounded to the nearest, halves to the even one.
 
+    Halves to even is how the prepared form was rounded: grey levels are 5 to 3 even in it.
 
-def load_smallnorb(folder: Path, split: Literal["train", "test"], *, stereo: bool) -> ImageSet | None:
-    """A split in 48×48, or None where no form of it is in the folder.
-
-    With ``stereo`` an image is a pair [2, 48, 48] (left, right); without it, each camera's picture is an image
-    of its own [1, 48, 48], and the two of a pair stand next to each other with the same label and info.
-
-    Raises:
-        ValueError: A file is damaged, or the files do not belong together.
+    >>> blocks = np.array([[0, 1, 1, 2, 1, 2], [0, 1, 1, 2, 2, 2]], dtype=np.uint8)
+    >>> shrink(blocks)  # of 0.5, 1.5 and 1.75
+    array([[0, 2, 2]], dtype=uint8)
     """
-    paths = [find(folder, [f"{STEMS[split]}-{part}.mat"]) for part in ("dat", "cat", "info")]
-    if all(path is not None for path in paths):
-        pairs, labels, info = _read_originals(*(path for path in paths if path is not None))
-    elif split == "train" and (folder / PREPARED).is_file():
-        pairs, labels, info = _read_prepared(folder / PREPARED)
-    else:
-        return None
-    cameras = 2 if stereo else 1
-    repeats = pairs.shape[1] // cameras
-    images = torch.from_numpy(pairs).reshape(-1, cameras, *pairs.shape[2:])
-    columns = {name: torch.from_numpy(values).repeat_interleave(repeats) for name, values in info.items()}
-    return ImageSet(
-        "smallnorb", SMALL_NORB_CLASSES, images, torch.from_numpy(labels).repeat_interleave(repeats), columns
-    )
-
-
-Rows = tuple[NDArray[np.uint8], NDArray[np.int64], dict[str, NDArray[np.int64]]]
+    rows = np.add(pictures[..., ::2, :], pictures[..., 1::2, :], dtype=np.uint16)
+    total = rows[..., ::2] + rows[..., 1::2]
+    # The +1 carries three quarters upwards; an odd whole part adds the one that carries a half.
+    return ((total + 1 + (total >> 2 & 1)) >> 2).astype(np.uint8)
 
 
 def _read_originals(pictures_path: Path, labels_path: Path, info_path: Path) -> Rows:
     pictures, labels, info = read_matrix(pictures_path), read_matrix(labels_path), read_matrix(info_path)
     if pictures.dtype != np.uint8 or pictures.ndim != 4 or pictures.shape[1:] != (2, 96, 96):
-        raise ValueError(
-            f"{pictures_path} must hold bytes n×2×96×96, found {pictures.dtype} {'×'.join(map(str, pictures.shape))}"
-        )
-    if labels.shape != pictures.shape[:1]:
-        raise ValueError(f"{labels_path} must hold {len(pictures)} labels, found {list(labels.shape)}")
-    if info.shape != (len(pictures), len(INFO_COLUMNS)):
-        raise ValueError(f"{info_path} must hold {len(pictures)}×{len(INFO_COLUMNS)} values, found {list(info.shape)}")
-    columns = {name: info[:, index].astype(np.int64) for index, name in enumerate(INFO_COLUMNS)}
-    return shrink(pictures.astype(np.uint8, copy=False)), labels.astype(np.int64), columns
+        raise ValueError(f"{pictures_path} must hold bytes n×2×96×96, found {_describe(pictures)}")
+    count = len(pictures)
+    if labels.dtype != np.int32 or labels.shape != (count,):
+        raise ValueError(f"{labels_path} must hold {count} integers, as images, found {_describe(labels)}")
+    if info.dtype != np.int32 or info.shape != (count, len(HIGHEST)):
+        raise ValueError(f"{info_path} must hold {count}×{len(HIGHEST)} integers, found {_describe(info)}")
+    expect_range(labels_path, "categories", labels, len(SMALL_NORB_CLASSES) - 1)
+    for index, (name, highest) in enumerate(HIGHEST.items()):
+        expect_range(info_path, name, info[:, index], highest)
+    pairs = np.empty((count, 2, 48, 48), np.uint8)
+    for start in range(0, count, CHUNK):
+        pairs[start : start + CHUNK] = shrink(pictures[start : start + CHUNK].view(np.uint8))
+    columns = {name: info[:, index].astype(np.int64) for index, name in enumerate(HIGHEST)}
+    return pairs, labels.astype(np.int64), columns
 
 
 def _read_prepared(path: Path) -> Rows:
     try:
-        with np.load(path, allow_pickle=False) as content:
+        content = np.load(path, allow_pickle=False)
+        if not isinstance(content, np.lib.npyio.NpzFile):
+            raise ValueError("it holds a single array")
+        with content:
             arrays = {name: content[name] for name in content.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except (OSError, ValueError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"{path} is not a whole npz file: {error}") from error
-    # The azimuth is known only relative to each object's first picture: other name, other meaning.
-    columns = ("instance", "elevation", "azimuth_relative", "lighting")
-    missing = {"images", "category", *columns} - arrays.keys()
+    missing = {"images", "category", *HIGHEST_PREPARED} - arrays.keys()
     if missing:
-        raise ValueError(f"{path} lacks the arrays {', '.join(sorted(missing))}; found {', '.join(sorted(arrays))}")
+        found = ", ".join(sorted(arrays)) or "none"
+        raise ValueError(f"{path} lacks the arrays {', '.join(sorted(missing))}; found {found}")
     pairs = arrays["images"]
-    if pairs.dtype != np.uint8 or pairs.ndim != 4 or pairs.shape[1:] != (2, 48, 48):
-        raise ValueError(f"{path}: images must be uint8 n×2×48×48, found {pairs.dtype} {list(pairs.shape)}")
-    for name in ("category", *columns):
-        if arrays[name].shape != pairs.shape[:1]:
-            raise ValueError(f"{path}: {len(pairs)} images, but {name} has shape {list(arrays[name].shape)}")
-    return (
-        pairs,
-        arrays["category"].astype(np.int64),
-        {name: arrays[name].astype(np.int64) for name in columns},
-    )
+    if pairs.dtype != np.uint8 or pairs.ndim != 4 or pairs.shape[1:] != (2, 48, 48) or not len(pairs):
+        raise ValueError(f"{path}: images must be bytes n×2×48×48, found {_describe(pairs)}")
+    for name, highest in {"category": len(SMALL_NORB_CLASSES) - 1, **HIGHEST_PREPARED}.items():
+        values = arrays[name]
+        if values.dtype.kind not in "iu" or values.shape != pairs.shape[:1]:
+            raise ValueError(f"{path}: {name} must hold {len(pairs)} integers, found {_describe(values)}")
+        expect_range(path, name, values, highest)
+    columns = {name: arrays[name].astype(np.int64) for name in HIGHEST_PREPARED}
+    return pairs, arrays["category"].astype(np.int64), columns
+
+
+def _describe(array: NDArray[np.generic]) -> str:
+    return f"{array.dtype} {'×'.join(map(str, array.shape))}"

@@ -1,37 +1,89 @@
 """Which images a network is judged by: never trained on, and never from an official test split."""
 
 import torch
+from torch import Tensor
 
 from training.data.dataset import ImageSet
 
 
 def hold_out(
-    images: ImageSet, *, instance: int | None = None, rows: int | None = None, seed: int = 0
+    images: ImageSet,
+    *,
+    instance: int | None = None,
+    rows: int | None = None,
+    share: float | None = None,
+    seed: int = 0,
 ) -> tuple[ImageSet, ImageSet]:
-    """Split into images to train on and held-out ones, by instance or by rows drawn at random.
+    """Split into images to train on and held-out ones, both in their old order. The two of a pair stay together.
 
-    By instance, every picture of that toy in each category is held out, so that the judgement is on objects
-    never seen. By rows, the same seed draws the same rows.
+    Exactly one of these says what is held out:
+
+    Args:
+        images: What is split.
+        instance: Every picture of that toy in each category: the judgement is on objects never seen.
+        rows: So many images, drawn by the seed.
+        share: That share of every class, in (0, 1), drawn by the seed: at least one image of each.
+        seed: The same seed draws the same images.
 
     Raises:
-        ValueError: There is no such instance, or nothing would be left to train on.
+        ValueError: Not one way but none or several, no such instance, or nothing would be left to train on.
     """
-    if (instance is None) == (rows is None):
-        raise ValueError("hold out either one instance or a number of rows")
+    ways = {"instance": instance, "rows": rows, "share": share}
+    chosen = [name for name, value in ways.items() if value is not None]
+    if len(chosen) != 1:
+        raise ValueError(f"hold out one of instance, rows or share, found {', '.join(chosen) or 'none'}")
+    generator = torch.Generator().manual_seed(seed)
     if instance is not None:
-        if "instance" not in images.info:
-            raise ValueError(f"{images.name} has no instances to hold out; hold out rows")
-        held = images.info["instance"] == instance
-        if not held.any():
-            known = ", ".join(str(value) for value in images.info["instance"].unique().tolist())
-            raise ValueError(f"{images.name} has no instance {instance}; there are {known}")
+        held = _by_instance(images, instance)
+    elif rows is not None:
+        held = _by_rows(images, rows, generator)
     else:
-        assert rows is not None
-        if not 0 < rows < len(images):
-            raise ValueError(f"of {len(images)} images of {images.name}, {rows} cannot be held out")
-        order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
-        held = torch.zeros(len(images), dtype=torch.bool)
-        held[order[:rows]] = True
-    if held.all():
-        raise ValueError(f"holding out instance {instance} of {images.name} leaves nothing to train on")
+        assert share is not None
+        held = _by_share(images, share, generator)
     return images.subset(~held), images.subset(held)
+
+
+def _by_instance(images: ImageSet, instance: int) -> Tensor:
+    if "instance" not in images.info:
+        raise ValueError(f"{images.name} has no instances to hold out; hold out rows or a share")
+    held = images.info["instance"] == instance
+    if not held.any():
+        known = ", ".join(str(value) for value in images.info["instance"].unique().tolist())
+        raise ValueError(f"{images.name} has no instance {instance}; there are {known}")
+    if held.all():
+        raise ValueError(f"{images.name} has instance {instance} alone: nothing would be left to train on")
+    return held
+
+
+def _by_rows(images: ImageSet, rows: int, generator: torch.Generator) -> Tensor:
+    if not 0 < rows < len(images):
+        raise ValueError(f"of {len(images)} images of {images.name}, {rows} cannot be held out")
+    group = _groups(images)
+    sizes = group.bincount()
+    order = torch.randperm(len(sizes), generator=generator)
+    drawn = order[sizes[order].cumsum(0) <= rows]
+    held = torch.isin(group, drawn)
+    if int(held.sum()) != rows:
+        raise ValueError(f"{rows} images of {images.name} cannot be held out without parting a pair")
+    return held
+
+
+def _by_share(images: ImageSet, share: float, generator: torch.Generator) -> Tensor:
+    if not 0.0 < share < 1.0:
+        raise ValueError(f"the share to hold out must lie between 0 and 1, found {share}")
+    group = _groups(images)
+    held = torch.zeros(len(images), dtype=torch.bool)
+    for label, name in enumerate(images.classes):
+        members = group[images.labels == label].unique()
+        if len(members) < 2:
+            raise ValueError(f"class {name} of {images.name} needs 2 images to hold one out, found {len(members)}")
+        count = min(max(1, round(share * len(members))), len(members) - 1)
+        held |= torch.isin(group, members[torch.randperm(len(members), generator=generator)[:count]])
+    return held
+
+
+def _groups(images: ImageSet) -> Tensor:
+    """A number for each image, int64 [n] from 0 without gaps: what shares a number stays together."""
+    if "pair" not in images.info:
+        return torch.arange(len(images))
+    return images.info["pair"].unique(return_inverse=True)[1]
