@@ -55,20 +55,30 @@ def fit(picture: Image.Image, size: int) -> NDArray[np.uint8]:
     how = Image.Resampling.BOX if side >= size else Image.Resampling.BILINEAR
     # In floats: Pillow rounds bytes after the rows and again after the columns, halves up both times.
     pixels = picture.convert("F").resize((size, size), how, box=(left, top, left + side, top + side))
-    return np.rint(np.asarray(pixels)).clip(0, 255).astype(np.uint8)
+    return _bytes(np.asarray(pixels))
 
 
 def grey(picture: Image.Image) -> Image.Image:
-    """The picture upright in 8-bit grey: transparent parts show white, 16 bits keep their upper 8."""
+    """The picture upright in 8-bit grey, transparent parts white.
+
+    16 bits are scaled to 8; floats are taken as 0–1 if none exceeds 1, as 0–255 otherwise.
+    """
     picture = ImageOps.exif_transpose(picture)
     if picture.mode.startswith("I"):
-        levels = np.rint(np.asarray(picture).astype(np.float64) / 257.0)  # 65535 is white
-        return Image.fromarray(levels.clip(0, 255).astype(np.uint8))
+        return Image.fromarray(_bytes(np.asarray(picture) / 257.0))  # 65535 is white
+    if picture.mode == "F":
+        levels = np.asarray(picture)
+        return Image.fromarray(_bytes(levels * (255.0 if levels.max() <= 1.0 else 1.0)))
     if picture.has_transparency_data:
         picture = picture.convert("RGBA")
         picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
     # Only colours become luma: palettes and inks have to become colours first.
     return picture.convert("L") if picture.mode in ("1", "L") else picture.convert("RGB").convert("L")
+
+
+def _bytes(levels: NDArray[np.floating]) -> NDArray[np.uint8]:
+    whole: NDArray[np.uint8] = np.rint(levels).clip(0, 255).astype(np.uint8)
+    return whole
 
 
 def _read(path: Path, size: int) -> NDArray[np.uint8]:

@@ -75,7 +75,8 @@ def shrink(pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
     rows = np.add(pictures[..., ::2, :], pictures[..., 1::2, :], dtype=np.uint16)
     total = rows[..., ::2] + rows[..., 1::2]
     # The +1 carries three quarters upwards; an odd whole part adds the one that carries a half.
-    return ((total + 1 + (total >> 2 & 1)) >> 2).astype(np.uint8)
+    mean: NDArray[np.uint8] = ((total + 1 + (total >> 2 & 1)) >> 2).astype(np.uint8)
+    return mean
 
 
 def _read_originals(pictures_path: Path, labels_path: Path, info_path: Path) -> Rows:

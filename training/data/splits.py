@@ -86,4 +86,5 @@ def _groups(images: ImageSet) -> Tensor:
     """A number for each image, int64 [n] from 0 without gaps: what shares a number stays together."""
     if "pair" not in images.info:
         return torch.arange(len(images))
-    return images.info["pair"].unique(return_inverse=True)[1]
+    group: Tensor = images.info["pair"].unique(return_inverse=True)[1]
+    return group
