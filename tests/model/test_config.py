@@ -1,0 +1,139 @@
+"""What a config accepts, what it refuses, and what its presets build."""
+
+from dataclasses import FrozenInstanceError, replace
+from typing import Any
+
+import pytest
+
+from model.config import (
+    CapsNetConfig,
+    RoutingConfig,
+    as_published,
+    mnist,
+    small_norb,
+    small_norb_small,
+    tiny,
+)
+from model.network import CapsNet
+
+PRESETS = [small_norb(), small_norb_small(), mnist(), tiny(), tiny(channels=2)]
+
+
+def parameters(config: CapsNetConfig) -> int:
+    """How many numbers the network learns."""
+    return sum(parameter.numel() for parameter in CapsNet(config).parameters())
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("iterations", 0),
+        ("iterations", -3),
+        ("final_inverse_temperature", 0.0),
+        ("final_inverse_temperature", -1.0),
+        ("final_inverse_temperature", float("nan")),
+        ("density_temperature", 0.0),
+        ("density_temperature", float("inf")),
+        ("variance_floor", 0.0),
+        ("variance_floor", -0.5),
+        ("variance_floor", float("nan")),
+    ],
+)
+def test_routing_names_what_it_refuses(name: str, value: Any) -> None:
+    """A constant that Procedure 1 cannot work with is refused by its name and value."""
+    with pytest.raises(ValueError, match=name) as error:
+        RoutingConfig(**{name: value})
+    assert repr(value) in str(error.value)
+
+
+def test_routing_names_an_unknown_mass() -> None:
+    """Where no type checker stands in the way, a mass that is neither of the two is refused by name."""
+    config = RoutingConfig()
+    object.__setattr__(config, "mass", "heavy")
+    with pytest.raises(ValueError, match="mass is 'absolute' or 'relative', found 'heavy'"):
+        config.__post_init__()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("classes", ()),
+        ("classes", ("car",)),
+        ("classes", ("car", "truck", "car")),
+        ("channels", 0),
+        ("stem_channels", -4),
+        ("primary_types", 0),
+        ("conv_types_1", 0),
+        ("conv_types_2", -1),
+        ("crop_size", 16),
+        ("crop_size", 25),
+    ],
+)
+def test_network_names_what_it_refuses(name: str, value: Any) -> None:
+    """A size or a list of classes that no network can have is refused by its name and value."""
+    with pytest.raises(ValueError, match=name) as error:
+        replace(tiny(), **{name: value})
+    assert repr(value) in str(error.value)
+
+
+def test_a_crop_larger_than_the_image_names_both() -> None:
+    """The error on a crop repeats the image size that bounds it."""
+    with pytest.raises(ValueError, match=r"between 17 and image_size=19, found 20"):
+        replace(tiny(), image_size=19)
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_the_smallest_crop_builds(channels: int) -> None:
+    """At the lower bound of the crop the last grid still has a site."""
+    network = CapsNet(replace(tiny(channels), crop_size=17))
+    assert network.fields["conv_caps_2"].grid == 1
+
+
+@pytest.mark.parametrize(
+    ("config", "fewest", "most"),
+    [(small_norb(), 316_000, 318_000), (small_norb_small(), 68_000, 69_000)],
+)
+def test_presets_have_the_papers_number_of_parameters(config: CapsNetConfig, fewest: int, most: int) -> None:
+    """The paper counts 310K and 68K."""
+    assert fewest <= parameters(config) <= most
+
+
+@pytest.mark.parametrize("config", PRESETS)
+def test_presets_iterate_three_times(config: CapsNetConfig) -> None:
+    """Every preset routes three times, in a procedure that its fields name."""
+    assert config.routing == RoutingConfig(3, 1.0, "relative", 16.0, 0.01)
+
+
+@pytest.mark.parametrize("config", PRESETS)
+def test_as_published_changes_the_procedure_and_no_size(config: CapsNetConfig) -> None:
+    """To the letter means λ → 0.01, masses as they are, densities as they are, and no norms."""
+    published = as_published(config)
+    assert published.routing == replace(
+        config.routing, final_inverse_temperature=0.01, mass="absolute", density_temperature=1.0
+    )
+    assert not published.batch_norm
+    assert replace(published, batch_norm=True, routing=config.routing) == config
+    assert not [name for name, _ in CapsNet(as_published(tiny())).named_modules() if name.endswith("Norm2d")]
+
+
+def test_classes_of_mnist_can_be_those_of_fashion() -> None:
+    """Fashion-MNIST is the same network with other names."""
+    names = tuple("abcdefghij")
+    assert mnist(names) == replace(mnist(), classes=names)
+
+
+def test_configs_are_frozen() -> None:
+    """A config that a network was built from cannot change under it."""
+    config = tiny()
+    with pytest.raises(FrozenInstanceError):
+        config.channels = 2  # type: ignore[misc]
+    with pytest.raises(FrozenInstanceError):
+        config.routing.iterations = 2  # type: ignore[misc]
+    assert len({tiny(), tiny(), small_norb()}) == 2
+
+
+def test_inverse_temperature_rises_towards_its_end() -> None:
+    """λ_t = final (1 − 0.95^(t+1)): 0.0005, 0.000975, 0.00142625 in the paper's three iterations."""
+    config = RoutingConfig(final_inverse_temperature=0.01)
+    found = [config.inverse_temperature(iteration) for iteration in range(3)]
+    assert found == pytest.approx([0.0005, 0.000975, 0.00142625], rel=1e-12)
