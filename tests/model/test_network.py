@@ -1,0 +1,254 @@
+"""The whole network: shapes, what it looks at, and what it does not mind."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from model.config import CapsNetConfig, mnist, small_norb_small, tiny
+from model.network import CapsNet, Prediction
+
+CONFIGS = [tiny(), tiny(channels=2), replace(tiny(), crop_size=24), replace(tiny(), crop_size=17)]
+
+
+def build(config: CapsNetConfig, dtype: torch.dtype = torch.float32) -> CapsNet:
+    """A network in evaluation mode, always with the same weights."""
+    torch.manual_seed(0)
+    return CapsNet(config).to(dtype).eval()
+
+
+def pictures(config: CapsNetConfig, batch: int = 2, size: int | None = None) -> Tensor:
+    """Random pixels in 0–255, as floats."""
+    generator = torch.Generator().manual_seed(1)
+    size = size or config.image_size
+    return torch.randint(0, 256, (batch, config.channels, size, size), generator=generator).float()
+
+
+def all_parts(prediction: Prediction) -> list[Tensor]:
+    """Every tensor of a prediction."""
+    layers = prediction.primary_caps, prediction.conv_caps_1, prediction.conv_caps_2
+    return [
+        prediction.logits,
+        prediction.activations,
+        prediction.poses,
+        prediction.class_assignments,
+        *(tensor for layer in layers for tensor in layer),
+    ]
+
+
+@pytest.mark.parametrize("config", [*CONFIGS, small_norb_small(), mnist()])
+def test_shapes_follow_from_the_config(config: CapsNetConfig) -> None:
+    """Each layer has its grid's sites and its types, and the classes have one capsule each."""
+    network = build(config)
+    with torch.no_grad():
+        prediction = network(pictures(config))
+    types = {
+        "primary_caps": config.primary_types,
+        "conv_caps_1": config.conv_types_1,
+        "conv_caps_2": config.conv_types_2,
+    }
+    for name, count in types.items():
+        layer, sites = getattr(prediction, name), network.fields[name].grid ** 2
+        assert layer.activations.shape == (2, sites, count)
+        assert layer.poses.shape == (2, sites, count, 4, 4)
+    classes = len(config.classes)
+    assert prediction.logits.shape == prediction.activations.shape == (2, classes)
+    assert prediction.poses.shape == (2, classes, 4, 4)
+    sites = network.fields["conv_caps_2"].grid ** 2
+    assert prediction.class_assignments.shape == (2, sites, config.conv_types_2, classes)
+
+
+def test_grids_of_32_pixels_are_those_of_the_paper() -> None:
+    """The paper's 32×32 crop makes grids of 14, 6 and 4."""
+    assert [field.grid for field in build(small_norb_small()).fields.values()] == [14, 6, 4]
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_activations_are_logistic_and_assignments_are_shares(config: CapsNetConfig) -> None:
+    """Activations lie in [0, 1], and what each capsule gives to the classes sums to 1."""
+    with torch.no_grad():
+        prediction = build(config)(pictures(config))
+    torch.testing.assert_close(prediction.activations, prediction.logits.sigmoid())
+    for layer in (prediction.primary_caps, prediction.conv_caps_1, prediction.conv_caps_2):
+        assert ((layer.activations >= 0) & (layer.activations <= 1)).all()
+    shares = prediction.class_assignments
+    assert (shares >= 0).all()
+    torch.testing.assert_close(shares.sum(-1), torch.ones(shares.shape[:-1]))
+
+
+@pytest.mark.parametrize("size", [20, 21, 24, 31])
+def test_the_crop_is_the_centre(size: int) -> None:
+    """The network sees the central pixels, whatever surrounds them."""
+    config = tiny()
+    network = build(config)
+    image = pictures(config, size=size)
+    margin = (size - config.crop_size) // 2
+    inside = slice(margin, margin + config.crop_size)
+    crop = image[:, :, inside, inside]
+    torch.testing.assert_close(network.standardise(image), network.standardise(crop), rtol=0, atol=0)
+    elsewhere = torch.full_like(image, 255.0)
+    elsewhere[:, :, inside, inside] = crop
+    torch.testing.assert_close(network.standardise(elsewhere), network.standardise(crop), rtol=0, atol=0)
+
+
+def test_pixels_mean_the_same_as_bytes_and_as_floats() -> None:
+    """uint8 images, which the artefact takes, and floats, which augmentation makes, give the same."""
+    network, image = build(tiny()), pictures(tiny())
+    with torch.no_grad():
+        as_bytes, as_floats = network(image.to(torch.uint8)), network(image)
+    assert all(torch.equal(*pair) for pair in zip(all_parts(as_bytes), all_parts(as_floats), strict=True))
+
+
+@pytest.mark.parametrize(("contrast", "brightness"), [(0.5, 0.0), (1.0, 40.0), (0.25, -20.0), (3.0, 500.0)])
+def test_contrast_and_brightness_do_not_matter(contrast: float, brightness: float) -> None:
+    """A picture and the same with other contrast and brightness are standardised to the same input."""
+    config = tiny(channels=2)
+    network, image = build(config, torch.float64), pictures(config).double()
+    standard = network.standardise(image)
+    torch.testing.assert_close(network.standardise(contrast * image + brightness), standard)
+    torch.testing.assert_close(standard.mean((1, 2, 3)), torch.zeros(2).double())
+    torch.testing.assert_close(standard.square().mean((1, 2, 3)), torch.ones(2).double())
+
+
+def test_both_cameras_are_standardised_together() -> None:
+    """What one channel is darker than the other by is left in."""
+    config = tiny(channels=2)
+    image = pictures(config)
+    image[:, 1] /= 2
+    standard = build(config).standardise(image)
+    assert (standard[:, 0].mean((1, 2)) > standard[:, 1].mean((1, 2)) + 0.5).all()
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("level", [0, 77, 255])
+def test_even_images_are_finite(level: int, training: bool) -> None:
+    """A black, grey or white image has finite results and gradients, and stays even instead of becoming noise."""
+    network = build(tiny()).train(training)
+    image = torch.full((2, 1, 24, 24), float(level), requires_grad=True)
+    assert (network.standardise(image) == 0).all()
+    prediction = network(image)
+    assert all(part.isfinite().all() for part in all_parts(prediction))
+    (prediction.logits.sum() + prediction.poses.sum()).backward()
+    assert image.grad is not None
+    assert image.grad.isfinite().all()
+    for name, parameter in network.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all(), name
+
+
+def test_every_parameter_learns() -> None:
+    """On ordinary images in training mode no parameter is left without a gradient."""
+    network = build(tiny()).train()
+    prediction = network(pictures(tiny(), batch=4))
+    (prediction.logits.square().sum() + prediction.poses.square().sum()).backward()
+    for name, parameter in network.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.abs().max() > 0, name
+
+
+@pytest.mark.parametrize("config", [replace(tiny(), crop_size=crop) for crop in (17, 20, 23, 24)])
+def test_receptive_fields_are_where_gradients_come_from(config: CapsNetConfig) -> None:
+    """With one iteration, so that windows do not compete, a site depends on its receptive field and nothing else."""
+    config = replace(config, routing=replace(config.routing, iterations=1))
+    network = build(config, torch.float64)
+    for name, field in network.fields.items():
+        # Standardising lets every pixel act on every other one: the probe begins behind it.
+        crop = torch.randn(2, 1, config.crop_size, config.crop_size, dtype=torch.float64, requires_grad=True)
+        features = network.primary_caps(network.stem(crop))
+        layers = {"primary_caps": features.poses}
+        first = network.conv_caps_1(features)
+        layers["conv_caps_1"] = first.poses
+        second = network.conv_caps_2(type(features)(first.activation_logits.sigmoid(), first.poses))
+        layers["conv_caps_2"] = second.poses
+        for row in range(field.grid):
+            for column in range(field.grid):
+                site = layers[name][0, row * field.grid + column].square().sum()
+                (gradient,) = torch.autograd.grad(site, crop, retain_graph=True)
+                touched = gradient[0, 0] != 0
+                top, left = row * field.stride, column * field.stride
+                expected = torch.zeros_like(touched)
+                expected[top : top + field.size, left : left + field.size] = True
+                assert torch.equal(touched, expected)
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_coordinates_are_receptive_field_centres(config: CapsNetConfig) -> None:
+    """A vote for a class carries the centre of its site's receptive field, row before column, in parts of the crop."""
+    network = build(config)
+    field = network.fields["conv_caps_2"]
+    coordinates = network.class_caps.windows.coordinates
+    assert coordinates is not None
+    for site, (row, column) in enumerate(coordinates.tolist()):
+        corner = divmod(site, field.grid)
+        centre = [(index * field.stride + field.size / 2) / config.crop_size for index in corner]
+        assert [row, column] == pytest.approx(centre)
+        assert 0 < row < 1
+        assert 0 < column < 1
+    assert len(coordinates) == field.grid**2
+    for layer in (network.conv_caps_1, network.conv_caps_2):
+        assert layer.windows.coordinates is None
+
+
+def test_coordinates_of_32_pixels() -> None:
+    """The paper's last grid sees 17 pixels at a site, 4 apart: centres at 8.5, 12.5, 16.5 and 20.5 of 32."""
+    coordinates = build(small_norb_small()).class_caps.windows.coordinates
+    assert coordinates is not None
+    assert (32 * coordinates[::4, 0]).tolist() == [8.5, 12.5, 16.5, 20.5]
+    assert (32 * coordinates[:4, 1]).tolist() == [8.5, 12.5, 16.5, 20.5]
+
+
+def test_coordinate_addition_can_be_left_out() -> None:
+    """Without it the class layer has no coordinates, and the layers below are as they were."""
+    config = replace(tiny(), coordinate_addition=False)
+    network = build(config)
+    assert network.class_caps.windows.coordinates is None
+    with torch.no_grad():
+        without, with_them = network(pictures(config)), build(tiny())(pictures(config))
+    assert torch.equal(without.conv_caps_2.poses, with_them.conv_caps_2.poses)
+    assert not torch.equal(without.poses, with_them.poses)
+
+
+@pytest.mark.parametrize(
+    ("shape", "found"),
+    [((1, 2, 24, 24), "2 of 24×24"), ((1, 1, 19, 24), "1 of 19×24"), ((1, 1, 24, 8), "1 of 24×8")],
+)
+def test_images_that_do_not_fit_are_named(shape: tuple[int, ...], found: str) -> None:
+    """The error says what was wanted and what was found."""
+    with pytest.raises(ValueError, match=f"1 channels and at least 20×20 pixels, found {found}"):
+        build(tiny())(torch.zeros(shape, dtype=torch.uint8))
+
+
+@pytest.mark.parametrize("config", [*CONFIGS, small_norb_small()])
+def test_float32_agrees_with_float64(config: CapsNetConfig) -> None:
+    """In evaluation mode the precision that ships is off by no more than 1e-4 of the largest element."""
+    image = pictures(config)
+    with torch.no_grad():
+        found, truth = build(config)(image), build(config, torch.float64)(image.double())
+    for part, exact in zip(all_parts(found), all_parts(truth), strict=True):
+        assert (part - exact).abs().max() <= 1e-4 * exact.abs().max().clamp_min(1)
+
+
+def test_examples_do_not_meet_in_evaluation() -> None:
+    """What the network says of an image does not depend on what else is in the batch."""
+    network, image = build(tiny(), torch.float64), pictures(tiny(), batch=3).double()
+    with torch.no_grad():
+        together = network(image)
+        for example in range(3):
+            alone = network(image[example : example + 1])
+            for part, whole in zip(all_parts(alone), all_parts(together), strict=True):
+                torch.testing.assert_close(part, whole[example : example + 1])
+
+
+@pytest.mark.xfail(
+    strict=False, reason="torch 2.13: batch norm on a CPU misplaces transposed gradients of a batch of 1"
+)
+def test_gradients_of_a_single_image_are_those_of_the_same_image_twice() -> None:
+    """A batch of one has the gradient that the image has in a larger batch."""
+    network, image = build(tiny(), torch.float64), pictures(tiny(), batch=1).double()
+    found = []
+    for copies in (1, 2):
+        batch = image.repeat(copies, 1, 1, 1).requires_grad_()
+        (gradient,) = torch.autograd.grad(network(batch).poses.square().sum(), batch)
+        found.append(gradient[0])
+    torch.testing.assert_close(*found)
