@@ -4,9 +4,9 @@ import io
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
-from service.errors import TooLargeError, UndecodableError
+from service.errors import TooLargeError, UndecodableError, UnsupportedTypeError
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "PPM")  # PPM covers PGM
 MEDIA_TYPES = (
@@ -16,8 +16,29 @@ MEDIA_TYPES = (
     "image/bmp",
     "image/tiff",
     "image/x-portable-graymap",
+    "image/x-portable-pixmap",
     "image/x-portable-anymap",
 )
+FOREIGN = {  # how the bytes begin that people send most often in place of a served format
+    b"GIF8": "GIF",
+    b"\x00\x00\x01\x00": "an icon",
+    b"8BPS": "PSD",
+    b"%PDF": "PDF",
+    b"<svg": "SVG",
+    b"<?xml": "XML",
+    b"\x00\x00\x00\x0cjP": "JPEG 2000",
+    b"PK\x03\x04": "a ZIP archive",
+    b"\x1f\x8b": "gzip",
+}
+ORIENTATIONS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 # Pixels are counted against our own limit before decoding; Pillow's would warn at a number of its own.
 Image.MAX_IMAGE_PIXELS = None
@@ -30,7 +51,8 @@ def decode(content: bytes, *, max_pixels: int) -> Image.Image:
     floats are taken as 0–1 if none exceeds 1, as 0–255 otherwise. Of several frames the first one counts.
 
     Raises:
-        UndecodableError: The bytes are not a whole image of a served format.
+        UndecodableError: The bytes are not a whole image.
+        UnsupportedTypeError: They are of a known format that is not served.
         TooLargeError: The image has more than ``max_pixels``.
     """
     if not content:
@@ -38,8 +60,7 @@ def decode(content: bytes, *, max_pixels: int) -> Image.Image:
     try:
         image = Image.open(io.BytesIO(content), formats=FORMATS)
     except UnidentifiedImageError:
-        served = ", ".join(FORMATS[:-1])
-        raise UndecodableError(f"not an image of a served format ({served}, PGM)") from None
+        raise _unidentified(content) from None
     except Exception as error:  # decoders raise whatever a broken header leads to
         raise UndecodableError(f"the image's header is broken: {_reason(error)}") from None
     width, height = image.size
@@ -47,7 +68,7 @@ def decode(content: bytes, *, max_pixels: int) -> Image.Image:
         raise TooLargeError(f"the image has {width}×{height} pixels, {max_pixels} may be")
     try:
         image.load()
-        return _grey(ImageOps.exif_transpose(image))
+        return _grey(_upright(image))
     except Exception as error:  # likewise for broken data
         raise UndecodableError(f"the {image.format} image is broken: {_reason(error)}") from None
 
@@ -55,11 +76,34 @@ def decode(content: bytes, *, max_pixels: int) -> Image.Image:
 def fit(image: Image.Image, height: int, width: int) -> NDArray[np.uint8]:
     """A grey image's centre, uint8 [height, width]: shrunk by averaging areas, or enlarged bilinearly."""
     scale = min(image.width / width, image.height / height)
-    across, down = width * scale, height * scale
-    left, top = (image.width - across) / 2, (image.height - down) / 2
+    across, down = max(1, round(width * scale)), max(1, round(height * scale))
+    left, top = (image.width - across) // 2, (image.height - down) // 2
+    box = (left, top, left + across, top + down)
+    if across % width == 0 and down % height == 0:
+        # Whole blocks: each mean is rounded once. resize() rounds after the rows and again after the columns.
+        return np.asarray(image.reduce((across // width, down // height), box), np.uint8)
     how = Image.Resampling.BOX if scale >= 1 else Image.Resampling.BILINEAR
-    box = (left, top, min(left + across, image.width), min(top + down, image.height))
     return np.asarray(image.resize((width, height), how, box=box), np.uint8)
+
+
+def _unidentified(content: bytes) -> UndecodableError | UnsupportedTypeError:
+    served = f"served are {', '.join(FORMATS[:-1])} and PGM"
+    name = next((name for start, name in FOREIGN.items() if content.startswith(start)), None)
+    if content[4:8] == b"ftyp":
+        name = "HEIC, AVIF or a film"
+    if name:
+        return UnsupportedTypeError(f"the image is {name}; {served}")
+    return UndecodableError(f"not an image that can be read; {served}")
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """The image as its EXIF orientation says; TIFF files are turned by Pillow when they load."""
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # broken metadata is no reason to refuse pixels that are whole
+        return image
+    method = ORIENTATIONS.get(orientation)
+    return image if method is None else image.transpose(method)
 
 
 def _grey(image: Image.Image) -> Image.Image:
