@@ -12,7 +12,7 @@ from pydantic_settings import SettingsError
 from service.app import create_app
 from service.errors import StartError
 from service.repository import Repository
-from service.session import OnnxSession, choose_provider
+from service.session import open_session
 from service.settings import Settings
 
 
@@ -30,15 +30,22 @@ def main() -> int:
         print(f"python -m service: {str(error).splitlines()[0]}; see --help", file=sys.stderr)
         return 2
     try:
-        provider = choose_provider(settings.device)
-        repository = Repository(settings.models, settings.default_model, lambda path: OnnxSession(path, provider))
-        listener = socket.create_server((settings.host, settings.port), backlog=2048)
+        repository = Repository(
+            settings.models,
+            settings.default_model,
+            lambda path: open_session(path, settings.device, settings.threads),
+        )
+        family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+        listener = socket.create_server((settings.host, settings.port), family=family, backlog=2048)
     except StartError as error:
         print(f"python -m service: {error}", file=sys.stderr)
         return 1
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
         address = f"{settings.host}:{settings.port}"
-        print(f"python -m service: cannot listen at {address}: {error.strerror}", file=sys.stderr)
+        print(
+            f"python -m service: cannot listen at {address}: {getattr(error, 'strerror', None) or error}",
+            file=sys.stderr,
+        )
         return 1
     host, port = listener.getsockname()[:2]
     logging.getLogger("emcaps").info("listening at http://%s:%s, documentation at /docs", host, port)

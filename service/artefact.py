@@ -15,7 +15,7 @@ Positive = Annotated[int, Field(ge=1)]
 class ImageSize(BaseModel):
     """What a model takes."""
 
-    channels: Positive
+    channels: Annotated[int, Field(ge=1, le=2)]
     height: Positive
     width: Positive
 
@@ -68,7 +68,7 @@ def read_metadata(properties: Mapping[str, str]) -> Metadata:
             raise ValueError(f"metadata lacks emcaps.{name}: not a model that emcaps exported")
         try:
             values[name] = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"metadata emcaps.{name} is no JSON: {error}") from None
     if values["format"] != FORMAT:
         raise ValueError(f"emcaps.format must be {FORMAT}, found {values['format']!r}")
@@ -78,9 +78,13 @@ def read_metadata(properties: Mapping[str, str]) -> Metadata:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise ValueError(f"metadata emcaps.{where}: {first['msg']}") from None
-    missing = [name for name in (*CONV_LAYERS, CLASS_LAYER) if metadata.layer(name) is None]
+    names = [layer.name for layer in metadata.layers]
+    missing = [name for name in (*CONV_LAYERS, CLASS_LAYER) if name not in names]
     if missing:
         raise ValueError(f"metadata emcaps.layers lacks {', '.join(missing)}")
+    for kind, named in (("layers", names), ("classes", metadata.classes)):
+        if len(set(named)) < len(named):
+            raise ValueError(f"metadata emcaps.{kind} has a name twice: {named}")
     return metadata
 
 

@@ -31,15 +31,19 @@ class Settings(BaseSettings):
     """name of the model that answers where a request names none"""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """where networks run; cuda refuses to start without a GPU, auto takes one if there is one"""
+    threads: int = Field(0, ge=0, le=1024)
+    """threads of one inference on the CPU; 0 takes one per core that the process may use"""
+    max_batch: int = Field(8, ge=1)
+    """most samples that a network runs at once; larger requests are run in pieces"""
     max_body_bytes: int = Field(32 * 2**20, ge=1)
     """largest request body, in bytes"""
-    max_images: int = Field(256, ge=1)
+    max_images: int = Field(64, ge=1)
     """most images in one request"""
     max_pixels: int = Field(50_000_000, ge=1)
     """most pixels of one image, checked before it is decoded"""
     body_timeout_s: float = Field(30.0, gt=0)
     """longest time that a client may take to send its request, in seconds"""
     kept_poses: int = Field(10_000, ge=0)
-    """most predictions whose poses are kept for GET /poses/{id}"""
+    """most samples whose poses are kept for GET /poses/{id}"""
     kept_poses_s: float = Field(600.0, gt=0)
     """longest time that poses are kept, in seconds"""
