@@ -1,9 +1,10 @@
 """Fetching the public data sets from their makers' hosts, each file held against a published checksum."""
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pooch
+from tqdm import tqdm
 
 TIMEOUT_S = 30.0  # without a byte from the server
 CHUNK_BYTES = 1 << 16
@@ -101,14 +102,33 @@ def fetch(source: Source, folder: Path, *, progress: bool = True) -> None:
         ValueError: A file is not the published one.
         OSError: A file cannot be fetched or written.
     """
-    downloader = pooch.HTTPDownloader(progressbar=progress, chunk_size=CHUNK_BYTES, timeout=TIMEOUT_S)
     for name, sha256 in source.files.items():
         url = source.base_url.rstrip("/") + "/" + name
-        path = folder / name
         try:
-            pooch.retrieve(url, f"sha256:{sha256}", name, folder, downloader=downloader)
+            pooch.retrieve(url, f"sha256:{sha256}", name, folder, downloader=_Downloader(name, progress))
         except OSError as error:  # what requests raises is one too
             raise OSError(f"{url} cannot be fetched: {error}") from error
         except ValueError as error:
             raise ValueError(f"{url} is not the published file: {error}") from error
-        path.chmod(0o644)  # pooch leaves it readable by its owner alone
+
+
+class _Downloader:
+    """Writes what a URL answers to a path that everyone may read, and leaves neither bar nor connection open."""
+
+    def __init__(self, name: str, progress: bool) -> None:
+        self.name = name
+        self.progress = progress
+
+    def __call__(self, url: str, path: str, _: object) -> None:
+        # The total is not known yet; without one a bar is neither true nor false, and pooch asks.
+        with tqdm(desc=self.name, total=1, unit="B", unit_scale=True, disable=not self.progress) as bar:
+            hooks = {"response": self.close_refusal}
+            get = pooch.HTTPDownloader(progressbar=bar, chunk_size=CHUNK_BYTES, timeout=TIMEOUT_S, hooks=hooks)
+            get(url, path, None)
+        Path(path).chmod(0o644)  # temporary files are their owner's alone
+
+    @staticmethod
+    def close_refusal(response: Any, **_: object) -> None:
+        """Pooch raises on an answer that is an error and leaves its connection open."""
+        if not response.ok:
+            response.close()

@@ -100,11 +100,12 @@ def _read_originals(pictures_path: Path, labels_path: Path, info_path: Path) -> 
 
 def _read_prepared(path: Path) -> Rows:
     try:
-        content = np.load(path, allow_pickle=False)
-        if not isinstance(content, np.lib.npyio.NpzFile):
-            raise ValueError("it holds a single array")
-        with content:
-            arrays = {name: content[name] for name in content.files}
+        with path.open("rb") as file:  # numpy leaves open what it opens itself and then cannot read
+            content = np.load(file, allow_pickle=False)
+            if not isinstance(content, np.lib.npyio.NpzFile):
+                raise ValueError("it holds a single array")
+            with content:
+                arrays = {name: content[name] for name in content.files}
     except (OSError, ValueError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"{path} is not a whole npz file: {error}") from error
     missing = {"images", "category", *HIGHEST_PREPARED} - arrays.keys()
