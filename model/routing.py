@@ -92,7 +92,7 @@ def em_routing(
         distance = squares @ precision - offsets @ (2.0 * shift * precision)
         distance = distance.squeeze(-1) + (shift * shift * precision).sum((-2, -1)).unsqueeze(-1)
         log_density = (-0.5 * distance - log_deviation.unsqueeze(-1)) / config.density_temperature
-        scores = log_density - functional.softplus(-logits).unsqueeze(-1)  # + log a_j
+        scores = log_density - functional.softplus(-logits, threshold=50.0).unsqueeze(-1)  # + log a_j
         log_assignments = scores - _normaliser(scores, child_types, windows)
         log_masses = log_assignments + log_activations  # log r_ij
 
