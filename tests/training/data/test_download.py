@@ -27,8 +27,9 @@ class Host:
 
 
 @pytest.fixture
-def host() -> Iterator[Host]:
-    """The server, in a thread."""
+def host(monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
+    """The server, in a thread; a proxy that the environment names is not asked for it."""
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
     host = Host()
 
     class Handler(BaseHTTPRequestHandler):
@@ -173,6 +174,13 @@ def test_a_mirror_is_held_to_the_published_sums(host: Host, tmp_path: Path) -> N
         download("mnist", tmp_path, base_url=host.url.rstrip("/"))
     assert host.requests == ["/set/train-images-idx3-ubyte.gz"]
     assert content(tmp_path / "mnist") == {}
+
+
+def test_a_set_is_put_into_a_folder_of_its_name(host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A set is fetched from where it is published into a folder of its name, which is returned."""
+    monkeypatch.setitem(SOURCES, "mnist", source(host))
+    assert download("mnist", tmp_path, progress=False) == tmp_path / "mnist"
+    assert content(tmp_path / "mnist") == FILES
 
 
 def test_an_unknown_set_is_refused(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
@@ -65,6 +65,7 @@ def test_mono(tmp_path: Path) -> None:
             assert images.info[name][camera::2].equal(column)
 
 
+@settings(deadline=None)
 @given(arrays(np.uint8, (3, 2, 4, 6), elements=st.integers(0, 255)))
 def test_shrink(pictures: NDArray[np.uint8]) -> None:
     """A shrunk pixel is the mean of its block, rounded to the nearest, halves to the even one."""
