@@ -51,7 +51,7 @@ def fit(picture: Image.Image, size: int) -> NDArray[np.uint8]:
     array([[7]], dtype=uint8)
     """
     side = min(picture.size)
-    left, top = (picture.width - side) / 2, (picture.height - side) / 2
+    left, top = (picture.width - side) // 2, (picture.height - side) // 2
     how = Image.Resampling.BOX if side >= size else Image.Resampling.BILINEAR
     # In floats: Pillow rounds bytes after the rows and again after the columns, halves up both times.
     pixels = picture.convert("F").resize((size, size), how, box=(left, top, left + side, top + side))

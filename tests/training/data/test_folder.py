@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
+import service.images
 from tests.training.data.writers import write
 from training.data import load
 from training.data.folder import fit, grey, load_folder
@@ -127,6 +128,23 @@ def test_the_centre_square_is_taken(transposed: bool) -> None:
     picture = Image.fromarray(pixels.T if transposed else pixels)
     square = np.arange(16).reshape(4, 4)
     assert np.array_equal(fit(picture, 4), square.T if transposed else square)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16"])
+def test_the_service_sees_the_same(mode: str) -> None:
+    """A picture of any mode and size comes to the network in service as in training, to one grey level."""
+    draws = np.random.default_rng(0)
+    for size in (4, 7, 28, 48):
+        width, height = (int(side) for side in draws.integers(5, 99, size=2))
+        colours = Image.fromarray(draws.integers(0, 256, (height, width, 4)).astype(np.uint8))
+        if mode == "I;16":
+            picture = Image.fromarray(draws.integers(0, 65_536, (height, width)).astype(np.uint16))
+        else:
+            picture = (colours if mode in ("LA", "RGBA") else colours.convert("RGB")).convert(mode)
+        buffer = BytesIO()
+        picture.save(buffer, "tiff")
+        served = service.images.fit(service.images.decode(buffer.getvalue(), max_pixels=10_000), size, size)
+        assert np.abs(fit(grey(picture), size) - served.astype(int)).max() <= 1
 
 
 @settings(deadline=None)
