@@ -49,11 +49,11 @@ def download_command(
 def train_command(config: Recipe) -> None:
     """Train a network; checkpoints and logs go into the run's folder."""
     best = train(config)
-    print(f"the best checkpoint is {best}; next: python -m training evaluate --run {best.parent}")
+    print(f"the best checkpoint is {best}; next: python -m training evaluate --run-folder {best.parent}")
 
 
 def evaluate_command(
-    run: Path,
+    run_folder: Path,
     root: Path | None = None,
     split: Literal["held-out", "test"] = "held-out",
     checkpoint: Literal["best", "last"] = "best",
@@ -61,21 +61,21 @@ def evaluate_command(
     """Error of a trained network with its confidence interval, by class and instance, and its confusions.
 
     Args:
-        run: folder of the run
+        run_folder: folder of the run
         root: folder that holds the data sets; the one that the run was trained from if absent
         split: the images held out from training, or the official test split, which is for final figures alone
         checkpoint: which of the run's checkpoints
     """
-    network, config, _ = _open(run, root, checkpoint)
+    network, config, _ = _open(run_folder, root, checkpoint)
     images = _held_out(config) if split == "held-out" else _test(config)
     evaluation = evaluate(network, images, progress=True)
     print(report.table(evaluation, images.classes))
-    for path in report.write(evaluation, images.classes, run):
+    for path in report.write(evaluation, images.classes, run_folder):
         print(f"wrote {path}")
 
 
 def release_command(
-    run: Path,
+    run_folder: Path,
     name: str,
     root: Path | None = None,
     models: Path = Path("models"),
@@ -85,14 +85,14 @@ def release_command(
     """Export a trained network for the service, after holding it against torch on real images.
 
     Args:
-        run: folder of the run
+        run_folder: folder of the run
         name: name of the model
         root: folder that holds the data sets; the one that the run was trained from if absent
         models: folder of models that the service reads
         version: version of the model; the one after the highest if absent
         checkpoint: which of the run's checkpoints
     """
-    network, config, saved = _open(run, root, checkpoint)
+    network, config, saved = _open(run_folder, root, checkpoint)
     held_out = _held_out(config)
     evaluation = evaluate(network, held_out, progress=True)
     record = training_record(config, saved, evaluation)
@@ -135,8 +135,8 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _open(run: Path, root: Path | None, which: str) -> tuple[Any, TrainConfig, dict[str, Any]]:
-    saved = checkpoint.load(run / f"{which}.pt")
+def _open(run_folder: Path, root: Path | None, which: str) -> tuple[Any, TrainConfig, dict[str, Any]]:
+    saved = checkpoint.load(run_folder / f"{which}.pt")
     config = restore(saved["config"])
     return checkpoint.rebuild(saved), config if root is None else replace(config, root=root), saved
 

@@ -17,7 +17,7 @@ class TrainConfig:
     data: str
     """smallnorb, mnist, fashion-mnist, or the path of a folder that holds one folder of images per class"""
     network: CapsNetConfig
-    run: Path
+    run_folder: Path
     """folder for checkpoints and logs"""
     root: Path = Path("data")
     """folder that holds the data sets, a folder each"""
@@ -79,11 +79,11 @@ class TrainConfig:
             raise ValueError(f"contrast must be a range of positive factors, found {self.contrast}")
 
 
-_SMALL_NORB = TrainConfig(data="smallnorb", network=small_norb(), run=Path("runs/smallnorb-stereo"))
+_SMALL_NORB = TrainConfig(data="smallnorb", network=small_norb(), run_folder=Path("runs/smallnorb-stereo"))
 _DIGITS = TrainConfig(
     data="mnist",
     network=mnist(),
-    run=Path("runs/mnist"),
+    run_folder=Path("runs/mnist"),
     epochs=3,
     shift=2,
     brightness=0.0,
@@ -93,7 +93,7 @@ _DIGITS = TrainConfig(
 RECIPES: dict[str, tuple[str, TrainConfig]] = {
     "smallnorb": (
         "smallNORB, each camera by itself, small network (67 thousand parameters)",
-        replace(_SMALL_NORB, network=small_norb_small(channels=1), run=Path("runs/smallnorb")),
+        replace(_SMALL_NORB, network=small_norb_small(channels=1), run_folder=Path("runs/smallnorb")),
     ),
     "smallnorb-stereo": (
         "smallNORB, stereo pairs, the paper's network (318 thousand parameters)",
@@ -101,12 +101,12 @@ RECIPES: dict[str, tuple[str, TrainConfig]] = {
     ),
     "smallnorb-stereo-small": (
         "smallNORB, stereo pairs, the paper's small network (69 thousand parameters)",
-        replace(_SMALL_NORB, network=small_norb_small(), run=Path("runs/smallnorb-stereo-small")),
+        replace(_SMALL_NORB, network=small_norb_small(), run_folder=Path("runs/smallnorb-stereo-small")),
     ),
     "mnist": ("MNIST", _DIGITS),
     "fashion-mnist": (
         "Fashion-MNIST",
-        replace(_DIGITS, data="fashion-mnist", network=mnist(FASHION_CLASSES), run=Path("runs/fashion-mnist")),
+        replace(_DIGITS, data="fashion-mnist", network=mnist(FASHION_CLASSES), run_folder=Path("runs/fashion-mnist")),
     ),
     "folder": (
         "pictures of your own, one folder per class: --data FOLDER",
@@ -114,7 +114,7 @@ RECIPES: dict[str, tuple[str, TrainConfig]] = {
             _SMALL_NORB,
             data="pictures",
             network=replace(small_norb_small(channels=1), classes=FOLDER_CLASSES),
-            run=Path("runs/folder"),
+            run_folder=Path("runs/folder"),
         ),
     ),
 }
@@ -126,4 +126,4 @@ def restore(saved: dict[str, Any]) -> TrainConfig:
     network["classes"] = tuple(network["classes"])
     network["routing"] = RoutingConfig(**network["routing"])
     values = {**saved, "network": CapsNetConfig(**network), "contrast": tuple(saved["contrast"])}
-    return TrainConfig(**{**values, "run": Path(saved["run"]), "root": Path(saved["root"])})
+    return TrainConfig(**{**values, "run_folder": Path(saved["run_folder"]), "root": Path(saved["root"])})

@@ -58,12 +58,14 @@ def train(config: TrainConfig) -> Path:
         training, held_out = split(config)
         if config.network.classes == FOLDER_CLASSES:
             config = replace(config, network=replace(config.network, classes=training.classes))
-        last, best = config.run / "last.pt", config.run / "best.pt"
+        last, best = config.run_folder / "last.pt", config.run_folder / "best.pt"
         if last.exists() and not config.resume:
-            raise FileExistsError(f"{config.run} holds a run already; continue it with --resume, or name another --run")
+            raise FileExistsError(
+                f"{config.run_folder} holds a run already; continue it with --resume, or name another --run-folder"
+            )
         saved = checkpoint.load(last) if config.resume else None
         if saved is not None and (changed := _changed(saved["config"], config)):
-            raise ValueError(f"{config.run} holds a run with other options: {', '.join(changed)}")
+            raise ValueError(f"{config.run_folder} holds a run with other options: {', '.join(changed)}")
 
         torch.manual_seed(config.seed)
         network = CapsNet(config.network).to(worker.device)
@@ -84,9 +86,7 @@ def train(config: TrainConfig) -> Path:
             model = DistributedDataParallel(model)
         judged = copy.deepcopy(network)  # stays as written: evaluation has other batch sizes
         if config.compile:
-            # Layer by layer: compiled as a whole (torch 2.13), the network loses gradients on the way down.
-            for layer in (network.conv_caps_1, network.conv_caps_2, network.class_caps):
-                layer.compile(dynamic=False)
+            compile_routing(network)
         augment = Augment(config.network.crop_size, config.shift, config.brightness, config.contrast)
 
         def save(path: Path) -> None:
@@ -103,7 +103,7 @@ def train(config: TrainConfig) -> Path:
 
         own = slice(worker.rank, None, worker.world)
         share = config.batch_size // worker.world
-        with Journal(config.run, steps, progress.step, active=worker.leads) as journal:
+        with Journal(config.run_folder, steps, progress.step, active=worker.leads) as journal:
             saved_at = began = time.monotonic()
             while progress.step < steps:
                 epoch, batch_of_epoch = divmod(progress.step, steps_per_epoch)
@@ -188,6 +188,15 @@ def train(config: TrainConfig) -> Path:
     return best
 
 
+def compile_routing(network: CapsNet) -> None:
+    """Compile the routed layers of a network in place, for batches of one size.
+
+    Layer by layer, as the network that torch 2.13 compiles as a whole loses gradients on the way down.
+    """
+    for layer in (network.conv_caps_1, network.conv_caps_2, network.class_caps):
+        layer.compile(dynamic=False)
+
+
 def split(config: TrainConfig) -> tuple[ImageSet, ImageSet]:
     """The images that a run trains on, and those that it holds out.
 
@@ -237,7 +246,7 @@ def _plain(config: TrainConfig) -> dict[str, Any]:
 
 def _changed(saved: dict[str, Any], config: TrainConfig) -> list[str]:
     """The options that differ from those of a saved run, but for those that say where and how fast it runs."""
-    free = {"resume", "root", "run", "device", "compile", "checkpoint_minutes"}
+    free = {"resume", "root", "run_folder", "device", "compile", "checkpoint_minutes"}
     current = _plain(config)
     return [
         f"{name} was {saved.get(name)}, now {current[name]}"

@@ -1,0 +1,51 @@
+"""What many tests share: pictures drawn on the spot, and one export of the tiny network."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from PIL import Image, ImageDraw
+
+from model import CapsNet, tiny
+from model.export import export
+
+
+@pytest.fixture(scope="session")
+def network() -> CapsNet:
+    """The tiny network after a few batches, in evaluation mode: its running statistics are not the initial ones."""
+    torch.manual_seed(0)
+    network = CapsNet(tiny())
+    with torch.no_grad():
+        for _ in range(20):
+            network(torch.randint(0, 256, (16, 1, 24, 24)).float())
+    return network.eval()
+
+
+@pytest.fixture(scope="session")
+def exported(network: CapsNet) -> onnx.ModelProto:
+    """The tiny network as ONNX."""
+    return export(network, {"training": {"data_set": "shapes", "epochs": 0}})
+
+
+@pytest.fixture(scope="session")
+def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of 3 × 40 pictures: bright circles, squares and triangles on dark ground, no two alike."""
+    folder = tmp_path_factory.mktemp("shapes")
+    random = np.random.default_rng(0)
+    for name in ("circle", "square", "triangle"):
+        (folder / name).mkdir()
+        for number in range(40):
+            picture = Image.new("L", (24, 24), int(random.integers(0, 60)))
+            draw = ImageDraw.Draw(picture)
+            x, y, r = (int(value) for value in random.integers((9, 9, 4), (15, 15, 8)))
+            shade = int(random.integers(150, 256))
+            if name == "circle":
+                draw.ellipse((x - r, y - r, x + r, y + r), fill=shade)
+            elif name == "square":
+                draw.rectangle((x - r, y - r, x + r, y + r), fill=shade)
+            else:
+                draw.polygon([(x, y - r), (x - r, y + r), (x + r, y + r)], fill=shade)
+            picture.save(folder / name / f"{number:02}.png")
+    return folder

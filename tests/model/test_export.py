@@ -1,0 +1,130 @@
+"""The ONNX file says what the network says, with operators that all run on a GPU."""
+
+import json
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from torch import Tensor
+
+from model import CapsNet, small_norb, tiny
+from model.export import OUTPUTS, export, metadata, outputs, set_metadata
+from training.runtime import Graph
+
+# Each of these computes shapes or control flow, which onnxruntime leaves on the CPU.
+REFUSED = {"Shape", "ConstantOfShape", "Range", "NonZero", "If", "Loop", "Scan"}
+
+
+@pytest.fixture(scope="module")
+def graph(exported: onnx.ModelProto) -> Graph:
+    return Graph(exported)
+
+
+def batches() -> list[Tensor]:
+    """Random, even, black and white images in batches of 1, 2, 8 and 33."""
+    generator = torch.Generator().manual_seed(1)
+    found = []
+    for size in (1, 2, 8, 33):
+        found.append(torch.randint(0, 256, (size, 1, 24, 24), generator=generator, dtype=torch.uint8))
+        levels = torch.randint(0, 256, (size, 1, 1, 1), generator=generator, dtype=torch.uint8)
+        found.append(levels.expand(size, 1, 24, 24).contiguous())
+        found += [torch.full((size, 1, 24, 24), level, dtype=torch.uint8) for level in (0, 255)]
+    return found
+
+
+@pytest.mark.parametrize("images", batches(), ids=lambda images: f"{len(images)}-{float(images.float().std()):.0f}")
+def test_graph_and_network_agree(network: CapsNet, graph: Graph, images: Tensor) -> None:
+    """All outputs of the graph are those of the network within 1e-5, at any batch size and for any images."""
+    with torch.no_grad():
+        expected = outputs(network(images))
+    found = graph.run(images.numpy())
+    assert list(found) == list(OUTPUTS)
+    for name, values in zip(OUTPUTS, expected, strict=True):
+        assert found[name].dtype == np.float32
+        np.testing.assert_allclose(found[name], values.numpy(), rtol=1e-5, atol=1e-5, err_msg=name)
+
+
+def test_every_level_of_grey_is_finite(graph: Graph) -> None:
+    """Even images of all 256 levels, and single pixels on black and on white, answer finite numbers."""
+    even = np.arange(256, dtype=np.uint8)[:, None, None, None].repeat(24, 2).repeat(24, 3)
+    single = np.zeros((2, 1, 24, 24), np.uint8)
+    single[1] = 255
+    single[:, 0, 12, 12] = (255, 0)
+    for name, values in graph.run(np.concatenate([even, single])).items():
+        assert np.isfinite(values).all(), name
+
+
+def test_operators_are_static(exported: onnx.ModelProto) -> None:
+    """No operator computes a shape or branches, and every reshape target is a constant with at most one −1."""
+    assert not {node.op_type for node in exported.graph.node} & REFUSED
+    assert {node.domain for node in exported.graph.node} <= {"", "ai.onnx"}
+    constants = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in exported.graph.initializer}
+    reshapes = [node for node in exported.graph.node if node.op_type == "Reshape"]
+    assert reshapes
+    for node in reshapes:
+        assert (constants[node.input[1]] == -1).sum() <= 1
+
+
+def test_batch_is_the_only_open_dimension(exported: onnx.ModelProto) -> None:
+    """Inputs and outputs have the types and shapes of the contract, with the batch left open."""
+    onnx.checker.check_model(exported, full_check=True)
+    found = {
+        value.name: (
+            value.type.tensor_type.elem_type,
+            [dimension.dim_param or dimension.dim_value for dimension in value.type.tensor_type.shape.dim],
+        )
+        for value in (*exported.graph.input, *exported.graph.output)
+    }
+    real = onnx.TensorProto.FLOAT
+    assert found == {
+        "images": (onnx.TensorProto.UINT8, ["batch", 1, 24, 24]),
+        "activations": (real, ["batch", 3]),
+        "poses": (real, ["batch", 3, 4, 4]),
+        "primary_caps_activations": (real, ["batch", 64, 2]),
+        "primary_caps_poses": (real, ["batch", 64, 2, 4, 4]),
+        "conv_caps_1_activations": (real, ["batch", 9, 3]),
+        "conv_caps_1_poses": (real, ["batch", 9, 3, 4, 4]),
+        "conv_caps_2_activations": (real, ["batch", 1, 4]),
+        "conv_caps_2_poses": (real, ["batch", 1, 4, 4, 4]),
+        "class_assignments": (real, ["batch", 1, 4, 3]),
+    }
+
+
+def test_metadata_is_json_of_the_contract(exported: onnx.ModelProto) -> None:
+    """Every value is JSON, and says what the configuration says."""
+    found = {entry.key: json.loads(entry.value) for entry in exported.metadata_props}
+    assert found["emcaps.format"] == 1
+    assert found["emcaps.classes"] == ["circle", "square", "triangle"]
+    assert found["emcaps.image"] == {"channels": 1, "height": 24, "width": 24}
+    assert found["emcaps.routing_iterations"] == 3
+    assert found["emcaps.training"] == {"data_set": "shapes", "epochs": 0}
+    layers = {layer["name"]: layer for layer in found["emcaps.layers"]}
+    assert list(layers) == ["primary_caps", "conv_caps_1", "conv_caps_2", "class_caps"]
+    assert layers["conv_caps_1"] == {
+        "name": "conv_caps_1",
+        "grid": [3, 3],
+        "types": 3,
+        "receptive_field": {"size": [9, 9], "stride": [4, 4], "offset": [2, 2]},
+    }
+
+
+def test_metadata_is_replaced_not_doubled(exported: onnx.ModelProto) -> None:
+    """Setting a value again leaves one entry of its name."""
+    proto = onnx.ModelProto()
+    proto.CopyFrom(exported)
+    set_metadata(proto, {"training": {"epochs": 1}})
+    found = [entry.value for entry in proto.metadata_props if entry.key == "emcaps.training"]
+    assert found == ['{"epochs": 1}']
+
+
+def test_receptive_fields_are_in_pixels_of_the_whole_image() -> None:
+    """On smallNORB the crop begins 8 pixels inside the 48×48 image, and the fields of a layer with it."""
+    layers = {layer["name"]: layer for layer in metadata(CapsNet(small_norb()))["layers"]}
+    assert layers["conv_caps_2"]["receptive_field"] == {"size": [17, 17], "stride": [4, 4], "offset": [8, 8]}
+
+
+def test_export_of_a_network_in_training_is_refused() -> None:
+    """Batch statistics must not get into an artefact."""
+    with pytest.raises(ValueError, match="evaluation mode"):
+        export(CapsNet(tiny()).train())

@@ -1,0 +1,177 @@
+"""A run learns, goes on where it was killed as if it had not been, and stops before it breaks anything."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from model import tiny
+from training import checkpoint
+from training.config import TrainConfig
+from training.loop import NonFiniteError, train
+
+TINY = [
+    "--network.image-size=24",
+    "--network.crop-size=20",
+    "--network.stem-channels=4",
+    "--network.primary-types=2",
+    "--network.conv-types-1=3",
+    "--network.conv-types-2=4",
+    "--checkpoint-minutes=0",
+]
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
+
+
+def config(shapes: Path, run: Path, **values: Any) -> TrainConfig:
+    return TrainConfig(
+        data=str(shapes), network=tiny(), run_folder=run, batch_size=16, checkpoint_minutes=0.0, **values
+    )
+
+
+def records(run: Path) -> list[dict[str, Any]]:
+    """The journal of a run, without the speeds, which no two runs share."""
+    lines = (run / "metrics.jsonl").read_text().splitlines()
+    return [{name: value for name, value in json.loads(line).items() if name != "images_per_s"} for line in lines]
+
+
+def command(shapes: Path, run: Path, *options: str) -> list[str]:
+    return [
+        "-m",
+        "training",
+        "train",
+        "folder",
+        f"--data={shapes}",
+        f"--run-folder={run}",
+        "--batch-size=16",
+        *TINY,
+        *options,
+    ]
+
+
+@pytest.mark.parametrize("loss", ["cross-entropy", "spread"])
+def test_training_learns(shapes: Path, tmp_path: Path, loss: Any) -> None:
+    """Within 25 short epochs training and held-out images are told apart far better than by chance (1 in 3)."""
+    best = train(config(shapes, tmp_path / "run", epochs=25, learning_rate=0.01, brightness=8.0, loss=loss))
+    last = records(best.parent)[-1]
+    assert last["training_accuracy"] > 0.6
+    assert last["held_out_error"] < 0.45
+
+
+def test_killed_run_resumes_bit_for_bit(shapes: Path, tmp_path: Path) -> None:
+    """A run that SIGKILL ended in the middle of an epoch and one that nothing disturbed end with the same bits."""
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    subprocess.run(
+        [sys.executable, *command(shapes, whole, "--epochs=4")], env=ENVIRONMENT, check=True, capture_output=True
+    )
+    with subprocess.Popen(
+        [sys.executable, *command(shapes, killed, "--epochs=4")], env=ENVIRONMENT, stderr=subprocess.PIPE, text=True
+    ) as process:
+        # The bar is drawn anew with each step; 6 steps are an epoch.
+        assert process.stderr is not None
+        bar = ""
+        while " 9/24 " not in bar:
+            bar += process.stderr.read(1)
+        process.send_signal(signal.SIGKILL)
+        process.stderr.read()
+    step = checkpoint.load(killed / "last.pt")["progress"]["step"]
+    assert 6 < step < 24
+    assert step % 6 != 0
+    subprocess.run(
+        [sys.executable, *command(shapes, killed, "--epochs=4", "--resume")],
+        env=ENVIRONMENT,
+        check=True,
+        capture_output=True,
+    )
+    ends = [checkpoint.load(run / "last.pt") for run in (whole, killed)]
+    for name, values in ends[0]["weights"].items():
+        assert torch.equal(values, ends[1]["weights"][name]), name
+    assert records(whole) == records(killed)
+
+
+def test_two_processes_train_as_one(shapes: Path, tmp_path: Path) -> None:
+    """Half a batch in each of two processes makes the steps that whole batches make in one."""
+    # Without batch statistics and random draws, which each process has for itself, the gradients are the same sums.
+    options = (
+        "--epochs=1",
+        "--network.no-batch-norm",
+        "--brightness=0",
+        "--contrast",
+        "1",
+        "1",
+        "--network.image-size=20",
+    )
+    single, double = tmp_path / "single", tmp_path / "double"
+    subprocess.run(
+        [sys.executable, *command(shapes, single, *options)], env=ENVIRONMENT, check=True, capture_output=True
+    )
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--local-addr=127.0.0.1", "--nproc-per-node=2"]
+    subprocess.run(
+        [sys.executable, *launcher, *command(shapes, double, *options)],
+        env=ENVIRONMENT,
+        check=True,
+        capture_output=True,
+    )
+    ends = [checkpoint.load(run / "last.pt")["weights"] for run in (single, double)]
+    for name, values in ends[0].items():
+        torch.testing.assert_close(values, ends[1][name], rtol=1e-3, atol=1e-4, msg=name)
+
+
+def test_non_finite_step_is_not_taken(shapes: Path, tmp_path: Path) -> None:
+    """A loss that leaves the finite numbers stops the run, names the step, and leaves a good checkpoint."""
+    wild = config(shapes, tmp_path / "run", epochs=50, learning_rate=1e30)
+    with pytest.raises(NonFiniteError, match=r"step \d+: loss .*last good state is"):
+        train(wild)
+    weights = checkpoint.load(tmp_path / "run" / "last.pt")["weights"]
+    assert all(values.isfinite().all() for values in weights.values())
+
+
+def test_a_run_is_not_overwritten(shapes: Path, tmp_path: Path) -> None:
+    """A folder that holds a run is refused without --resume, and with it if an option has changed."""
+    first = config(shapes, tmp_path / "run", epochs=1)
+    train(first)
+    with pytest.raises(FileExistsError, match="--resume"):
+        train(first)
+    with pytest.raises(ValueError, match=r"epochs was 1, now 2"):
+        train(replace(first, epochs=2, resume=True))
+    with pytest.raises(FileNotFoundError, match="no checkpoint"):
+        train(replace(first, run_folder=tmp_path / "none", resume=True))
+
+
+def test_data_must_fit_the_network(shapes: Path, tmp_path: Path) -> None:
+    """Other classes, or fewer images than a batch, are refused before anything is written."""
+    with pytest.raises(ValueError, match="classes"):
+        train(TrainConfig(data=str(shapes), network=replace(tiny(), classes=("a", "b")), run_folder=tmp_path / "run"))
+    with pytest.raises(ValueError, match="do not fill one batch of 500"):
+        train(replace(config(shapes, tmp_path / "run"), batch_size=500))
+    assert not (tmp_path / "run").exists()
+
+
+COMPARE = """
+import torch
+from model import CapsNet, tiny
+torch.manual_seed(0)
+plain, compiled = CapsNet(tiny()), CapsNet(tiny())
+compiled.load_state_dict(plain.state_dict())
+compile_routing(compiled)
+images = torch.randint(0, 256, (4, 1, 24, 24), dtype=torch.uint8)
+for network in (plain, compiled):
+    network(images).logits.square().sum().backward()
+for (name, one), other in zip(plain.named_parameters(), compiled.parameters(), strict=True):
+    torch.testing.assert_close(one.grad, other.grad, rtol=1e-4, atol=1e-5, msg=name)
+print("same gradients")
+"""
+
+
+def test_compiled_layers_have_the_same_gradients() -> None:
+    """What --compile does to the routed layers leaves every gradient as it was."""
+    # In a process of its own: the compiler cannot read functions whose shapes are checked at run time.
+    script = "from training.loop import compile_routing" + COMPARE
+    found = subprocess.run([sys.executable, "-c", script], env=ENVIRONMENT, check=True, capture_output=True, text=True)
+    assert found.stdout == "same gradients\n"
