@@ -19,6 +19,7 @@ from service.settings import Settings
 def main() -> int:
     """Serve until SIGTERM or SIGINT; the exit status: 0 after that, 1 if it cannot start, 2 for bad options."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)  # it warns of each broken form; the answer says it
     try:
         settings = Settings(_cli_parse_args=True)
     except ValidationError as error:

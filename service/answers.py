@@ -1,6 +1,7 @@
 """Arrays to answers: JSON that reads well, or the arrays themselves."""
 
 import io
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,22 +17,26 @@ JSON, NPZ = "application/json", "application/x-npz"
 DECIMALS = 6  # what float32 and the parity bound carry
 
 
-def choose_type(request: Request) -> str:
-    """The form of answer that the client likes best, of JSON and npz.
+def choose_type(request: Request, served: Sequence[str] = (JSON, NPZ)) -> str:
+    """The form of answer that the client likes best, of those that are served.
 
     Raises:
-        NotAcceptableError: It takes neither.
+        NotAcceptableError: It takes none of them.
     """
-    accepted = request.headers.get("accept", "*/*")
-    best, best_quality = "", 0.0
+    accepted = ", ".join(request.headers.getlist("accept")) or "*/*"
+    qualities: dict[str, float] = {}
     for part in accepted.split(","):
         kind, *parameters = (piece.strip().lower() for piece in part.split(";"))
-        quality = _quality(parameters)
-        chosen = {"*/*": JSON, "application/*": JSON, "": JSON, JSON: JSON, NPZ: NPZ}.get(kind, "")
-        if chosen and quality > best_quality:
-            best, best_quality = chosen, quality
-    if not best:
-        raise NotAcceptableError(f"answers are {JSON} or {NPZ}; the request accepts {accepted[:200]!r}")
+        qualities[kind] = max(_quality(parameters), qualities.get(kind, 0.0))
+
+    def quality(kind: str) -> float:
+        """What the most specific range says of a type (RFC 9110, section 12.5.1)."""
+        ranges = (kind, "application/*", "*/*")
+        return next((qualities[name] for name in ranges if name in qualities), 0.0)
+
+    best = max(served, key=quality)
+    if quality(best) <= 0.0:
+        raise NotAcceptableError(f"answers are {' or '.join(served)}; the request accepts {accepted[:200]!r}")
     return best
 
 
@@ -104,7 +109,8 @@ def _quality(parameters: list[str]) -> float:
         name, _, value = parameter.partition("=")
         if name.strip() == "q":
             try:
-                return float(value)
+                quality = float(value)
             except ValueError:
                 return 0.0
+            return quality if 0.0 <= quality <= 1.0 else 0.0
     return 1.0

@@ -3,7 +3,7 @@
 import logging
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import Annotated, Any
@@ -16,22 +16,15 @@ from starlette.requests import ClientDisconnect
 
 from service import answers
 from service.artefact import CLASS_LAYER
+from service.drain import Drain
 from service.errors import STATUS, NotReadyError, ServiceError
-from service.images import MEDIA_TYPES
 from service.inference import Inference
 from service.intake import read_images
+from service.openapi import IMAGES_BODY, DocumentedAPI, arrays_too, problems
 from service.poses import KeptPoses
 from service.repository import Repository
-from service.schemas import (
-    Health,
-    ImagesRequest,
-    ModelAnswer,
-    ModelsAnswer,
-    PosesAnswer,
-    PredictAnswer,
-    Problem,
-)
-from service.session import Session
+from service.schemas import Health, ModelAnswer, ModelsAnswer, PosesAnswer, PredictAnswer
+from service.session import Arrays, Session
 from service.settings import Settings
 
 log = logging.getLogger("emcaps")
@@ -40,38 +33,12 @@ Name = Annotated[str | None, Query(description="Name of a model; the default one
 Version = Annotated[int | None, Query(ge=1, description="Version of the model; the highest if absent")]
 LayerName = Annotated[str, Query(description="A layer of capsules, as GET /models/{name} lists them")]
 
-BINARY = {"schema": {"type": "string", "format": "binary"}}
-IMAGES_BODY = {
-    "required": True,
-    "content": {
-        **dict.fromkeys(MEDIA_TYPES, BINARY),
-        "multipart/form-data": {
-            "schema": {
-                "type": "object",
-                "required": ["images"],
-                "properties": {"images": {"type": "array", "items": BINARY["schema"]}},
-            }
-        },
-        "application/json": {"schema": ImagesRequest.model_json_schema()},
-    },
-}
-
-
-def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The documentation of errors."""
-    schema = {"schema": {"$ref": "#/components/schemas/Problem"}}
-    return {
-        status: {"description": HTTPStatus(status).phrase, "content": {"application/problem+json": schema}}
-        for status in statuses
-    }
-
-
-OF_IMAGES = problems(400, 404, 406, 408, 413, 415, 422, 503)
+OF_IMAGES = problems([400, 404, 406, 408, 413, 415, 422, 503])
 
 
 def create_app(settings: Settings, repository: Repository, clock: Callable[[], float] = time.monotonic) -> FastAPI:
     """The service over the models of a repository."""
-    inference = Inference(max_pixels=settings.max_pixels)
+    inference = Inference(max_pixels=settings.max_pixels, max_batch=settings.max_batch)
     kept = KeptPoses(settings.kept_poses, settings.kept_poses_s, clock)
     ready = False
 
@@ -83,25 +50,28 @@ def create_app(settings: Settings, repository: Repository, clock: Callable[[], f
         ready = False
         inference.close()
 
-    app = FastAPI(
+    app = DocumentedAPI(
         title="emcaps",
         summary="Matrix capsules with EM routing: images in, class activations and pose matrices out.",
         lifespan=lifespan,
         separate_input_output_schemas=False,
+        redirect_slashes=False,
     )
+    app.add_middleware(Drain, most_bytes=2 * settings.max_body_bytes)
     _answer_errors(app)
 
-    async def run(request: Request, name: str | None, version: int | None) -> tuple[str, Any, Session, Any, str]:
-        kind = answers.choose_type(request)
+    async def run(
+        request: Request, name: str | None, version: int | None, outputs: Sequence[str] | None
+    ) -> tuple[Any, Session, Arrays, str]:
         name, version, session = repository.find(name, version)
         contents = await read_images(request, settings)
-        arrays = await inference.predict(session, contents)
+        arrays = await inference.predict(session, contents, outputs)
         id_ = uuid.uuid4().hex
         model = {"name": name, "version": version}
-        kept.keep(id_, (model, session, {"poses": arrays["poses"]}))
-        return kind, model, session, arrays, id_
+        kept.keep(id_, (model, session, {"poses": arrays["poses"]}), samples=len(arrays["poses"]))
+        return model, session, arrays, id_
 
-    def poses_answer(kind: str, model: Any, session: Session, arrays: Any, id_: str, layer: str) -> Response:
+    def poses_answer(kind: str, model: Any, session: Session, arrays: Arrays, id_: str, layer: str) -> Response:
         output = answers.layer_output(layer)
         if kind == answers.NPZ:
             return _with_id(answers.npz({output: arrays[output]}), id_)
@@ -118,20 +88,22 @@ def create_app(settings: Settings, repository: Repository, clock: Callable[[], f
 
     @app.post(
         "/predict",
-        responses={200: _ok(PredictAnswer), **OF_IMAGES},
+        responses={200: arrays_too(PredictAnswer), **OF_IMAGES},
         openapi_extra={"requestBody": IMAGES_BODY},
         tags=["capsules"],
     )
     async def predict(request: Request, model: Name = None, version: Version = None) -> Response:
         """Class activations and pose matrices of images."""
-        kind, found, session, arrays, id_ = await run(request, model, version)
+        kind = answers.choose_type(request)
+        outputs = None if kind == answers.NPZ else ["activations", "poses"]
+        found, session, arrays, id_ = await run(request, model, version, outputs)
         if kind == answers.NPZ:
-            return _with_id(answers.npz(dict(arrays)), id_)
+            return _with_id(await inference.apart(answers.npz, dict(arrays)), id_)
         return JSONResponse({"id": id_, "model": found, "predictions": answers.predictions(session.metadata, arrays)})
 
     @app.post(
         "/poses",
-        responses={200: _ok(PosesAnswer), **OF_IMAGES},
+        responses={200: arrays_too(PosesAnswer), **OF_IMAGES},
         openapi_extra={"requestBody": IMAGES_BODY},
         tags=["capsules"],
     )
@@ -139,12 +111,15 @@ def create_app(settings: Settings, repository: Repository, clock: Callable[[], f
         request: Request, layer: LayerName = CLASS_LAYER, model: Name = None, version: Version = None
     ) -> Response:
         """Pose matrices alone, of any layer of capsules."""
+        kind = answers.choose_type(request)
         _, _, session = repository.find(model, version)
         answers.layer_grid(session.metadata, layer)  # refuse before the work, not after
-        kind, found, session, arrays, id_ = await run(request, model, version)
-        return poses_answer(kind, found, session, arrays, id_, layer)
+        outputs = list({"poses", answers.layer_output(layer)})  # those of the classes are kept
+        found, session, arrays, id_ = await run(request, model, version, outputs)
+        # A layer's poses are up to megabytes of text per sample.
+        return await inference.apart(poses_answer, kind, found, session, arrays, id_, layer)
 
-    @app.get("/poses/{id}", responses={200: _ok(PosesAnswer), **problems(404, 406)}, tags=["capsules"])
+    @app.get("/poses/{id}", responses={200: arrays_too(PosesAnswer), **problems([404, 406])}, tags=["capsules"])
     async def kept_poses(request: Request, id: str) -> Response:
         """The class poses of an earlier prediction, while they are kept."""
         kind = answers.choose_type(request)
@@ -161,22 +136,24 @@ def create_app(settings: Settings, repository: Repository, clock: Callable[[], f
             **session.metadata.model_dump(mode="json"),
         }
 
-    @app.get("/models", response_model=ModelsAnswer, tags=["models"])
-    async def models() -> Any:
+    @app.get("/models", response_model=ModelsAnswer, responses=problems([406]), tags=["models"])
+    async def models(request: Request) -> Any:
         """What is served."""
+        answers.choose_type(request, [answers.JSON])
         return {"models": [describe(*repository.find(name)) for name in sorted(repository.sessions)]}
 
-    @app.get("/models/{name}", response_model=ModelAnswer, responses=problems(400, 404), tags=["models"])
-    async def model_of_name(name: str, version: Version = None) -> Any:
+    @app.get("/models/{name}", response_model=ModelAnswer, responses=problems([400, 404, 406]), tags=["models"])
+    async def model_of_name(request: Request, name: str, version: Version = None) -> Any:
         """One model: classes, image size, layers, training record, provider in use."""
+        answers.choose_type(request, [answers.JSON])
         return describe(*repository.find(name, version))
 
-    @app.get("/health/live", response_model=Health, tags=["health"])
+    @app.get("/health/live", response_model=Health, responses=problems([]), tags=["health"])
     async def live() -> Any:
         """Whether the process answers at all."""
         return {"status": "live"}
 
-    @app.get("/health/ready", response_model=Health, responses=problems(503), tags=["health"])
+    @app.get("/health/ready", response_model=Health, responses=problems([503]), tags=["health"])
     async def is_ready() -> Any:
         """Whether requests are taken."""
         if not ready:
@@ -216,14 +193,7 @@ def _answer_errors(app: FastAPI) -> None:
         return answers.problem(500, HTTPStatus(500).phrase, "the service failed on this request")
 
 
-def _ok(schema: type[PredictAnswer] | type[PosesAnswer]) -> dict[str, Any]:
-    return {"model": schema, "content": {answers.NPZ: BINARY}}
-
-
 def _with_id(response: Response, id_: str) -> Response:
     """npz has no place for an id of text, so it goes into a header."""
     response.headers["X-Prediction-Id"] = id_
     return response
-
-
-_ = Problem

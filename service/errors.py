@@ -8,7 +8,8 @@ ServiceError
 ├── TooLargeError            more bytes, images or pixels than the settings allow
 ├── UnsupportedTypeError     not a type of image or body that is served
 ├── UndecodableError         an image that is broken
-└── NotReadyError            starting or draining
+├── NotReadyError            starting or draining
+└── InferenceError           the network failed, or answered a number that is not finite
 
 StartError (not an answer): the service cannot start; its message is one line that says what to do.
 """
@@ -50,6 +51,10 @@ class NotReadyError(ServiceError):
     """The service is starting or draining."""
 
 
+class InferenceError(ServiceError):
+    """The network failed, or answered a number that is not finite."""
+
+
 STATUS: dict[type[ServiceError], int] = {
     MalformedError: 400,
     UnknownError: 404,
@@ -59,6 +64,7 @@ STATUS: dict[type[ServiceError], int] = {
     UnsupportedTypeError: 415,
     UndecodableError: 422,
     NotReadyError: 503,
+    InferenceError: 503,  # no request may answer 500, and another attempt may succeed
 }
 
 

@@ -3,17 +3,14 @@
 import asyncio
 import base64
 import binascii
-from collections.abc import AsyncGenerator
 from typing import NoReturn
 
 from fastapi import Request
 from pydantic import ValidationError
-from python_multipart.exceptions import FormParserError
-from starlette.datastructures import UploadFile
-from starlette.formparsers import MultiPartException, MultiPartParser
 
 from service.errors import MalformedError, SlowClientError, TooLargeError, UnsupportedTypeError
 from service.images import MEDIA_TYPES
+from service.multipart import Part, parse_form
 from service.schemas import ImagesRequest
 from service.settings import Settings
 
@@ -25,9 +22,13 @@ SYNONYMS = {
     "image/x-bmp",
     "image/tif",
     "image/x-tiff",
+    "image/x-portable-bitmap",
+    "image/x-pgm",
     "image/*",
 }
 UNTYPED = {"", "application/octet-stream"}
+OTHER_FIELDS = 16  # of a form, beside its images
+LARGE = 2**18  # bytes that would hold up the event loop for about a millisecond
 
 
 async def read_images(request: Request, settings: Settings) -> list[bytes]:
@@ -47,9 +48,10 @@ async def read_images(request: Request, settings: Settings) -> list[bytes]:
         raise UnsupportedTypeError(f"bodies of type {kind[:80]!r} are not served; served are {_served()}")
     body = await _read_body(request, settings)
     if kind == "application/json":
-        images = _from_json(body)
+        images = _from_json(body) if len(body) < LARGE else await asyncio.to_thread(_from_json, body)
     elif kind == "multipart/form-data":
-        images = await _from_form(request, body, settings)
+        form = (request.headers["content-type"], body, settings)
+        images = _from_form(*form) if len(body) < LARGE else await asyncio.to_thread(_from_form, *form)
     else:
         images = [body]
     if len(images) > settings.max_images:
@@ -60,8 +62,8 @@ async def read_images(request: Request, settings: Settings) -> list[bytes]:
 async def _read_body(request: Request, settings: Settings) -> bytes:
     limit = settings.max_body_bytes
     announced = request.headers.get("content-length", "")
-    if announced.isdigit() and int(announced) > limit:
-        raise TooLargeError(f"the body has {announced} bytes, {limit} may be")
+    if announced.isdecimal() and (len(announced) > 18 or int(announced) > limit):
+        raise TooLargeError(f"the body has {announced[:20]} bytes, {limit} may be")
     body = bytearray()
     try:
         async with asyncio.timeout(settings.body_timeout_s):
@@ -82,7 +84,7 @@ def _from_json(body: bytes) -> list[bytes]:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])
-        what = f"{where}: {first['msg']}" if where else first["msg"]
+        what = f"{where[:80]}: {first['msg']}" if where else first["msg"]
         raise MalformedError(f"the JSON body is not as it should be: {what}") from None
     images = []
     for number, text in enumerate(texts):
@@ -91,38 +93,25 @@ def _from_json(body: bytes) -> list[bytes]:
             if not head.endswith(";base64"):
                 raise MalformedError(f"images.{number} is a data URL without base64")
         try:
-            images.append(base64.b64decode(text, validate=True))
+            # Line ends are no error: base64 tools break lines.
+            images.append(base64.b64decode(text.replace("\r", "").replace("\n", ""), validate=True))
         except (binascii.Error, ValueError) as error:
             raise MalformedError(f"images.{number} is not base64: {error}") from None
     return images
 
 
-async def _from_form(request: Request, body: bytes, settings: Settings) -> list[bytes]:
-    async def once() -> AsyncGenerator[bytes, None]:
-        yield body
-        yield b""
-
-    parser = MultiPartParser(request.headers, once(), max_files=settings.max_images, max_fields=16)
-    try:
-        form = await parser.parse()
-    except (MultiPartException, FormParserError, ValueError, KeyError, LookupError) as error:
-        text = getattr(error, "message", None) or str(error)
-        if "Too many files" in text:
-            raise TooLargeError(f"the form has more than {settings.max_images} images") from None
-        raise MalformedError(f"the form cannot be read: {text}") from None
-    try:
-        return [await _read_part(part) for part in form.getlist("images")] or _no_images(sorted(set(form)))
-    finally:
-        await form.close()
+def _from_form(content_type: str, body: bytes, settings: Settings) -> list[bytes]:
+    parts = parse_form(content_type, body, settings.max_images + OTHER_FIELDS)
+    images = [_image_of(part) for part in parts if part.name == "images"]
+    return images or _no_images(sorted({part.name for part in parts}))
 
 
-async def _read_part(part: UploadFile | str) -> bytes:
-    if not isinstance(part, UploadFile):
+def _image_of(part: Part) -> bytes:
+    if part.filename is None:
         raise MalformedError("the form's field images must be a file (a part with a filename)")
-    kind = _media_type(part.content_type or "")
-    if kind not in UNTYPED:
-        _check_image_type(kind)
-    return await part.read()
+    if part.media_type not in UNTYPED:
+        _check_image_type(part.media_type)
+    return bytes(part.content)
 
 
 def _no_images(fields: list[str]) -> NoReturn:

@@ -3,7 +3,7 @@
 import io
 import json
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -194,19 +194,19 @@ class Client:
 
 
 @contextmanager
-def client_of(app: FastAPI) -> Iterator[Client]:
-    """A client of an application that has started."""
+def client_of(app: FastAPI, started: bool = True) -> Iterator[Client]:
+    """A client of an application, which starts with it and stops with it (unless told not to start)."""
 
     @asynccontextmanager
-    async def started() -> AsyncIterator[httpx.AsyncClient]:
+    async def connect() -> AsyncIterator[httpx.AsyncClient]:
         transport = httpx.ASGITransport(app)
         async with (
-            app.router.lifespan_context(app),
+            app.router.lifespan_context(app) if started else nullcontext(),
             httpx.AsyncClient(transport=transport, base_url="http://service") as client,
         ):
             yield client
 
-    with start_blocking_portal() as portal, portal.wrap_async_context_manager(started()) as client:
+    with start_blocking_portal() as portal, portal.wrap_async_context_manager(connect()) as client:
         yield Client(portal, client)
 
 

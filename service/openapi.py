@@ -1,0 +1,57 @@
+"""The documentation of what FastAPI cannot see: bodies that the routes read themselves, npz answers, problems."""
+
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI
+from pydantic import BaseModel
+
+from service.images import MEDIA_TYPES
+from service.schemas import ImagesRequest, Problem
+
+NPZ = "application/x-npz"
+PROBLEM = "application/problem+json"
+BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
+
+IMAGES_BODY: dict[str, Any] = {
+    "description": "One image as it is, or one or many in a form or in JSON",
+    "required": True,
+    "content": {
+        **dict.fromkeys(MEDIA_TYPES, BINARY),
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "required": ["images"],
+                "properties": {"images": {"type": "array", "minItems": 1, "items": BINARY["schema"]}},
+            }
+        },
+        "application/json": {"schema": {"$ref": "#/components/schemas/ImagesRequest"}},
+    },
+}
+
+
+class DocumentedAPI(FastAPI):
+    """FastAPI whose errors are problems, in its documentation as well."""
+
+    def openapi(self) -> dict[str, Any]:
+        if self.openapi_schema is None:
+            schema = super().openapi()
+            schemas = schema.setdefault("components", {}).setdefault("schemas", {})
+            for model in (ImagesRequest, Problem):
+                schemas[model.__name__] = model.model_json_schema()
+        return super().openapi()
+
+
+def arrays_too(answer: type[BaseModel]) -> dict[str, Any]:
+    """The documentation of an answer that is JSON, or npz where the client accepts it."""
+    return {"model": answer, "content": {NPZ: BINARY}}
+
+
+def problems(statuses: Iterable[int]) -> dict[int | str, dict[str, Any]]:
+    """The documentation of errors: those that a route is known for, and ``default`` for any other."""
+    content = {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    named: dict[int | str, dict[str, Any]] = {
+        status: {"description": HTTPStatus(status).phrase, "content": content} for status in statuses
+    }
+    return {**named, "default": {"description": "Any other error", "content": content}}
