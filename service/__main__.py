@@ -36,8 +36,7 @@ def main() -> int:
             settings.default_model,
             lambda path: open_session(path, settings.device, settings.threads),
         )
-        family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-        listener = socket.create_server((settings.host, settings.port), family=family, backlog=2048)
+        listener = listen(settings.host, settings.port)
     except StartError as error:
         print(f"python -m service: {error}", file=sys.stderr)
         return 1
@@ -56,6 +55,19 @@ def main() -> int:
     config = uvicorn.Config(create_app(settings, repository), log_level="warning", access_log=False)
     uvicorn.Server(config).run(sockets=[listener])
     return 0
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening TCP socket; port 0 takes a free one.
+
+    Raises:
+        OSError: The address is not this machine's, or the port is taken.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    server = socket.create_server((host, port), family=family, backlog=2048)
+    # Made anew so that it knows its protocol is TCP: asyncio turns Nagle's algorithm off only for such sockets, and
+    # with it on, each answer waits some 40 ms for an acknowledgement.
+    return socket.socket(fileno=server.detach())
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from service.__main__ import listen
 from service.settings import Settings
 from tests.service.doubles import grey, write_model
 
@@ -106,6 +107,12 @@ def test_a_port_that_is_taken(tmp_path: Path) -> None:
         result = run("--models", str(tmp_path), "--default-model", "norb", "--port", port)
     assert result.returncode == 1
     assert f"cannot listen at 127.0.0.1:{port}" in last_line(result)
+
+
+def test_answers_do_not_wait() -> None:
+    """The listener is known as TCP's: only then does asyncio send each answer at once."""
+    with listen("127.0.0.1", 0) as listener:
+        assert listener.proto == socket.IPPROTO_TCP
 
 
 @pytest.fixture
