@@ -4,8 +4,6 @@ import asyncio
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-LONGEST_S = 2.0
-
 
 class Drain:
     """Reads what is left of a request's body, and drops it, before the answer starts.
@@ -16,10 +14,11 @@ class Drain:
     Args:
         app: The application around which this stands.
         most_bytes: Of one body, that are read for nothing.
+        longest_s: Time for that, in seconds.
     """
 
-    def __init__(self, app: ASGIApp, most_bytes: int) -> None:
-        self._app, self._most_bytes = app, most_bytes
+    def __init__(self, app: ASGIApp, most_bytes: int, longest_s: float = 2.0) -> None:
+        self._app, self._most_bytes, self._longest_s = app, most_bytes, longest_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or not _sends_body(scope):
@@ -36,7 +35,7 @@ class Drain:
         async def drained_send(message: Message) -> None:
             dropped = 0
             try:
-                async with asyncio.timeout(LONGEST_S):
+                async with asyncio.timeout(self._longest_s):
                     while not ended and dropped < self._most_bytes and message["type"] == "http.response.start":
                         dropped += len((await watched_receive()).get("body", b""))
             except TimeoutError:

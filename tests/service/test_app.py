@@ -1,5 +1,6 @@
 """The routes, as a client sees them."""
 
+import asyncio
 import base64
 import io
 import json
@@ -333,3 +334,16 @@ def test_a_real_file_behind_the_routes(tmp_path: Path) -> None:
         fake = client.post_png("/predict", image).json()["predictions"][0]
     assert real["activations"] == pytest.approx(fake["activations"], abs=1e-6)
     assert np.allclose([real["poses"][name] for name in CLASSES], [fake["poses"][name] for name in CLASSES], atol=1e-5)
+
+
+def test_slow_clients(tmp_path: Path) -> None:
+    """A body that does not arrive in time is refused, instead of held open for ever."""
+
+    async def stalled() -> AsyncIterator[bytes]:
+        yield grey(1)[:20]
+        await asyncio.Event().wait()
+
+    with serve(tmp_path, {"norb/1": FakeSession()}, body_timeout_s=0.02) as client:
+        response = client.post("/predict", content=stalled(), headers={"content-type": "image/png"})
+    assert response.status_code == 408
+    assert "0.02 s" in response.json()["detail"]

@@ -48,3 +48,19 @@ def test_nothing_is_read_where_nothing_comes() -> None:
     assert count_read([], 5, 1000) == 0
     assert count_read([(b"content-length", b"0")], 5, 1000) == 0
     assert count_read([(b"content-length", b"50"), (b"expect", b"100-continue")], 5, 1000) == 0
+
+
+def test_waiting_is_bounded() -> None:
+    """A caller that stops sending holds up its own answer for a moment, and no longer."""
+    answered: list[Message] = []
+
+    async def never() -> Message:
+        await asyncio.Event().wait()
+        raise AssertionError("nothing sets it")
+
+    async def send(message: Message) -> None:
+        answered.append(message)
+
+    scope = {"type": "http", "headers": [(b"content-length", b"50")]}
+    asyncio.run(Drain(refuse, 1000, longest_s=0.01)(scope, never, send))
+    assert [message["type"] for message in answered] == ["http.response.start", "http.response.body"]
