@@ -34,13 +34,21 @@ class PrimaryCaps(nn.Module):
         self.types = types
         self.pose = nn.Conv2d(features, types * 16, 1, bias=not batch_norm)
         self.activation = nn.Conv2d(features, types, 1, bias=not batch_norm)
-        self.pose_norm = nn.BatchNorm2d(types * 16) if batch_norm else nn.Identity()
-        self.activation_norm = nn.BatchNorm2d(types) if batch_norm else nn.Identity()
+        self.pose_norm = nn.BatchNorm1d(types * 16) if batch_norm else nn.Identity()
+        self.activation_norm = nn.BatchNorm1d(types) if batch_norm else nn.Identity()
 
     def forward(self, features: Float[Tensor, "batch feature row column"]) -> Capsules:
-        poses = self.pose_norm(self.pose(features)).flatten(2).transpose(1, 2)
-        logits = self.activation_norm(self.activation(features)).flatten(2).transpose(1, 2)
+        poses = self._normalise(self.pose_norm, self.pose(features))
+        logits = self._normalise(self.activation_norm, self.activation(features))
         return Capsules(logits.sigmoid(), poses.unflatten(2, (self.types, 4, 4)))
+
+    @staticmethod
+    def _normalise(
+        norm: nn.Module, features: Float[Tensor, "batch feature row column"]
+    ) -> Float[Tensor, "batch site feature"]:
+        # Sites first, then the norm: the other way round torch 2.13 misplaces gradients of BatchNorm2d (batch of 1).
+        by_site = features.flatten(2).transpose(1, 2)
+        return norm(by_site.flatten(0, 1)).view_as(by_site)
 
 
 class RoutedCaps(nn.Module):

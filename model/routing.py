@@ -1,8 +1,7 @@
 """EM routing, the paper's Procedure 1, as batched matrix products in log space.
 
-Votes are laid out as [batch, parent_site, parent_type, child, 16], so that every pass over them is one batched matrix
-product on contiguous rows. They are centred once on the parent's first mean: from there on neither
-E[v²] − μ² nor the expanded (v − μ)² cancels. Nothing outside this file ever sees a vote.
+Votes are laid out as [batch, parent_site, parent_type, child, 16], so that every sum over children or components
+is one batched matrix product on contiguous rows. Nothing outside this file ever sees a vote.
 
 The paper's symbols: i a child, j a parent, h one of 16 pose components; M_i poses, a_i activations, W_ij weights,
 v_ij votes, R_ij assignments, r_ij = R_ij a_i, μ_j and σ²_j the parent's Gaussian, β_u and β_a, λ.
@@ -65,11 +64,6 @@ def em_routing(
     log_masses = even.expand(-1, -1, child_types).reshape(1, parent_sites, 1, children) + log_activations
     log_assignments = torch.cat([log_masses - log_activations] * parent_types, 2)
 
-    # The first means, for a centre. Results do not depend on it, and so neither do gradients.
-    centre = (log_masses.softmax(-1).unsqueeze(3) @ votes).detach()
-    offsets = votes - centre
-    squares = offsets * offsets
-
     mass_unit = 1.0
     if config.mass == "relative":
         mass_unit = windows.reached_sites * child_types / (parent_sites * parent_types)
@@ -78,8 +72,11 @@ def em_routing(
         # M-step: μ, σ² and activation of every parent from the votes assigned to it
         mass = log_masses.logsumexp(-1).exp() / mass_unit  # Σ_i r_ij
         weighing = log_masses.softmax(-1).unsqueeze(3)  # r_ij / Σ_i r_ij
-        mean = weighing @ offsets  # μ_j − centre
-        variance = (weighing @ squares - mean * mean).clamp_min(config.variance_floor)
+        mean = weighing @ votes  # μ_j
+        # In two passes: E[v²] − μ² would cancel where a mean is far larger than the deviation around it.
+        offsets = votes - mean
+        squares = offsets * offsets
+        variance = (weighing @ squares).clamp_min(config.variance_floor)  # σ²_j
         log_deviation = 0.5 * variance.log().sum((-2, -1))  # Σ_h log σ_jh
         cost = (16.0 * beta_u + log_deviation) * mass
         logits = config.inverse_temperature(iteration) * (beta_a - cost)
@@ -87,10 +84,7 @@ def em_routing(
             break
 
         # E-step: how likely each parent finds each vote, against all other parents of the same child
-        precision = (1.0 / variance).transpose(-2, -1)
-        shift = mean.transpose(-2, -1)
-        distance = squares @ precision - offsets @ (2.0 * shift * precision)
-        distance = distance.squeeze(-1) + (shift * shift * precision).sum((-2, -1)).unsqueeze(-1)
+        distance = (squares @ (1.0 / variance).transpose(-2, -1)).squeeze(-1)  # Σ_h (v_ijh − μ_jh)² / σ²_jh
         log_density = (-0.5 * distance - log_deviation.unsqueeze(-1)) / config.density_temperature
         scores = log_density - functional.softplus(-logits, threshold=50.0).unsqueeze(-1)  # + log a_j
         log_assignments = scores - _normaliser(scores, child_types, windows)
@@ -98,7 +92,7 @@ def em_routing(
 
     return Routed(
         logits,
-        (mean + centre).unflatten(-1, (4, 4)).squeeze(3),
+        mean.unflatten(-1, (4, 4)).squeeze(3),
         log_assignments.exp().unflatten(3, (positions, child_types)).permute(0, 1, 3, 4, 2),
     )
 

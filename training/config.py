@@ -27,7 +27,8 @@ class TrainConfig:
     held_out_instance: int = 4
     """smallNORB: the instance of each category that is never trained on, of 4, 6, 7, 8 and 9"""
     held_out_rows: int = 10_000
-    """other data: the number of images that are never trained on, drawn by the seed; a fifth at most"""
+    """MNIST and Fashion-MNIST: the number of images that are never trained on, drawn by the seed; of a folder of
+    pictures it is a fifth of each class"""
     seed: int = 0
 
     epochs: int = 10

@@ -29,6 +29,7 @@ from training.loss import loss_at, margin_at
 from training.provenance import commit
 
 LOG_EVERY = 50  # steps
+FOLDER_SHARE = 0.2  # of each class of a folder of pictures is held out
 
 
 class NonFiniteError(RuntimeError):
@@ -213,8 +214,10 @@ def split(config: TrainConfig) -> tuple[ImageSet, ImageSet]:
         raise ValueError(f"{images.name} has images {list(images.images.shape[1:])}, the network takes {list(shape)}")
     if "instance" in images.info:
         training, held_out = hold_out(images, instance=config.held_out_instance)
+    elif Path(config.data).is_dir():
+        training, held_out = hold_out(images, share=FOLDER_SHARE, seed=config.seed)
     else:
-        training, held_out = hold_out(images, rows=min(config.held_out_rows, len(images) // 5), seed=config.seed)
+        training, held_out = hold_out(images, rows=config.held_out_rows, seed=config.seed)
     if len(training) < config.batch_size:
         raise ValueError(f"{len(training)} images to train on do not fill one batch of {config.batch_size}")
     return training, held_out

@@ -240,9 +240,6 @@ def test_examples_do_not_meet_in_evaluation() -> None:
                 torch.testing.assert_close(part, whole[example : example + 1])
 
 
-@pytest.mark.xfail(
-    strict=False, reason="torch 2.13: batch norm on a CPU misplaces transposed gradients of a batch of 1"
-)
 def test_gradients_of_a_single_image_are_those_of_the_same_image_twice() -> None:
     """A batch of one has the gradient that the image has in a larger batch."""
     network, image = build(tiny(), torch.float64), pictures(tiny(), batch=1).double()
