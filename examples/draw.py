@@ -62,14 +62,10 @@ def prism(outline: list[tuple[float, float]], low: float, high: float, axis: int
 
 def box(low: tuple[float, float, float], high: tuple[float, float, float]) -> Array:
     """A box between two corners."""
-    return prism(
-        [(low[0], low[1]), (high[0], low[1]), (high[0], high[1]), (low[0], high[1])], low[2], high[2], axis=2
-    )
+    return prism([(low[0], low[1]), (high[0], low[1]), (high[0], high[1]), (low[0], high[1])], low[2], high[2], axis=2)
 
 
-def lathe(
-    profile: list[tuple[float, float]], centre: tuple[float, float, float], axis: int, sides: int = 32
-) -> Array:
+def lathe(profile: list[tuple[float, float]], centre: tuple[float, float, float], axis: int, sides: int = 32) -> Array:
     """A profile of (position along the axis, radius), turned around that axis through the centre."""
     angle = np.linspace(0, 2 * np.pi, sides + 1)
     rings = []
@@ -138,9 +134,7 @@ def airplane() -> Array:
         mirrored(prism(tailplane, 0.42, 0.455, axis=2)),
         prism(fin, -0.025, 0.025, axis=1),
         mirrored(lathe(engine, (0.14, 0.42, 0.19), axis=0)),
-        mirrored(
-            prism([(-0.06, 0.24), (0.06, 0.24), (0.06, 0.06), (-0.06, 0.06)], 0.14, 0.18, axis=1)
-        ),  # legs
+        mirrored(prism([(-0.06, 0.24), (0.06, 0.24), (0.06, 0.06), (-0.06, 0.06)], 0.14, 0.18, axis=1)),  # legs
         mirrored(wheel(0.0, 0.20, 0.07, 0.06)),
         wheel(0.85, 0.0, 0.07, 0.06),
         box((0.82, -0.02, 0.07), (0.88, 0.02, 0.26)),
@@ -166,9 +160,7 @@ class Scene:
 def camera_axes(scene: Scene) -> Array:
     """Rows right, up, towards the viewer, in the toy's coordinates."""
     azimuth, elevation = np.deg2rad([scene.azimuth, scene.elevation])
-    towards = np.array(
-        [np.cos(elevation) * np.cos(azimuth), np.cos(elevation) * np.sin(azimuth), np.sin(elevation)]
-    )
+    towards = np.array([np.cos(elevation) * np.cos(azimuth), np.cos(elevation) * np.sin(azimuth), np.sin(elevation)])
     right = np.array([-np.sin(azimuth), np.cos(azimuth), 0.0])
     return np.stack([right, np.cross(towards, right), towards])
 
@@ -259,9 +251,7 @@ def render(mesh: Array, scene: Scene, size: int) -> Image.Image:
 
 def main() -> None:
     """Write digit.png, truck.png and airplane.png."""
-    parser = argparse.ArgumentParser(
-        description="Draw the example pictures: digit.png, truck.png and airplane.png."
-    )
+    parser = argparse.ArgumentParser(description="Draw the example pictures: digit.png, truck.png and airplane.png.")
     parser.add_argument(
         "--out", type=Path, default=Path(__file__).parent, help="folder to write to (default: this one)"
     )

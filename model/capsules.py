@@ -48,7 +48,8 @@ class PrimaryCaps(nn.Module):
     ) -> Float[Tensor, "batch site feature"]:
         # Sites first, then the norm: the other way round torch 2.13 misplaces gradients of BatchNorm2d (batch of 1).
         by_site = features.flatten(2).transpose(1, 2)
-        return norm(by_site.flatten(0, 1)).view_as(by_site)
+        normed: Tensor = norm(by_site.flatten(0, 1))
+        return normed.view_as(by_site)
 
 
 class RoutedCaps(nn.Module):

@@ -80,8 +80,10 @@ def fit(image: Image.Image, height: int, width: int) -> NDArray[np.uint8]:
     left, top = (image.width - across) // 2, (image.height - down) // 2
     box = (left, top, left + across, top + down)
     if across % width == 0 and down % height == 0:
-        # Whole blocks: each mean is rounded once. resize() rounds after the rows and again after the columns.
-        return np.asarray(image.reduce((across // width, down // height), box), np.uint8)
+        # Whole blocks: each mean is rounded once, halves to even, as training rounds them. resize() rounds after
+        # the rows and again after the columns, and reduce() of bytes rounds halves up.
+        means = image.convert("F").reduce((across // width, down // height), box)
+        return np.rint(np.asarray(means)).astype(np.uint8)
     how = Image.Resampling.BOX if scale >= 1 else Image.Resampling.BILINEAR
     return np.asarray(image.resize((width, height), how, box=box), np.uint8)
 
