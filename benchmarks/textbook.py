@@ -52,6 +52,4 @@ def textbook_routing(
         total = torch.zeros(batch, windows.child_sites, child_types, dtype=votes.dtype)
         total = total.index_add(1, seen.flatten(), weighed.sum(-1).flatten(1, 2))
         assignments = weighed / total[:, seen].unsqueeze(-1)
-    return logits.sigmoid().flatten(1, 3).unflatten(1, (windows.parent_sites, parent_types)), mean.flatten(
-        1, 4
-    ).unflatten(1, (windows.parent_sites, parent_types, 4, 4))
+    return logits[:, :, 0, 0].sigmoid(), mean[:, :, 0, 0].unflatten(-1, (4, 4))

@@ -68,6 +68,7 @@ def train(config: TrainConfig) -> Path:
         if saved is not None and (changed := _changed(saved["config"], config)):
             raise ValueError(f"{config.run_folder} holds a run with other options: {', '.join(changed)}")
 
+        origin = commit()  # of the code that runs; the files may change while it does
         torch.manual_seed(config.seed)
         network = CapsNet(config.network).to(worker.device)
         optimizer = torch.optim.Adam(network.parameters(), config.learning_rate)
@@ -99,7 +100,7 @@ def train(config: TrainConfig) -> Path:
                     schedule=schedule.state_dict(),
                     progress=progress._asdict(),
                     config=_plain(config),
-                    commit=commit(),
+                    commit=origin,
                 )
 
         own = slice(worker.rank, None, worker.world)
