@@ -82,8 +82,8 @@ def fit(image: Image.Image, height: int, width: int) -> NDArray[np.uint8]:
     if across % width == 0 and down % height == 0:
         # Whole blocks: each mean is rounded once, halves to even, as training rounds them. resize() rounds after
         # the rows and again after the columns, and reduce() of bytes rounds halves up.
-        means = image.convert("F").reduce((across // width, down // height), box)
-        return np.rint(np.asarray(means)).astype(np.uint8)
+        means = np.asarray(image.convert("F").reduce((across // width, down // height), box), np.float32)
+        return np.rint(means).astype(np.uint8)
     how = Image.Resampling.BOX if scale >= 1 else Image.Resampling.BILINEAR
     return np.asarray(image.resize((width, height), how, box=box), np.uint8)
 
