@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -41,7 +42,7 @@ def records(run: Path) -> list[dict[str, Any]]:
     return [{name: value for name, value in json.loads(line).items() if name != "images_per_s"} for line in lines]
 
 
-def command(shapes: Path, run: Path, *options: str) -> list[str]:
+def command(shapes: Path, run: Path, *options: str, batch: int = 16) -> list[str]:
     return [
         "-m",
         "training",
@@ -49,7 +50,7 @@ def command(shapes: Path, run: Path, *options: str) -> list[str]:
         "folder",
         f"--data={shapes}",
         f"--run-folder={run}",
-        "--batch-size=16",
+        f"--batch-size={batch}",
         *TINY,
         *options,
     ]
@@ -67,28 +68,21 @@ def test_training_learns(shapes: Path, tmp_path: Path, loss: Any) -> None:
 def test_killed_run_resumes_bit_for_bit(shapes: Path, tmp_path: Path) -> None:
     """A run that SIGKILL ended in the middle of an epoch and one that nothing disturbed end with the same bits."""
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    subprocess.run(
-        [sys.executable, *command(shapes, whole, "--epochs=4")], env=ENVIRONMENT, check=True, capture_output=True
-    )
-    with subprocess.Popen(
-        [sys.executable, *command(shapes, killed, "--epochs=4")], env=ENVIRONMENT, stderr=subprocess.PIPE, text=True
-    ) as process:
-        # The bar is drawn anew with each step; 6 steps are an epoch.
+    options = ("--epochs=8",)  # of 24 steps each
+    start = [sys.executable, *command(shapes, killed, *options, batch=4)]
+    with subprocess.Popen(start, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         bar = ""
-        while " 9/24 " not in bar:
-            bar += process.stderr.read(1)
+        while not any(int(step) > 30 for step in re.findall(r" (\d+)/192 ", bar)):
+            character = process.stderr.read(1)
+            assert character, f"the run ended by itself: {bar}"
+            bar += character
         process.send_signal(signal.SIGKILL)
         process.stderr.read()
-    step = checkpoint.load(killed / "last.pt")["progress"]["step"]
-    assert 6 < step < 24
-    assert step % 6 != 0
-    subprocess.run(
-        [sys.executable, *command(shapes, killed, "--epochs=4", "--resume")],
-        env=ENVIRONMENT,
-        check=True,
-        capture_output=True,
-    )
+    assert 30 < checkpoint.load(killed / "last.pt")["progress"]["step"] < 192
+    for run, resume in ((whole, ()), (killed, ("--resume",))):
+        again = [sys.executable, *command(shapes, run, *options, *resume, batch=4)]
+        subprocess.run(again, env=ENVIRONMENT, check=True, capture_output=True)
     ends = [checkpoint.load(run / "last.pt") for run in (whole, killed)]
     for name, values in ends[0]["weights"].items():
         assert torch.equal(values, ends[1]["weights"][name]), name
