@@ -58,7 +58,7 @@ class TrainConfig:
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     compile: bool = False
-    """compile the training step (a minute at the start, then about twice as fast; needs a C++ compiler)"""
+    """compile the routed layers (a minute at the start, then faster steps; needs a C++ compiler)"""
     checkpoint_minutes: float = 5.0
     """longest time between two checkpoints within an epoch"""
 
