@@ -1,7 +1,7 @@
 """Matrix capsules with EM routing (Hinton, Sabour, Frosst, ICLR 2018) in PyTorch.
 
 A capsule is an activation in [0, 1] and a 4×4 pose matrix. The files, in the order of their imports:
-config ← windows ← routing ← capsules ← network ← export.
+config ← windows ← routing ← fused ← route ← capsules ← network ← export.
 
 Axes, as they are named in every shape here:
 

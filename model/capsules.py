@@ -7,7 +7,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from model.config import RoutingConfig
-from model.routing import Routed, em_routing
+from model.route import route
+from model.routing import Routed
 from model.windows import Windows
 
 WEIGHT_NOISE = 0.5  # standard deviation around the identity that 4×4 weights start from
@@ -81,8 +82,8 @@ class RoutedCaps(nn.Module):
         self.windows = windows
         self.routing = routing
 
-    def forward(self, children: Capsules) -> Routed:
-        return em_routing(
+    def forward(self, children: Capsules, *, assignments: bool = False) -> Routed:
+        return route(
             children.poses,
             children.activations,
             self.weights,
@@ -90,4 +91,5 @@ class RoutedCaps(nn.Module):
             self.beta_a,
             self.windows,
             self.routing,
+            assignments=assignments,
         )

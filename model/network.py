@@ -103,7 +103,7 @@ class CapsNet(nn.Module):
         first = Capsules(routed_1.activation_logits.sigmoid(), routed_1.poses)
         routed_2 = self.conv_caps_2(first)
         second = Capsules(routed_2.activation_logits.sigmoid(), routed_2.poses)
-        classes = self.class_caps(second)
+        classes = self.class_caps(second, assignments=True)
         logits = classes.activation_logits.squeeze(1)
         return Prediction(
             logits,

@@ -26,8 +26,8 @@ class Routed(NamedTuple):
 
     activation_logits: Float[Tensor, "batch parent_site parent_type"]
     poses: Float[Tensor, "batch parent_site parent_type 4 4"]
-    assignments: Float[Tensor, "batch parent_site position child_type parent_type"]
-    """R_ij that the last M-step used; over all parents of a child they sum to 1."""
+    assignments: Float[Tensor, "batch parent_site position child_type parent_type"] | None
+    """R_ij that the last M-step used, if asked for; over all parents of a child they sum to 1."""
 
 
 def em_routing(
@@ -66,7 +66,7 @@ def em_routing(
 
     mass_unit = 1.0
     if config.mass == "relative":
-        mass_unit = windows.reached_sites * child_types / (parent_sites * parent_types)
+        mass_unit = windows.mass_unit(child_types, parent_types)
 
     for iteration in range(config.iterations):
         # M-step: μ, σ² and activation of every parent from the votes assigned to it

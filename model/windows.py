@@ -64,3 +64,7 @@ class Windows(nn.Module):
         self.register_buffer("slots", slots, persistent=False)
         self.register_buffer("windows_of_child", counts, persistent=False)
         self.register_buffer("coordinates", coordinates, persistent=False)
+
+    def mass_unit(self, child_types: int, parent_types: int) -> float:
+        """The mass of a parent if active children were shared out evenly: children / parents."""
+        return self.reached_sites * child_types / (self.parent_sites * parent_types)

@@ -1,0 +1,116 @@
+"""The C++ kernel as a shared library: compiled at first use, kept in the user's cache, loaded once."""
+
+import ctypes
+import hashlib
+import logging
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+import tempfile
+from functools import cache
+from pathlib import Path
+
+import torch
+
+SOURCES = Path(__file__).parent
+FLAGS = ("-std=c++17", "-O3", "-fPIC", "-shared", "-fopenmp", "-fno-math-errno", "-fno-trapping-math", "-Wno-psabi")
+WIDTHS = {
+    512: ("-mavx512f", "-mavx512dq", "-mavx512bw", "-mavx512vl", "-mavx2", "-mfma"),
+    256: ("-mavx2", "-mfma"),
+    128: (),
+}
+"""Bits of a vector, and what a compiler needs to know to use them on x86; other processors have 128 bits."""
+
+log = logging.getLogger(__name__)
+
+
+class CompilationError(RuntimeError):
+    """There is no compiler, or it did not take the sources."""
+
+
+class Layer(ctypes.Structure):
+    """``emcaps::Layer`` of layer.h, field by field."""
+
+    _fields_ = (
+        *((name, ctypes.c_int64) for name in ("images", "child_sites", "parent_sites", "positions")),
+        *((name, ctypes.c_int64) for name in ("child_types", "parent_types", "lanes", "shared", "windows_at_most")),
+        *((name, ctypes.c_int64) for name in ("iterations", "threads")),
+        *((name, ctypes.c_void_p) for name in ("seen", "slots", "windows_of_child", "coordinates")),
+        *((name, ctypes.c_double) for name in ("final_inverse_temperature", "mass_unit")),
+        *((name, ctypes.c_double) for name in ("density_temperature", "variance_floor")),
+    )
+
+
+def widest() -> int:
+    """Bits of the widest vectors that this processor has."""
+    return {"AVX512": 512, "AVX2": 256}.get(torch.backends.cpu.get_cpu_capability(), 128)
+
+
+@cache
+def library(width: int | None = None) -> ctypes.CDLL:
+    """The kernel for vectors of so many bits (by default the widest), compiled if it is not in the cache.
+
+    ``CXX`` names the compiler (by default c++) and ``CXXFLAGS`` adds to its flags, as in any build; the cache is
+    ``$XDG_CACHE_HOME/emcaps``.
+
+    Raises:
+        CompilationError: No compiler is there, or it failed; the message has its last lines.
+    """
+    compiler = os.environ.get("CXX", "c++")
+    path = shutil.which(compiler)
+    if path is None:
+        raise CompilationError(f"no C++ compiler {compiler!r} is installed")
+    width = width or widest()
+    x86 = platform.machine().lower() in ("x86_64", "amd64")
+    command = [
+        *(path, *FLAGS, *(WIDTHS[width] if x86 else ())),
+        f"-DEMCAPS_BYTES={width // 8}",
+        *shlex.split(os.environ.get("CXXFLAGS", "")),
+    ]
+    file = _cache() / f"routing-{_key(command)}.so"
+    if not file.exists():
+        _compile([*command, str(SOURCES / "library.cpp")], file)
+    loaded = ctypes.CDLL(str(file))
+    for function in (loaded.emcaps_forward, loaded.emcaps_backward):
+        function.argtypes = (ctypes.POINTER(Layer), ctypes.c_int, ctypes.POINTER(ctypes.c_void_p))
+        function.restype = None
+    return loaded
+
+
+@cache
+def available() -> bool:
+    """Whether the kernel can be used here. The first time it may take seconds; a refusal is logged once."""
+    try:
+        library()
+    except (CompilationError, OSError) as error:
+        log.warning("EM routing falls back to plain PyTorch, many times slower on a CPU: %s", error)
+        return False
+    return True
+
+
+def _cache() -> Path:
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "emcaps"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _key(command: list[str]) -> str:
+    """What the library depends on: torch, the compiler and its flags, the processor, the sources."""
+    version = subprocess.run([command[0], "--version"], capture_output=True, check=False).stdout
+    facts = [torch.__version__.encode(), version, platform.processor().encode(), platform.machine().encode()]
+    facts += [str(argument).encode() for argument in command]
+    facts += [source.read_bytes() for source in sorted(SOURCES.iterdir()) if source.suffix in (".h", ".cpp")]
+    return hashlib.sha256(b"\0".join(facts)).hexdigest()[:20]
+
+
+def _compile(command: list[str], file: Path) -> None:
+    # Beside its place, and moved there when whole: two processes may compile at once, and one may be killed.
+    with tempfile.TemporaryDirectory(dir=file.parent) as folder:
+        made = Path(folder) / file.name
+        result = subprocess.run([*command, "-o", str(made)], capture_output=True, text=True, check=False)
+        if result.returncode:
+            last_lines = "\n".join(result.stderr.strip().splitlines()[-5:])
+            raise CompilationError(f"{command[0]} failed with status {result.returncode}:\n{last_lines}")
+        made.replace(file)
