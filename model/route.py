@@ -38,6 +38,6 @@ def route(
         return em_routing(poses, activations, weights, beta_u, beta_a, windows, config)
 
 
-@torch.compiler.assume_constant_result
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
 def _has_kernel(device: str) -> bool:
     return device == "cpu" and cpu.available()

@@ -57,8 +57,6 @@ class TrainConfig:
     """largest random shift of an image, in pixels, where nothing is cropped"""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    compile: bool = False
-    """compile the routed layers (a minute at the start, then faster steps; needs a C++ compiler)"""
     checkpoint_minutes: float = 5.0
     """longest time between two checkpoints within an epoch"""
 

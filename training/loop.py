@@ -4,7 +4,6 @@ The order of an epoch's images and each batch's augmentation come from generator
 the epoch's or the step's number, so that a run that was killed goes on as if it had not been.
 """
 
-import copy
 import json
 import math
 import time
@@ -86,9 +85,6 @@ def train(config: TrainConfig) -> Path:
         model: nn.Module = network
         if worker.world > 1:
             model = DistributedDataParallel(model)
-        judged = copy.deepcopy(network)  # stays as written: evaluation has other batch sizes
-        if config.compile:
-            compile_routing(network)
         augment = Augment(config.network.crop_size, config.shift, config.brightness, config.contrast)
 
         def save(path: Path) -> None:
@@ -162,8 +158,7 @@ def train(config: TrainConfig) -> Path:
                         images_per_s=rate,
                     )
                 if done == steps_per_epoch:
-                    judged.load_state_dict(network.state_dict())
-                    error = _held_out_error(judged, held_out, worker)
+                    error = _held_out_error(network, held_out, worker)
                     mean_loss, accuracy = (
                         value / worker.world / done for value in worker.sum([progress.loss, progress.correct])
                     )
@@ -188,15 +183,6 @@ def train(config: TrainConfig) -> Path:
                     save(last)
                     saved_at = time.monotonic()
     return best
-
-
-def compile_routing(network: CapsNet) -> None:
-    """Compile the routed layers of a network in place, for batches of one size.
-
-    Layer by layer, as the network that torch 2.13 compiles as a whole loses gradients on the way down.
-    """
-    for layer in (network.conv_caps_1, network.conv_caps_2, network.class_caps):
-        layer.compile(dynamic=False)
 
 
 def split(config: TrainConfig) -> tuple[ImageSet, ImageSet]:
@@ -250,7 +236,7 @@ def _plain(config: TrainConfig) -> dict[str, Any]:
 
 def _changed(saved: dict[str, Any], config: TrainConfig) -> list[str]:
     """The options that differ from those of a saved run, but for those that say where and how fast it runs."""
-    free = {"resume", "root", "run_folder", "device", "compile", "checkpoint_minutes"}
+    free = {"resume", "root", "run_folder", "device", "checkpoint_minutes"}
     current = _plain(config)
     return [
         f"{name} was {saved.get(name)}, now {current[name]}"

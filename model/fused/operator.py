@@ -51,7 +51,7 @@ def route(
     results = empty_results(poses, weights, seen, iterations, assignments=assignments, keep=keep)
     if poses.shape[0]:
         cpu.forward(layer, poses, activations, weights, beta_u, beta_a, results)
-    return tuple(results)
+    return results
 
 
 @route.register_fake
@@ -129,7 +129,7 @@ def route_backward(
     else:
         for gradient in gradients:
             gradient.zero_()
-    return tuple(gradients)
+    return gradients
 
 
 @route_backward.register_fake
@@ -200,9 +200,7 @@ def fused_routing(
     coordinates = None if windows.coordinates is None else windows.coordinates.to(dtype).contiguous()
     logits, means, assigned, _, _ = route(
         *inputs,
-        windows.seen,
-        windows.slots,
-        windows.windows_of_child,
+        *(table.contiguous() for table in (windows.seen, windows.slots, windows.windows_of_child)),
         coordinates,
         config.iterations,
         config.final_inverse_temperature,
@@ -217,6 +215,9 @@ def fused_routing(
 
 def _check(tensors: dict[str, Tensor], windows: Windows, config: RoutingConfig) -> None:
     found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    sites = found["poses"][1] if len(found["poses"]) > 1 else "none"
+    if sites != windows.child_sites:
+        raise ValueError(f"the windows lie over {windows.child_sites} child sites, found {sites}")
     batch, *_ = found["activations"] or (0,)
     child_types, parent_types = (*found["weights"], 0, 0, 0)[1:3]
     positions = found["weights"][0] if found["weights"][:1] == (1,) else windows.positions

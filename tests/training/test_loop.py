@@ -145,27 +145,3 @@ def test_data_must_fit_the_network(shapes: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="do not fill one batch of 500"):
         train(replace(config(shapes, tmp_path / "run"), batch_size=500))
     assert not (tmp_path / "run").exists()
-
-
-COMPARE = """
-import torch
-from model import CapsNet, tiny
-torch.manual_seed(0)
-plain, compiled = CapsNet(tiny()), CapsNet(tiny())
-compiled.load_state_dict(plain.state_dict())
-compile_routing(compiled)
-images = torch.randint(0, 256, (4, 1, 24, 24), dtype=torch.uint8)
-for network in (plain, compiled):
-    network(images).logits.square().sum().backward()
-for (name, one), other in zip(plain.named_parameters(), compiled.parameters(), strict=True):
-    torch.testing.assert_close(one.grad, other.grad, rtol=1e-4, atol=1e-5, msg=name)
-print("same gradients")
-"""
-
-
-def test_compiled_layers_have_the_same_gradients() -> None:
-    """What --compile does to the routed layers leaves every gradient as it was."""
-    # In a process of its own: the compiler cannot read functions whose shapes are checked at run time.
-    script = "from training.loop import compile_routing" + COMPARE
-    found = subprocess.run([sys.executable, "-c", script], env=ENVIRONMENT, check=True, capture_output=True, text=True)
-    assert found.stdout == "same gradients\n"

@@ -189,11 +189,11 @@ class Backward {
         for (int64_t b = begin; b < end; ++b) {
           const T* from = gaussian(t, first + b, p) + block * L;
           const T* factors = coefficients(t, b, p) + block * L;
-          V centre[16], starts[16], results[children_at_once];
+          V centre[16], results[children_at_once];
           for (int h = 0; h < 16; ++h) centre[h] = load<T, L>(from + h * g_.width);
           std::fill(results, results + number, load<T, L>(factors + 32 * g_.width));
-          starts_of<T, L>(centre, g_.coordinates(k), starts);
-          add_quadratics<T, L, true>(int(number), poses(first + b, site, i), g_.weights(k, block, i), starts, as_vectors(factors),
+          add_quadratics<T, L, true>(int(number), poses(first + b, site, i), g_.weights(k, block, i),
+                                     g_.coordinates(k), centre, as_vectors(factors),
                                      as_vectors(factors + 16 * g_.width), g_.blocks, results);
           T* sums = slot_sums_ + (b * g_.P + p) * g_.C + c;
           for (int64_t n = 0; n < number; ++n) {
@@ -246,7 +246,7 @@ class Backward {
         const int64_t site = g_.seen(p, k);
         for (int64_t b = begin; b < end; ++b) {
           const V unit = load<T, L>(gaussian(t, first + b, p) + row_of_unit * g_.width + block * L);
-          V errors[children_at_once], centre[16], starts[16];
+          V errors[children_at_once], centre[16];
           for (int64_t n = 0; n < number; ++n) {
             T* to = error(t, b, p, c + n) + block * L;
             const V share = load<T, L>(weighing(t, first + b, p, c + n) + block * L) * unit *
@@ -257,9 +257,8 @@ class Backward {
           }
           const T* before = gaussian(t - 1, first + b, p) + block * L;
           for (int h = 0; h < 16; ++h) centre[h] = load<T, L>(before + h * g_.width);
-          starts_of<T, L>(centre, g_.coordinates(k), starts);
-          add_moments<T, L>(int(number), poses(first + b, site, i), g_.weights(k, block, i), errors, starts,
-                            sums[b - begin]);
+          add_moments<T, L>(int(number), poses(first + b, site, i), g_.weights(k, block, i), g_.coordinates(k), errors,
+                            centre, sums[b - begin]);
         }
       }
     for (int64_t b = begin; b < end; ++b) {
@@ -285,7 +284,7 @@ class Backward {
     for (int64_t k = begin; k < end; ++k)
       std::fill_n(slot_poses_ + ((b * g_.P + p) * g_.C + k * g_.I + i) * 16, children * 16, T(0));
     for (int64_t block = 0; block < g_.blocks; ++block) {
-      V levels[16 * most_terms], slopes[16 * most_terms], centre[16], starts[16], factors[most_terms];
+      V levels[16 * most_terms], slopes[16 * most_terms], centre[16], factors[most_terms];
       V per_mass[most_iterations];  // 1 / S, in the unit that r is kept in
       for (int64_t t = 0; t < iterations_; ++t) {
         const T* from = gaussian(t, first + b, p) + block * L;
@@ -311,7 +310,6 @@ class Backward {
       }
       for (int64_t k = begin; k < end; ++k) {
         const int64_t site = g_.seen(p, k);
-        starts_of<T, L>(centre, g_.coordinates(k), starts);
         for (int64_t n = i; n < i + children; ++n) {
           const int64_t c = k * g_.I + n;
           factors[0] = all<T, L>(g_.even_share(site) * activation(first + b, site, n));
@@ -327,7 +325,7 @@ class Backward {
                            : iterations_ == 2 ? add_vote_gradients<T, L, 3>
                            : iterations_ == 1 ? add_vote_gradients<T, L, 1>
                                               : add_vote_gradients<T, L, 0>;
-          add(int(terms_), pose, weights, starts, factors, levels, slopes, pose_gradient, weight_gradient);
+          add(int(terms_), pose, weights, g_.coordinates(k), centre, factors, levels, slopes, pose_gradient, weight_gradient);
         }
       }
     }

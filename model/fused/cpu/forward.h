@@ -49,7 +49,7 @@ class Forward {
         }
         if (last) break;
 #pragma omp for schedule(dynamic)
-        for (int64_t task = 0; task < number * g_.S; ++task) total(first, task / g_.S, task % g_.S);
+        for (int64_t task = 0; task < number * g_.S; ++task) total(task / g_.S, task % g_.S);
         if (t == g_.layer.iterations - 2 && t_.assignments) {
 #pragma omp for schedule(dynamic)
           for (int64_t task = 0; task < number * g_.P; ++task) write_assignments(first, task / g_.P, task % g_.P);
@@ -85,7 +85,7 @@ class Forward {
     const T* total = totals_ + (b * g_.S + site) * g_.I + i;
     const T* score = scores(b, p, k * g_.I + i) + block * L;
     for (int64_t n = 0; n < number; ++n)
-      results[n] = exp_of<T, L>(load<T, L>(score + n * g_.width) - total[n] - unit);
+      results[n] = exp_of<T, L>(load<T, L>(score + n * g_.width) - total[n] - unit) * activation(image, site, i + n);
   }
 
   // The largest log r_ij of each lane.
@@ -98,7 +98,8 @@ class Forward {
         if (t == 0)
           log_mass = all<T, L>(std::log(activation(image, site, i) * g_.even_share(site)));
         else
-          log_mass = load<T, L>(scores(b, p, k * g_.I + i) + block * L) - totals_[(b * g_.S + site) * g_.I + i];
+          log_mass = load<T, L>(scores(b, p, k * g_.I + i) + block * L) - totals_[(b * g_.S + site) * g_.I + i] +
+                     std::log(activation(image, site, i));
         largest = log_mass > largest ? log_mass : largest;
       }
     }
@@ -107,14 +108,14 @@ class Forward {
 
   void add_run(int64_t t, int64_t image, int64_t b, int64_t p, int64_t k, int64_t i, int64_t number, int64_t block,
                V unit, const V* centre, V* sums, bool keep) const {
-    V r[children_at_once], starts[16];
+    V r[children_at_once];
     masses(t, image, b, p, k, i, number, block, unit, r);
     if (keep && t > 0 && t_.weighings) {
       T* to = t_.weighings + (((t - 1) * g_.layer.images + image) * g_.P + p) * g_.C * g_.width;
       for (int64_t n = 0; n < number; ++n) store<T, L>(to + (k * g_.I + i + n) * g_.width + block * L, r[n]);
     }
-    starts_of<T, L>(centre, g_.coordinates(k), starts);
-    add_moments<T, L>(int(number), poses(image, g_.seen(p, k), i), g_.weights(k, block, i), r, starts, sums);
+    add_moments<T, L>(int(number), poses(image, g_.seen(p, k), i), g_.weights(k, block, i), g_.coordinates(k), r,
+                      centre, sums);
   }
 
   void m_step(int64_t t, int64_t first, int64_t begin, int64_t end, int64_t p, int64_t block) const {
@@ -217,20 +218,19 @@ class Forward {
       for (int64_t i = 0; i < g_.I; i += children_at_once) {
         const int64_t number = std::min<int64_t>(children_at_once, g_.I - i);
         for (int64_t b = begin; b < end; ++b) {
-          V starts[16], results[children_at_once];
+          V results[children_at_once];
           std::fill(results, results + number, constant[b - begin]);
-          starts_of<T, L>(centre[b - begin], g_.coordinates(k), starts);
-          add_quadratics<T, L, false>(int(number), poses(first + b, g_.seen(p, k), i), g_.weights(k, block, i), starts,
-                                      nullptr, square[b - begin], 1, results);
+          add_quadratics<T, L, false>(int(number), poses(first + b, g_.seen(p, k), i), g_.weights(k, block, i),
+                                      g_.coordinates(k), centre[b - begin], nullptr, square[b - begin], 1, results);
           T* to = scores(b, p, k * g_.I + i) + block * L;
           for (int64_t n = 0; n < number; ++n) store<T, L>(to + n * g_.width, results[n]);
         }
       }
   }
 
-  // E-step, second half: what a child's scores are normalised by, over all parents in all windows that reach it,
-  // less its log activation, so that exp(score − total) is r_ij.
-  void total(int64_t first, int64_t b, int64_t site) const {
+  // E-step, second half: what a child's scores are normalised by, over all parents in all windows that reach it:
+  // exp(score − total) is R_ij.
+  void total(int64_t b, int64_t site) const {
     const int64_t windows = g_.layer.windows_of_child[site];
     const int64_t* slots = g_.layer.slots + site * g_.layer.windows_at_most;
     for (int64_t i = 0; windows && i < g_.I; ++i) {
@@ -250,7 +250,7 @@ class Forward {
         for (int64_t block = 0; block < g_.blocks; ++block) sum += exp_of<T, L>(load<T, L>(score + block * L) - top);
       }
       totals_[(b * g_.S + site) * g_.I + i] =
-          top + std::log(sum_of<T, L>(sum)) - std::log(activation(first + b, site, i));
+          top + std::log(sum_of<T, L>(sum));
     }
   }
 
@@ -258,7 +258,7 @@ class Forward {
     for (int64_t k = 0; k < g_.K; ++k)
       for (int64_t i = 0; i < g_.I; ++i) {
         const int64_t site = g_.seen(p, k), child = k * g_.I + i;
-        const T total = totals_[(b * g_.S + site) * g_.I + i] + std::log(activation(first + b, site, i));
+        const T total = totals_[(b * g_.S + site) * g_.I + i];
         T* to = t_.assignments + (((first + b) * g_.P + p) * g_.C + child) * g_.J;
         for (int64_t block = 0; block < g_.blocks; ++block) {
           const V share = exp_of<T, L>(load<T, L>(scores(b, p, child) + block * L) - total);

@@ -51,7 +51,7 @@ struct Geometry {
   const Layer& layer;
   const int64_t S, P, K, I, J, C, width, blocks;
   const T temperature, floor, mass_unit;
-  Buffer<T> packed;
+  const Buffer<T> packed, coordinates_;
 
   Geometry(const Layer& layer, const T* weights)
       : layer(layer),
@@ -66,7 +66,11 @@ struct Geometry {
         temperature(T(layer.density_temperature)),
         floor(T(layer.variance_floor)),
         mass_unit(T(layer.mass_unit)),
-        packed(sets() * blocks * I * 16 * L) {
+        packed(sets() * blocks * I * 16 * L),
+        coordinates_(K * 4) {
+    const T* given = static_cast<const T*>(layer.coordinates);
+    for (int64_t k = 0; k < K; ++k)
+      for (int64_t row = 0; row < 4; ++row) coordinates_[k * 4 + row] = given && row < 2 ? given[k * 2 + row] : T(0);
     for (int64_t set = 0; set < sets(); ++set)
       for (int64_t block = 0; block < blocks; ++block)
         for (int64_t i = 0; i < I; ++i) {
@@ -88,10 +92,7 @@ struct Geometry {
   const T* weights(int64_t k, int64_t block, int64_t i) const {
     return packed + ((set_of(k) * blocks + block) * I + i) * 16 * L;
   }
-  const T* coordinates(int64_t k) const {
-    static const T none[2] = {};
-    return layer.coordinates ? static_cast<const T*>(layer.coordinates) + k * 2 : none;
-  }
+  const T* coordinates(int64_t k) const { return coordinates_ + k * 4; }
   int64_t seen(int64_t p, int64_t k) const { return layer.seen[p * K + k]; }
   // Before the first E-step a child is shared evenly by all its parents.
   T even_share(int64_t site) const { return T(1) / T(layer.windows_of_child[site] * J); }

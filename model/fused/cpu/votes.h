@@ -2,7 +2,7 @@
 //
 // A block is L parent types side by side, one in each lane. v = M W for a run of children at one position of a
 // window: `poses` are their 4×4 matrices one after the other, `weights` 16 vectors for each, W's elements row by row.
-// An offset is a vote minus a centre; `coordinates` (row, column) are added to the elements [0, 3] and [1, 3].
+// An offset is a vote minus a centre; `coordinates` (row, column, 0, 0) are added to a vote's right-hand column.
 #pragma once
 
 #include "vectors.h"
@@ -15,41 +15,40 @@ constexpr int rows_at_once = 2;  // 32 registers
 constexpr int rows_at_once = 1;  // 16 registers
 #endif
 
-template <typename T, int L>
-inline void starts_of(const Vector<T, L>* centre, const T* coordinates, Vector<T, L>* starts) {
-#pragma GCC unroll 16
-  for (int h = 0; h < 16; ++h) starts[h] = -centre[h];
-  starts[3] += coordinates[0];
-  starts[7] += coordinates[1];
-}
-
-// The offsets of some rows of a vote.
+// The offsets of some rows of a vote. The vote is rounded first, alike in every pass: with variances at their floor
+// the square of a rounding error counts, and it may not differ from one pass to the next.
 template <typename T, int L, int rows>
-inline __attribute__((always_inline)) void offsets_of(const T* pose, const T* weights, const Vector<T, L>* starts,
-                                                      Vector<T, L>* offsets) {
-#pragma GCC unroll 16
-  for (int h = 0; h < rows * 4; ++h) offsets[h] = starts[h];
+inline __attribute__((always_inline)) void offsets_of(const T* pose, const T* weights, const T* coordinates,
+                                                      const Vector<T, L>* centre, Vector<T, L>* offsets) {
 #pragma GCC unroll 4
   for (int l = 0; l < 4; ++l)
 #pragma GCC unroll 4
     for (int column = 0; column < 4; ++column) {
       const auto weight = load<T, L>(weights + (l * 4 + column) * L);
 #pragma GCC unroll 4
-      for (int row = 0; row < rows; ++row) offsets[row * 4 + column] += weight * pose[row * 4 + l];
+      for (int row = 0; row < rows; ++row) {
+        const auto product = weight * pose[row * 4 + l];
+        offsets[row * 4 + column] = l ? offsets[row * 4 + column] + product : product;
+      }
     }
+#pragma GCC unroll 4
+  for (int row = 0; row < rows; ++row) offsets[row * 4 + 3] += coordinates[row];
+#pragma GCC unroll 16
+  for (int h = 0; h < rows * 4; ++h) offsets[h] -= centre[h];
 }
 
 // sums[0] += Σ r, sums[1…16] += Σ r o, sums[17…32] += Σ r o².
 template <typename T, int L>
-inline void add_moments(int children, const T* poses, const T* weights, const Vector<T, L>* masses,
-                        const Vector<T, L>* starts, Vector<T, L>* sums) {
+inline void add_moments(int children, const T* poses, const T* weights, const T* coordinates,
+                        const Vector<T, L>* masses, const Vector<T, L>* centre, Vector<T, L>* sums) {
   typedef Vector<T, L> V;
   constexpr int rows = rows_at_once;
   for (int row = 0; row < 4; row += rows) {
     V first[rows * 4] = {}, second[rows * 4] = {};
     for (int child = 0; child < children; ++child) {
       V offsets[rows * 4];
-      offsets_of<T, L, rows>(poses + child * 16 + row * 4, weights + child * 16 * L, starts + row * 4, offsets);
+      offsets_of<T, L, rows>(poses + child * 16 + row * 4, weights + child * 16 * L, coordinates + row,
+                             centre + row * 4, offsets);
       const V mass = masses[child];
 #pragma GCC unroll 16
       for (int h = 0; h < rows * 4; ++h) {
@@ -71,15 +70,16 @@ inline void add_moments(int children, const T* poses, const T* weights, const Ve
 
 // results[child] += Σ_h o_h (linear_h + square_h o_h), the factors `step` vectors apart; without `linear` if so told.
 template <typename T, int L, bool with_linear>
-inline void add_quadratics(int children, const T* poses, const T* weights, const Vector<T, L>* starts,
-                           const Vector<T, L>* linear, const Vector<T, L>* square, int64_t step,
+inline void add_quadratics(int children, const T* poses, const T* weights, const T* coordinates,
+                           const Vector<T, L>* centre, const Vector<T, L>* linear, const Vector<T, L>* square, int64_t step,
                            Vector<T, L>* results) {
   typedef Vector<T, L> V;
   constexpr int rows = rows_at_once;
   for (int row = 0; row < 4; row += rows)
     for (int child = 0; child < children; ++child) {
       V offsets[rows * 4];
-      offsets_of<T, L, rows>(poses + child * 16 + row * 4, weights + child * 16 * L, starts + row * 4, offsets);
+      offsets_of<T, L, rows>(poses + child * 16 + row * 4, weights + child * 16 * L, coordinates + row,
+                             centre + row * 4, offsets);
       V even{}, odd{};  // two chains: one would wait for itself
 #pragma GCC unroll 16
       for (int h = 0; h < rows * 4; ++h) {
@@ -94,15 +94,15 @@ inline void add_quadratics(int children, const T* poses, const T* weights, const
 // With dv_h = Σ_n x_n (level_hn + slope_hn o_h), the gradients of one child's pose and of its weights:
 // pose_gradient += Σ over lanes dv Wᵀ, weight_gradient += Mᵀ dv. `terms` is the number of n, 0 for one known late.
 template <typename T, int L, int terms>
-inline void add_vote_gradients(int late_terms, const T* pose, const T* weights, const Vector<T, L>* starts,
-                               const Vector<T, L>* factors, const Vector<T, L>* levels, const Vector<T, L>* slopes,
+inline void add_vote_gradients(int late_terms, const T* pose, const T* weights, const T* coordinates,
+                               const Vector<T, L>* centre, const Vector<T, L>* factors, const Vector<T, L>* levels, const Vector<T, L>* slopes,
                                T* pose_gradient, T* weight_gradient) {
   typedef Vector<T, L> V;
   const int number = terms ? terms : late_terms;
   V gradient[16];
   for (int row = 0; row < 4; row += rows_at_once) {
     V offsets[rows_at_once * 4];
-    offsets_of<T, L, rows_at_once>(pose + row * 4, weights, starts + row * 4, offsets);
+    offsets_of<T, L, rows_at_once>(pose + row * 4, weights, coordinates + row, centre + row * 4, offsets);
 #pragma GCC unroll 8
     for (int h = 0; h < rows_at_once * 4; ++h) {
       const V* level = levels + (row * 4 + h) * number;
