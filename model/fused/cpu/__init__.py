@@ -80,4 +80,6 @@ def _call(function: str, layer: Layer, width: int | None, poses: Tensor, *tensor
     )
     addresses = [tensor.data_ptr() if tensor is not None and tensor.numel() else None for tensor in (poses, *tensors)]
     array = (ctypes.c_void_p * len(addresses))(*addresses)
-    getattr(library(width), function)(ctypes.byref(memory), int(poses.dtype == torch.float64), array)
+    enough = getattr(library(width), function)(ctypes.byref(memory), int(poses.dtype == torch.float64), array)
+    if not enough:
+        raise MemoryError(f"not enough memory to route {images} images on the CPU")

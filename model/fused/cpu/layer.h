@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <memory>
+#include <new>
 
 namespace emcaps {
 
@@ -36,7 +37,7 @@ class Buffer {
  public:
   explicit Buffer(int64_t size)
       : memory_(static_cast<T*>(std::aligned_alloc(64, (size * sizeof(T) / 64 + 1) * 64))) {
-    if (!memory_) std::abort();
+    if (!memory_) throw std::bad_alloc();
   }
   operator T*() const { return memory_.get(); }
 

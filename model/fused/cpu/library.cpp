@@ -39,11 +39,18 @@ extern "C" {
 
 int emcaps_most_iterations() { return emcaps::Backward<float, 4>::most_iterations; }
 
-void emcaps_forward(const emcaps::Layer* layer, int doubles, void* const* memory) {
+// Both answer whether there was enough memory for what lies between the passes.
+int emcaps_forward(const emcaps::Layer* layer, int doubles, void* const* memory) try {
   doubles ? forward<double>(*layer, memory) : forward<float>(*layer, memory);
+  return true;
+} catch (const std::bad_alloc&) {
+  return false;
 }
 
-void emcaps_backward(const emcaps::Layer* layer, int doubles, void* const* memory) {
+int emcaps_backward(const emcaps::Layer* layer, int doubles, void* const* memory) try {
   doubles ? backward<double>(*layer, memory) : backward<float>(*layer, memory);
+  return true;
+} catch (const std::bad_alloc&) {
+  return false;
 }
 }

@@ -75,7 +75,7 @@ def library(width: int | None = None) -> ctypes.CDLL:
     loaded = ctypes.CDLL(str(file))
     for function in (loaded.emcaps_forward, loaded.emcaps_backward):
         function.argtypes = (ctypes.POINTER(Layer), ctypes.c_int, ctypes.POINTER(ctypes.c_void_p))
-        function.restype = None
+        function.restype = ctypes.c_int
     return loaded
 
 
