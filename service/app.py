@@ -1,6 +1,7 @@
 """The HTTP service: routes, and what each does with the parts that it is given."""
 
 import logging
+import math
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -16,12 +17,15 @@ from starlette.requests import ClientDisconnect
 
 from service import answers
 from service.artefact import CLASS_LAYER
+from service.batcher import Batcher
+from service.caller import unless_gone, wait_of
 from service.drain import Drain
-from service.errors import STATUS, NotReadyError, ServiceError
+from service.errors import STATUS, NotReadyError, QueueFullError, ServiceError
 from service.inference import Inference
 from service.intake import read_images
 from service.openapi import IMAGES_BODY, DocumentedAPI, arrays_too, problems
 from service.poses import KeptPoses
+from service.queue import Queue
 from service.repository import Repository
 from service.schemas import Health, ModelAnswer, ModelsAnswer, PosesAnswer, PredictAnswer
 from service.session import Arrays, Session
@@ -33,12 +37,16 @@ Name = Annotated[str | None, Query(description="Name of a model; the default one
 Version = Annotated[int | None, Query(ge=1, description="Version of the model; the highest if absent")]
 LayerName = Annotated[str, Query(description="A layer of capsules, as GET /models/{name} lists them")]
 
-OF_IMAGES = problems([400, 404, 406, 408, 413, 415, 422, 503])
+OF_IMAGES = problems([400, 404, 406, 408, 413, 415, 422, 429, 503, 504])
 
 
 def create_app(settings: Settings, repository: Repository, clock: Callable[[], float] = time.monotonic) -> FastAPI:
     """The service over the models of a repository."""
-    inference = Inference(max_pixels=settings.max_pixels, max_batch=settings.max_batch)
+    sessions = [session for versions in repository.sessions.values() for session in versions.values()]
+    inference = Inference(
+        max_pixels=settings.max_pixels,
+        batchers=[(session, Batcher(session, _queue(settings), clock)) for session in sessions],
+    )
     kept = KeptPoses(settings.kept_poses, settings.kept_poses_s, clock)
     ready = False
 
@@ -65,7 +73,8 @@ def create_app(settings: Settings, repository: Repository, clock: Callable[[], f
     ) -> tuple[Any, Session, Arrays, str]:
         name, version, session = repository.find(name, version)
         contents = await read_images(request, settings)
-        arrays = await inference.predict(session, contents, outputs)
+        deadline_s = clock() + wait_of(request, settings.timeout_ms) / 1e3
+        arrays = await unless_gone(request, inference.predict(session, contents, outputs, deadline_s))
         id_ = uuid.uuid4().hex
         model = {"name": name, "version": version}
         kept.keep(id_, (model, session, {"poses": arrays["poses"]}), samples=len(arrays["poses"]))
@@ -148,9 +157,11 @@ def create_app(settings: Settings, repository: Repository, clock: Callable[[], f
         answers.choose_type(request, [answers.JSON])
         return describe(*repository.find(name, version))
 
-    @app.get("/health/live", response_model=Health, responses=problems([]), tags=["health"])
+    @app.get("/health/live", response_model=Health, responses=problems([503]), tags=["health"])
     async def live() -> Any:
-        """Whether the process answers at all."""
+        """Whether the process answers, and every network's thread still runs."""
+        if not inference.alive:
+            raise NotReadyError("a network's thread has ended")
         return {"status": "live"}
 
     @app.get("/health/ready", response_model=Health, responses=problems([503]), tags=["health"])
@@ -163,13 +174,20 @@ def create_app(settings: Settings, repository: Repository, clock: Callable[[], f
     return app
 
 
+def _queue(settings: Settings) -> Queue:
+    return Queue(max_batch=settings.max_batch, max_wait_s=settings.max_wait_ms / 1e3, max_waiting=settings.max_queue)
+
+
 def _answer_errors(app: FastAPI) -> None:
     """Answer every error as problem+json."""
 
     @app.exception_handler(ServiceError)
     async def refused(_: Request, error: ServiceError) -> Response:
         status = HTTPStatus(STATUS[type(error)])
-        return answers.problem(status, status.phrase, str(error))
+        headers = None
+        if isinstance(error, QueueFullError):
+            headers = {"retry-after": str(max(1, math.ceil(error.retry_after_s)))}
+        return answers.problem(status, status.phrase, str(error), headers)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> Response:

@@ -47,6 +47,23 @@ class UndecodableError(ServiceError):
     """The bytes of an image are not a whole image."""
 
 
+class QueueFullError(ServiceError):
+    """Too many images wait already.
+
+    Args:
+        message: For the client.
+        retry_after_s: When there will be room, as far as one can tell.
+    """
+
+    def __init__(self, message: str, retry_after_s: float) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class ExpiredError(ServiceError):
+    """The deadline passed before the request's turn came."""
+
+
 class NotReadyError(ServiceError):
     """The service is starting or draining."""
 
@@ -63,7 +80,9 @@ STATUS: dict[type[ServiceError], int] = {
     TooLargeError: 413,
     UnsupportedTypeError: 415,
     UndecodableError: 422,
+    QueueFullError: 429,
     NotReadyError: 503,
+    ExpiredError: 504,
     InferenceError: 503,  # no request may answer 500, and another attempt may succeed
 }
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import threading
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, nullcontext
 from pathlib import Path
@@ -88,6 +89,23 @@ class FakeSession:
         values: NDArray[np.float32] = (means.reshape(-1, *([1] * len(shape))) + elements) / np.float32(1000)
         values.reshape(len(images), -1)[:, -1] += self.last_element
         return values
+
+
+class GatedSession(FakeSession):
+    """Answers as ``FakeSession`` does, one batch each time that a test lets one through."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.entered, self.gate = threading.Semaphore(0), threading.Semaphore(0)
+
+    def run(self, images: NDArray[np.uint8], outputs: Sequence[str] | None = None) -> Mapping[str, NDArray[np.float32]]:
+        self.entered.release()
+        assert self.gate.acquire(timeout=30), "nobody let the batch through"
+        return super().run(images, outputs)
+
+    def wait_until_entered(self) -> None:
+        """Block until the next batch has come."""
+        assert self.entered.acquire(timeout=30), "no batch came"
 
 
 def make_model(

@@ -1,0 +1,57 @@
+"""Those who wait for an answer: how long they will, and whether they are still there."""
+
+import asyncio
+import math
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from fastapi import Request
+from starlette.requests import ClientDisconnect
+
+from service.errors import MalformedError
+
+T = TypeVar("T")
+
+TIMEOUT_HEADER = "x-request-timeout-ms"
+
+
+def wait_of(request: Request, longest_ms: float) -> float:
+    """Milliseconds that a request may wait: what ``X-Request-Timeout-Ms`` says, and no longer than the setting.
+
+    Raises:
+        MalformedError: The header is no positive number.
+    """
+    asked = request.headers.get(TIMEOUT_HEADER)
+    if asked is None:
+        return longest_ms
+    try:
+        milliseconds = float(asked)
+    except ValueError:
+        milliseconds = math.nan
+    if not milliseconds > 0:
+        raise MalformedError(f"X-Request-Timeout-Ms must be a positive number, found {asked[:40]!r}")
+    return min(milliseconds, longest_ms)
+
+
+async def unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:
+    """The result of work for a request whose body has been read; the work is cancelled if its caller goes away.
+
+    Raises:
+        ClientDisconnect: The caller has gone.
+    """
+    task = asyncio.ensure_future(work)
+    gone = asyncio.ensure_future(_gone(request))
+    try:
+        await asyncio.wait((task, gone), return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise ClientDisconnect
+        return task.result()
+    finally:
+        gone.cancel()
+        task.cancel()
+        await asyncio.gather(task, gone, return_exceptions=True)
+
+
+async def _gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

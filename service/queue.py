@@ -1,0 +1,121 @@
+"""What waits for a network, and the decision of what runs next: a plain function of the queue and the time."""
+
+import math
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.errors import QueueFullError
+
+
+@dataclass(eq=False)
+class Job:
+    """One request's samples.
+
+    Attributes:
+        images: Samples [sample, channels, height, width].
+        outputs: Names of the outputs that are asked for, or None for all.
+        arrived_s: When it came, on the queue's clock.
+        deadline_s: From when on it is not worth a run any more.
+        taken: Samples that a batch has taken so far.
+    """
+
+    images: NDArray[np.uint8]
+    outputs: Sequence[str] | None
+    arrived_s: float
+    deadline_s: float = math.inf
+    taken: int = field(default=0, init=False)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Samples that run together: of each job those from ``start`` to ``stop``."""
+
+    parts: list[tuple[Job, int, int]]
+
+    @property
+    def images(self) -> NDArray[np.uint8]:
+        """All samples in one array."""
+        return np.concatenate([job.images[start:stop] for job, start, stop in self.parts])
+
+    @property
+    def outputs(self) -> list[str] | None:
+        """What any of the jobs asks for."""
+        names: list[str] = []
+        for job, _, _ in self.parts:
+            if job.outputs is None:
+                return None
+            names += (name for name in job.outputs if name not in names)
+        return names
+
+
+class Queue:
+    """Jobs in the order of their arrival. Not safe for threads: who shares it, locks it.
+
+    Args:
+        max_batch: Most samples of a batch; a job of more is split.
+        max_wait_s: Longest time that an incomplete batch waits for more, counted from its first job's arrival.
+        max_waiting: Most samples that may wait.
+    """
+
+    def __init__(self, *, max_batch: int, max_wait_s: float, max_waiting: int) -> None:
+        self._max_batch, self._max_wait_s, self._max_waiting = max_batch, max_wait_s, max_waiting
+        self._jobs: deque[Job] = deque()
+        self.waiting = 0
+        """Samples that no batch has taken yet."""
+
+    def put(self, job: Job, images_per_s: float | None) -> None:
+        """Let a job wait its turn.
+
+        Raises:
+            QueueFullError: There is no room for its samples; it says when there will be, if the rate is known.
+        """
+        if self.waiting and self.waiting + len(job.images) > self._max_waiting:
+            wait_s = self.waiting / images_per_s if images_per_s else 1.0
+            raise QueueFullError(f"{self.waiting} images wait already; try again later", retry_after_s=wait_s)
+        self._jobs.append(job)
+        self.waiting += len(job.images)
+
+    def discard(self, job: Job) -> bool:
+        """Take back what no batch has taken of a job; whether there was any."""
+        if job not in self._jobs:
+            return False
+        self._jobs.remove(job)
+        self.waiting -= len(job.images) - job.taken
+        return True
+
+    def expired(self, now_s: float) -> list[Job]:
+        """Take out the jobs whose deadline has passed before any batch began them."""
+        late = [job for job in self._jobs if job.deadline_s <= now_s and not job.taken]
+        for job in late:
+            self.discard(job)
+        return late
+
+    def take(self, now_s: float) -> Batch | None:
+        """The next batch, or None if there is nothing to run yet."""
+        if not self._jobs or self.ready_at() > now_s:
+            return None
+        parts: list[tuple[Job, int, int]] = []
+        room = self._max_batch
+        while self._jobs and room:
+            job = self._jobs[0]
+            start, stop = job.taken, min(len(job.images), job.taken + room)
+            parts.append((job, start, stop))
+            job.taken = stop
+            room -= stop - start
+            self.waiting -= stop - start
+            if stop == len(job.images):
+                self._jobs.popleft()
+        return Batch(parts)
+
+    def ready_at(self) -> float:
+        """The time from which ``take`` has a batch; infinity if nothing waits."""
+        if not self._jobs:
+            return math.inf
+        first = self._jobs[0]
+        if self.waiting >= self._max_batch or first.taken:
+            return -math.inf
+        return first.arrived_s + self._max_wait_s

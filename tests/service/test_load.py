@@ -1,0 +1,106 @@
+"""More requests than the network can take: what each caller hears, and what is never run."""
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+import uvicorn
+
+from service.app import create_app
+from service.settings import Settings
+from tests.service.doubles import GatedSession, grey, repository_of
+
+PNG = {"content-type": "image/png"}
+LIMIT_S = 30
+
+
+@contextmanager
+def listening(folder: Path, session: GatedSession, **settings: object) -> Iterator[str]:
+    """The address of a service that listens on a real socket."""
+    app = create_app(Settings.model_validate(settings), repository_of(folder, {"gated/1": session}, "gated"))
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="critical"))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            session.gate.release(99)
+            server.should_exit = True
+            thread.join(LIMIT_S)
+
+
+def wait_for_queue(client: httpx.Client, answer: int) -> httpx.Response:
+    """Send until the service answers so: requests in flight reach the queue in their own time."""
+    until = time.monotonic() + LIMIT_S
+    while time.monotonic() < until:
+        response = client.post("/predict", content=grey(0), headers={**PNG, "x-request-timeout-ms": "50"})
+        if response.status_code == answer:
+            return response
+    pytest.fail(f"no {answer} within {LIMIT_S} s")
+
+
+def test_a_full_queue_answers_429_and_when_to_come_back(tmp_path: Path) -> None:
+    """Those who were let in are answered; the refusal is a problem with Retry-After."""
+    session = GatedSession()
+    with (
+        listening(tmp_path, session, max_batch=1, max_queue=1) as address,
+        httpx.Client(base_url=address, timeout=LIMIT_S) as client,
+        ThreadPoolExecutor(2) as callers,
+    ):
+        accepted = [callers.submit(client.post, "/predict", content=grey(50), headers=PNG)]
+        session.wait_until_entered()
+        accepted.append(callers.submit(client.post, "/predict", content=grey(60), headers=PNG))
+        refused = wait_for_queue(client, 429)
+        assert int(refused.headers["retry-after"]) >= 1
+        assert refused.json()["status"] == 429
+        session.gate.release(9)
+        assert [caller.result().status_code for caller in accepted] == [200, 200]
+
+
+def test_a_deadline_answers_504_and_is_never_run(tmp_path: Path) -> None:
+    """X-Request-Timeout-Ms shortens the wait; what is no positive number is refused."""
+    session = GatedSession()
+    with (
+        listening(tmp_path, session, max_batch=1) as address,
+        httpx.Client(base_url=address, timeout=LIMIT_S) as client,
+        ThreadPoolExecutor(1) as callers,
+    ):
+        running = callers.submit(client.post, "/predict", content=grey(50), headers=PNG)
+        session.wait_until_entered()
+        assert wait_for_queue(client, 504).json()["status"] == 504
+        for wrong in ("0", "-5", "soon", "nan"):
+            answer = client.post("/predict", content=grey(1), headers={**PNG, "x-request-timeout-ms": wrong})
+            assert answer.status_code == 400
+            assert wrong in answer.json()["detail"]
+        session.gate.release()
+        assert running.result().status_code == 200
+    assert [int(batch.flat[0]) for batch in session.batches] == [50]
+
+
+def test_a_caller_who_hangs_up_is_dropped_before_its_batch(tmp_path: Path) -> None:
+    """Over a real socket: the connection is cut while the request waits, and its image is never run."""
+    session = GatedSession()
+    body = grey(99)
+    request = b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Type: image/png\r\nContent-Length: %d\r\n\r\n" % len(body)
+    with (
+        listening(tmp_path, session, max_batch=1, max_queue=1) as address,
+        httpx.Client(base_url=address, timeout=LIMIT_S) as client,
+        ThreadPoolExecutor(1) as callers,
+    ):
+        running = callers.submit(client.post, "/predict", content=grey(50), headers=PNG)
+        session.wait_until_entered()
+        with socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2]))) as caller:
+            caller.sendall(request + body)
+            wait_for_queue(client, 429)  # it fills the queue
+        wait_for_queue(client, 504)  # it has left room, for one that expires
+        session.gate.release(9)
+        assert running.result().status_code == 200
+        assert client.post("/predict", content=grey(70), headers=PNG).status_code == 200
+    assert [int(batch.flat[0]) for batch in session.batches] == [50, 70]
