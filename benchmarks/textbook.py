@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from model.config import RoutingConfig
+from model.routing import Routed
 from model.windows import Windows
 
 
@@ -15,8 +16,8 @@ def textbook_routing(
     beta_a: Tensor,
     windows: Windows,
     config: RoutingConfig,
-) -> tuple[Tensor, Tensor]:
-    """Activations [batch, site, type] and poses [batch, site, type, 4, 4]; arguments as ``em_routing`` has them.
+) -> Routed:
+    """What ``em_routing`` computes, from the same arguments.
 
     The layout is [batch, site, child, parent_type, 16]; competition runs over all parents of a child.
     """
@@ -27,7 +28,7 @@ def textbook_routing(
         "bspikl,pijlm->bspijkm", poses[:, seen], weights.expand(windows.positions, -1, -1, -1, -1)
     ).flatten(-2)
     if windows.coordinates is not None:
-        shift = torch.zeros(windows.positions, 1, 1, 16, dtype=votes.dtype)
+        shift = votes.new_zeros(windows.positions, 1, 1, 16)
         shift[:, 0, 0, 3], shift[:, 0, 0, 7] = windows.coordinates.to(votes.dtype).unbind(-1)
         votes = votes + shift
     active = activations[:, seen].unsqueeze(-1)
@@ -49,7 +50,7 @@ def textbook_routing(
         scores = density / config.density_temperature + torch.nn.functional.logsigmoid(logits)
         highest = scores.max().detach()
         weighed = (scores - highest).exp()
-        total = torch.zeros(batch, windows.child_sites, child_types, dtype=votes.dtype)
+        total = votes.new_zeros(batch, windows.child_sites, child_types)
         total = total.index_add(1, seen.flatten(), weighed.sum(-1).flatten(1, 2))
         assignments = weighed / total[:, seen].unsqueeze(-1)
-    return logits[:, :, 0, 0].sigmoid(), mean[:, :, 0, 0].unflatten(-1, (4, 4))
+    return Routed(logits[:, :, 0, 0], mean[:, :, 0, 0].unflatten(-1, (4, 4)), assignments)
