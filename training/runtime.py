@@ -13,11 +13,12 @@ VERSION: str = onnxruntime.__version__
 
 
 class Graph:
-    """An exported network that runs on the CPU."""
+    """An exported network that runs on the CPU, by default on all of its cores."""
 
-    def __init__(self, proto: onnx.ModelProto) -> None:
+    def __init__(self, proto: onnx.ModelProto, threads: int = 0) -> None:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
+        options.intra_op_num_threads = threads
         self._session = onnxruntime.InferenceSession(
             proto.SerializeToString(), options, providers=["CPUExecutionProvider"]
         )

@@ -1,0 +1,72 @@
+"""What figures depend on besides the code: the machine and the versions."""
+
+import os
+import platform
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import torch
+
+from model.fused import cpu
+from model.fused.cpu.library import widest
+from training import runtime
+from training.provenance import commit
+
+PROCESSORS = Path("/proc/cpuinfo")
+
+
+def devices() -> list[str]:
+    """Of torch, that are measured here: the CPU, and the GPU if there is one."""
+    return ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
+
+
+def places(threads: tuple[int, ...]) -> list[tuple[str, int | None]]:
+    """Devices and threads: the CPU with each number of threads, and the GPU, whose threads nobody counts."""
+    return [("cpu", number) for number in threads] + [(device, None) for device in devices()[1:]]
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where and when, and of what code."""
+
+    processor: str
+    cores: int
+    gpu: str | None
+    system: str
+    python: str
+    torch: str
+    onnxruntime: str
+    kernel: str
+    """Of the CPU: the width of its vectors, or that there is none and plain PyTorch took its place."""
+    commit: str
+    date: str
+
+    @classmethod
+    def here(cls) -> "Machine":
+        """This machine, now."""
+        return cls(
+            processor=_processor(),
+            cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+            gpu=torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+            system=platform.platform(terse=True),
+            python=platform.python_version(),
+            torch=torch.__version__,
+            onnxruntime=runtime.VERSION,
+            kernel=f"C++, vectors of {widest()} bits" if cpu.available() else "none",
+            commit=commit(),
+            date=datetime.now(UTC).isoformat(timespec="minutes"),
+        )
+
+    def __str__(self) -> str:
+        versions = f"Python {self.python}, torch {self.torch}, onnxruntime {self.onnxruntime}"
+        processor = f"{self.processor}, {self.cores} cores" + (f", {self.gpu}" if self.gpu else "")
+        return f"{processor}; kernel: {self.kernel}; {versions}; commit {self.commit}, {self.date[:10]}"
+
+
+def _processor() -> str:
+    if PROCESSORS.exists():
+        for line in PROCESSORS.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

@@ -1,0 +1,80 @@
+"""Interleaved timing: what is compared takes turns, so that a machine's moods fall on all alike."""
+
+import math
+import random
+import statistics
+import time
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from tqdm import tqdm
+
+SHORTEST_SAMPLE_S = 0.1  # what is quicker is called several times in a row
+FEWEST_ROUNDS = 2  # counted ones, however long they take
+
+Name = TypeVar("Name", bound=Hashable)
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The middle and the ends of what several rounds took, in milliseconds."""
+
+    median_ms: float
+    fastest_ms: float
+    slowest_ms: float
+    rounds: int
+
+    @classmethod
+    def of(cls, seconds: list[float], images: int = 1) -> "Spread":
+        """Of one sample for each round, in milliseconds per image.
+
+        >>> Spread.of([0.002, 0.010, 0.004], images=2)
+        Spread(median_ms=2.0, fastest_ms=1.0, slowest_ms=5.0, rounds=3)
+        """
+        scale = 1e3 / images
+        return cls(statistics.median(seconds) * scale, min(seconds) * scale, max(seconds) * scale, rounds=len(seconds))
+
+
+def interleave(
+    actions: Mapping[Name, Callable[[], object]], rounds: int, limit_s: float, progress: "tqdm[Any]"
+) -> dict[Name, list[float]]:
+    """Seconds that one call of each action took, in each counted round.
+
+    A round takes every action once, in an order of its own. The first round is not counted: it warms up, and finds
+    how often each action has to be called for a sample. Of several calls in a row, one more goes ahead that is not
+    counted: it refills the caches that the others emptied. No round begins that would not end before the limit,
+    except for the first two that count.
+
+    Args:
+        actions: what is compared
+        rounds: counted ones
+        limit_s: of all rounds together
+        progress: moves on by ``(rounds + 1) * len(actions)``
+    """
+    names = list(actions)
+    began = ended = time.perf_counter()
+    calls: dict[Name, int] = {}
+    samples: dict[Name, list[float]] = {name: [] for name in names}
+    done = 0
+    for round_ in range(rounds + 1):
+        now = time.perf_counter()
+        if round_ > FEWEST_ROUNDS and now + (now - ended) > began + limit_s:
+            break
+        ended = now
+        for name in random.Random(round_).sample(names, len(names)):
+            number = calls.get(name, 1)
+            if number > 1:
+                actions[name]()
+            start = time.perf_counter()
+            for _ in range(number):
+                actions[name]()
+            taken = (time.perf_counter() - start) / number
+            if round_:
+                samples[name].append(taken)
+            else:
+                calls[name] = max(1, math.ceil(SHORTEST_SAMPLE_S / taken))
+            done += 1
+            progress.update()
+    progress.update((rounds + 1) * len(names) - done)
+    return samples
