@@ -31,7 +31,7 @@ PRESETS: dict[Preset, Callable[[], CapsNetConfig]] = {
 
 @dataclass(frozen=True)
 class Implementation:
-    """A way to route, with the largest batch of each pass that keeps within 4 GB on the largest preset."""
+    """A way to route, with the most images at once of each step that 4 GB and some patience allow."""
 
     routing: Callable[..., Routed]
     largest_batch: dict[Step, int]
@@ -52,10 +52,10 @@ YARDSTICK = "textbook"
 DEFAULT = "fused"
 IMPLEMENTATIONS = {
     YARDSTICK: Implementation(textbook_routing, {"forward": 8, "training": 4}),
-    "plain PyTorch": Implementation(em_routing, {"forward": 16, "training": 8}),
+    "plain PyTorch": Implementation(em_routing, {"forward": 8, "training": 8}),
     DEFAULT: Implementation(route, {"forward": UNBOUNDED, "training": UNBOUNDED}),
     "textbook, onnxruntime": Implementation(textbook_routing, {"forward": 8}, exported=True),
-    "emcaps, onnxruntime": Implementation(route, {"forward": 32}, exported=True),
+    "emcaps, onnxruntime": Implementation(route, {"forward": 16}, exported=True),
 }
 """By the names that the figures bear. ``fused`` is what ``CapsNet`` does by default on the device at hand."""
 

@@ -32,6 +32,8 @@ class Machine:
 
     processor: str
     cores: int
+    load: float
+    """Processes that wanted a core in the minute before: figures taken beside others are theirs too."""
     gpu: str | None
     system: str
     python: str
@@ -48,6 +50,7 @@ class Machine:
         return cls(
             processor=_processor(),
             cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+            load=round(os.getloadavg()[0], 1),
             gpu=torch.cuda.get_device_name() if torch.cuda.is_available() else None,
             system=platform.platform(terse=True),
             python=platform.python_version(),
@@ -61,7 +64,8 @@ class Machine:
     def __str__(self) -> str:
         versions = f"Python {self.python}, torch {self.torch}, onnxruntime {self.onnxruntime}"
         processor = f"{self.processor}, {self.cores} cores" + (f", {self.gpu}" if self.gpu else "")
-        return f"{processor}; kernel: {self.kernel}; {versions}; commit {self.commit}, {self.date[:10]}"
+        origin = f"commit {self.commit}, {self.date[:10]}"
+        return f"{processor}; load before: {self.load}; kernel: {self.kernel}; {versions}; {origin}"
 
 
 def _processor() -> str:

@@ -7,6 +7,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from benchmarks.growth import AXES, Axis
 from benchmarks.implementations import IMPLEMENTATIONS, STEPS, Preset, Step
 from benchmarks.routing import Report
+from benchmarks.table import short
 from benchmarks.times import Time
 
 COLOURS = dict(zip(IMPLEMENTATIONS, ("#9a9a9a", "#7aa6c2", "#c8553d", "#c9c9c9", "#e0b36a"), strict=True))
@@ -71,7 +72,7 @@ def _label(time: Time) -> str:
 
     A bar that stands for fewer images at once must say so, for a picture travels without its table.
     """
-    text = f"{time.per_image.median_ms:#.3g}".rstrip(".")
+    text = short(time.per_image.median_ms)
     return text if time.measured_batch == time.batch else f"{text}\nat {time.measured_batch}"
 
 

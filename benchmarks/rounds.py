@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from tqdm import tqdm
 
 SHORTEST_SAMPLE_S = 0.1  # what is quicker is called several times in a row
+REST_S = 0.05  # between samples: onnxruntime's threads wait for more work for about that long, on a core each
 FEWEST_ROUNDS = 2  # counted ones, however long they take
 
 Name = TypeVar("Name", bound=Hashable)
@@ -64,6 +65,7 @@ def interleave(
         ended = now
         for name in random.Random(round_).sample(names, len(names)):
             number = calls.get(name, 1)
+            time.sleep(REST_S)
             if number > 1:
                 actions[name]()
             start = time.perf_counter()

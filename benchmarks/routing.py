@@ -30,7 +30,7 @@ class Settings:
     batch: tuple[int, ...] = (1, 8, 64)
     threads: tuple[int, ...] = (1, 2)
     rounds: int = 5
-    limit: float = 30.0
+    limit: float = 35.0
 
     def __post_init__(self) -> None:
         for name in ("presets", "batch", "threads"):

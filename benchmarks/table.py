@@ -26,8 +26,8 @@ def _times(report: Report) -> str:
     for time in report.times:
         on = _threads(time.threads)
         fewer = f" at {time.measured_batch}" if time.measured_batch < time.batch else ""
-        spread = f"{_short(time.per_image.fastest_ms)}–{_short(time.per_image.slowest_ms)}"
-        cell = f"{_short(time.per_image.median_ms)} ({spread}){fewer}, {_short(time.ratio)}×"
+        spread = f"{short(time.per_image.fastest_ms)}–{short(time.per_image.slowest_ms)}"
+        cell = f"{short(time.per_image.median_ms)} ({spread}){fewer}, {short(time.ratio)}×"
         rows.setdefault((time.preset, time.step, on, time.implementation), []).append(cell)
     said = (
         "Milliseconds per image, median (fastest–slowest round); how many times as fast as the textbook. "
@@ -62,7 +62,7 @@ def _rates(report: Report) -> str:
         [
             rate.preset,
             _threads(rate.threads),
-            _short(rate.per_image.median_ms),
+            short(rate.per_image.median_ms),
             f"{rate.multiply_adds / 1e6:.1f} M, {rate.multiply_adds_per_s / 1e9:.1f} G/s",
             f"{rate.multiply_adds_with_sums_per_s / 1e9:.1f} G/s",
             f"{rate.matrix_product_multiply_adds_per_s / 1e9:.1f} G/s",
@@ -83,7 +83,7 @@ def _growth(report: Report) -> str:
     rows = [
         [
             f"{axis}: {value}×{value}" if axis == "grid" else f"{axis}: {value}",
-            *(_short(found[axis, value, step].per_image.median_ms) for step in STEPS),
+            *(short(found[axis, value, step].per_image.median_ms) for step in STEPS),
         ]
         for axis, values in AXES.items()
         for value in values
@@ -104,10 +104,10 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]], numbers: int) -> 
     return "\n".join("| " + " | ".join(row) + " |" for row in [head, rule, *rows])
 
 
-def _short(number: float) -> str:
+def short(number: float) -> str:
     """Three digits, or all before the point.
 
-    >>> _short(0.01234), _short(4.56), _short(123.4), _short(1135.2)
+    >>> short(0.01234), short(4.56), short(123.4), short(1135.2)
     ('0.0123', '4.56', '123', '1135')
     """
     return f"{number:.0f}" if number >= 100 else f"{number:#.3g}"
