@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from tqdm import tqdm
 
 SHORTEST_SAMPLE_S = 0.1  # what is quicker is called several times in a row
+LONG_S = 1.0  # what takes longer is not called twice for its first time's sake
 REST_S = 0.05  # between samples: onnxruntime's threads wait for more work for about that long, on a core each
 FEWEST_ROUNDS = 2  # counted ones, however long they take
 
@@ -64,19 +65,26 @@ def interleave(
             break
         ended = now
         for name in random.Random(round_).sample(names, len(names)):
-            number = calls.get(name, 1)
             time.sleep(REST_S)
-            if number > 1:
-                actions[name]()
-            start = time.perf_counter()
-            for _ in range(number):
-                actions[name]()
-            taken = (time.perf_counter() - start) / number
-            if round_:
-                samples[name].append(taken)
-            else:
+            if name not in calls:
+                taken = _seconds(actions[name], 1)
+                if taken < LONG_S:
+                    taken = _seconds(actions[name], 1)  # the very first call allocates and loads
                 calls[name] = max(1, math.ceil(SHORTEST_SAMPLE_S / taken))
+            elif calls[name] == 1:
+                samples[name].append(_seconds(actions[name], 1))
+            else:
+                actions[name]()
+                samples[name].append(_seconds(actions[name], calls[name]))
             done += 1
             progress.update()
     progress.update((rounds + 1) * len(names) - done)
     return samples
+
+
+def _seconds(action: Callable[[], object], calls: int) -> float:
+    """Of one call, on average."""
+    start = time.perf_counter()
+    for _ in range(calls):
+        action()
+    return (time.perf_counter() - start) / calls
