@@ -17,13 +17,30 @@ from model.fused.cpu.library import CompilationError, library, widest
 from model.fused.layer import Layer, empty_gradients, empty_results
 from model.fused.operator import fused_routing
 from model.route import route as choose
+from model.routing import Routed
 from tests.routing_cases import CLASSES, CONVOLUTION, LAYERS, Case, close, gradients, route_by_kernel, route_by_torch
 
 WIDE = replace(CONVOLUTION, parent_types=17, child_types=9)  # two blocks of parents, a run and one more child
 WIDTHS = [width for width in (128, 256, 512) if width <= widest()]
 
 
-def arguments(case: Case, dtype: torch.dtype) -> tuple[Layer, list[Tensor]]:
+Tensors = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
+
+
+def fused(case: Case, dtype: torch.dtype, *inputs: Tensor, assignments: bool = True) -> Routed:
+    """Results for poses, activations, weights and betas."""
+    poses, activations, weights, beta_u, beta_a = inputs
+    windows, config = case.windows(dtype), case.config
+    return fused_routing(poses, activations, weights, beta_u, beta_a, windows, config, assignments=assignments)
+
+
+def chosen(case: Case, dtype: torch.dtype, *inputs: Tensor) -> Routed:
+    """The same through the door that every layer takes."""
+    poses, activations, weights, beta_u, beta_a = inputs
+    return choose(poses, activations, weights, beta_u, beta_a, case.windows(dtype), case.config)
+
+
+def arguments(case: Case, dtype: torch.dtype) -> tuple[Layer, Tensors]:
     """What the kernels themselves are handed."""
     windows, config = case.windows(dtype), case.config
     tables = windows.seen.contiguous(), windows.slots, windows.windows_of_child
@@ -36,7 +53,8 @@ def arguments(case: Case, dtype: torch.dtype) -> tuple[Layer, list[Tensor]]:
         config.density_temperature,
         config.variance_floor,
     )
-    return layer, case.inputs(dtype)
+    poses, activations, weights, beta_u, beta_a = case.inputs(dtype)
+    return layer, (poses, activations, weights, beta_u, beta_a)
 
 
 @pytest.mark.parametrize("width", WIDTHS)
@@ -105,7 +123,7 @@ def test_a_large_batch_is_routed_image_by_image() -> None:
 def test_assignments_come_only_if_asked_for() -> None:
     """They are as large as a vote's sixteenth part, and most layers need none."""
     inputs = CONVOLUTION.inputs()
-    assert fused_routing(*inputs, CONVOLUTION.windows(), CONVOLUTION.config, assignments=False).assignments is None
+    assert fused(CONVOLUTION, torch.float64, *inputs, assignments=False).assignments is None
 
 
 def test_strides_do_not_matter() -> None:
@@ -140,15 +158,14 @@ def test_an_empty_batch_has_empty_results_and_zero_gradients() -> None:
 def test_half_precision_is_routed_in_float32(dtype: torch.dtype) -> None:
     """Poses that come in half precision, as under autocast, are widened first; so are they by the plain routing."""
     poses, activations, *parameters = CONVOLUTION.inputs(torch.float32)
-    windows = CONVOLUTION.windows(torch.float32)
     halves = poses.to(dtype).requires_grad_(), activations.to(dtype)
-    found = fused_routing(*halves, *parameters, windows, CONVOLUTION.config)
+    found = fused(CONVOLUTION, torch.float32, *halves, *parameters)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        chosen = choose(*halves, *parameters, windows, CONVOLUTION.config)
-    expected = fused_routing(halves[0].float(), halves[1].float(), *parameters, windows, CONVOLUTION.config)
-    assert found.poses.dtype == chosen.poses.dtype == torch.float32
+        through_the_door = chosen(CONVOLUTION, torch.float32, *halves, *parameters)
+    expected = fused(CONVOLUTION, torch.float32, halves[0].float(), halves[1].float(), *parameters)
+    assert found.poses.dtype == through_the_door.poses.dtype == torch.float32
     assert torch.equal(found.poses, expected.poses)
-    assert torch.equal(chosen.poses, expected.poses)
+    assert torch.equal(through_the_door.poses, expected.poses)
     found.poses.sum().backward()
     assert halves[0].grad is not None
     assert halves[0].grad.dtype == dtype
@@ -173,7 +190,9 @@ def test_what_does_not_fit_is_named(name: str, change: Callable[[Tensor], Tensor
     names = ("poses", "activations", "weights", "beta_u", "beta_a")
     tensors = dict(zip(names, CONVOLUTION.inputs(), strict=True))
     tensors[name] = change(tensors[name])
-    routing = getattr(fused_routing, "__wrapped__", fused_routing)  # without the tests' own check of shapes
+    routing: Callable[..., Routed] = getattr(
+        fused_routing, "__wrapped__", fused_routing
+    )  # without the tests' own check of shapes
     with pytest.raises(ValueError, match=message):
         routing(*tensors.values(), CONVOLUTION.windows(), CONVOLUTION.config)
 
@@ -182,8 +201,8 @@ def test_more_iterations_than_there_is_room_for() -> None:
     """The kernel refuses a ninth iteration; the door to routing takes the plain implementation for it."""
     config = replace(CONVOLUTION.config, iterations=9)
     with pytest.raises(ValueError, match="8 iterations at most, found 9"):
-        fused_routing(*CONVOLUTION.inputs(), CONVOLUTION.windows(), config)
-    assert choose(*CONVOLUTION.inputs(), CONVOLUTION.windows(), config).poses.isfinite().all()
+        fused(replace(CONVOLUTION, config=config), torch.float64, *CONVOLUTION.inputs())
+    assert chosen(replace(CONVOLUTION, config=config), torch.float64, *CONVOLUTION.inputs()).poses.isfinite().all()
     assert library().emcaps_most_iterations() == cpu.MOST_ITERATIONS == 8
 
 
