@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from model.config import RoutingConfig
-from model.fused import cpu
+from model.fused import cpu, gpu
 from model.fused.operator import fused_routing
 from model.routing import Routed, em_routing
 from model.windows import Windows
@@ -40,4 +40,4 @@ def route(
 
 @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
 def _has_kernel(device: str) -> bool:
-    return device == "cpu" and cpu.available()
+    return (device == "cpu" and cpu.available()) or (device == "cuda" and gpu.available())

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from model.config import RoutingConfig
-from model.fused import cpu
+from model.fused import cpu, gpu
 from model.fused.layer import Layer, empty_gradients, empty_results
 from model.routing import Routed
 from model.windows import Windows
@@ -50,7 +50,7 @@ def route(
     )
     results = empty_results(poses, weights, seen, iterations, assignments=assignments, keep=keep)
     if poses.shape[0]:
-        cpu.forward(layer, poses, activations, weights, beta_u, beta_a, results)
+        (gpu if poses.is_cuda else cpu).forward(layer, poses, activations, weights, beta_u, beta_a, results)
     return results
 
 
@@ -112,7 +112,7 @@ def route_backward(
     )
     gradients = empty_gradients(poses, weights)
     if poses.shape[0]:
-        cpu.backward(
+        (gpu if poses.is_cuda else cpu).backward(
             layer,
             poses,
             activations,
