@@ -38,6 +38,9 @@ def route(
         return em_routing(poses, activations, weights, beta_u, beta_a, windows, config)
 
 
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
 def _has_kernel(device: str) -> bool:
     return (device == "cpu" and cpu.available()) or (device == "cuda" and gpu.available())
+
+
+# What torch.compiler.assume_constant_result does, without the second and a half that importing the compiler takes.
+_has_kernel._dynamo_marked_constant = True  # type: ignore[attr-defined]

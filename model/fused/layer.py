@@ -52,7 +52,8 @@ class Results(NamedTuple):
     assignments: Tensor
     """[B, P, K, I, J]: R_ij that the last M-step used."""
     weighings: Tensor
-    """[T − 1, B, P, C, L]: r_ij of the iterations after the first, each parent's in a unit of its own."""
+    """[T − 1, B, P, C, L]: r_ij of the iterations after the first, each parent's in a unit of its own (on a GPU their
+    logarithms); what the forward kernel leaves here is for the backward kernel of the same device alone."""
     gaussians: Tensor
     """[T, B, P, 36, L]: see ``ROWS_OF_A_GAUSSIAN``."""
 
