@@ -16,6 +16,7 @@ from service.session import Arrays, Session
 
 log = logging.getLogger("emcaps")
 
+EXPIRED = "the deadline passed before the request's turn came"
 SMOOTHING = 0.2  # weight of the newest batch in the measured rate
 
 
@@ -68,7 +69,7 @@ class Batcher:
             self._queue.put(job, self._images_per_s)
             self._answers[job] = loop, future, []
             self._changed.notify()
-        timer = loop.call_later(deadline_s - now, self._expire) if deadline_s < math.inf else None
+        timer = loop.call_later(deadline_s - now, self._expire, job) if deadline_s < math.inf else None
         try:
             return await future
         finally:
@@ -85,10 +86,11 @@ class Batcher:
             self._changed.notify()
         self._thread.join()
 
-    def _expire(self) -> None:
+    def _expire(self, job: Job) -> None:
+        # The timer alone decides: it may fire a nanosecond before the clock says so, and would not fire again.
         with self._changed:
-            for job in self._queue.expired(self._clock()):
-                self._fail(job, ExpiredError("the deadline passed before the request's turn came"))
+            if not job.taken:
+                self._fail(job, ExpiredError(EXPIRED))
 
     def _work(self) -> None:
         while (batch := self._next()) is not None:
@@ -110,7 +112,7 @@ class Batcher:
             while True:
                 now = self._clock()
                 for job in self._queue.expired(now):
-                    self._fail(job, ExpiredError("the deadline passed before the request's turn came"))
+                    self._fail(job, ExpiredError(EXPIRED))
                 # What waits for company gets none any more when no request is let in.
                 batch = self._queue.take(math.inf if self._closing else now)
                 if batch is not None or self._closing:
