@@ -1,7 +1,9 @@
-"""EM routing, the paper's Procedure 1, as batched matrix products in log space.
+"""EM routing, the paper's Procedure 1, as batched matrix products in log space: the form that is exported, and read.
 
-Votes are laid out as [batch, parent_site, parent_type, child, 16], so that every sum over children or components
-is one batched matrix product on contiguous rows. Nothing outside this file ever sees a vote.
+Votes are laid out as [row, parent_type, 16, child], a row being one parent site of one image. Children lie next to
+each other, so that every sum over children or over components is one product with a contiguous matrix. Votes are
+made and passed over a few parent types at a time, as many as stay in a processor's cache. Nothing outside this file
+ever sees a vote.
 
 The paper's symbols: i a child, j a parent, h one of 16 pose components; M_i poses, a_i activations, W_ij weights,
 v_ij votes, R_ij assignments, r_ij = R_ij a_i, μ_j and σ²_j the parent's Gaussian, β_u and β_a, λ.
@@ -18,7 +20,8 @@ from model.config import RoutingConfig
 from model.windows import Windows
 
 SMALLEST_ACTIVATION = 1e-20  # a child that is off altogether still has a logarithm
-UNREACHABLE = -1e30  # log-density of a parent that is not there; finite, so that it has a gradient: zero
+UNREACHABLE = -1e30  # log-density of a parent that is not there
+VOTES_AT_ONCE = 12_000  # of one image: those of 8 images fill 6 MB
 
 
 class Routed(NamedTuple):
@@ -38,10 +41,13 @@ def em_routing(
     beta_a: Float[Tensor, " parent_type"],
     windows: Windows,
     config: RoutingConfig,
+    *,
+    votes_at_once: int = VOTES_AT_ONCE,
 ) -> Routed:
     """Fit each parent's Gaussian to the votes of the children in its window (paper, section 3, Procedure 1).
 
-    Gradients flow through every iteration. Weights of one position are shared by all positions.
+    Gradients flow through every iteration. Weights of one position are shared by all positions. The results do not
+    depend on ``votes_at_once``, how many votes of an image are passed over at a time.
 
     Raises:
         ValueError: The children do not fill the windows' grid.
@@ -54,46 +60,62 @@ def em_routing(
     children = positions * child_types  # of one window
     seen = windows.seen.flatten()
 
-    votes = _votes(poses.index_select(1, seen), weights, windows)
-    log_activations = activations.clamp_min(SMALLEST_ACTIVATION).log()
-    log_activations = log_activations.index_select(1, seen).view(-1, parent_sites, 1, children)
+    blocks = -(-parent_types // max(1, votes_at_once // (parent_sites * children)))
+    parents_at_once = -(-parent_types // blocks)
+    all_votes = _votes(poses.index_select(1, seen), weights, windows, parents_at_once)
 
+    log_activations = activations.clamp_min(SMALLEST_ACTIVATION).log()
+    log_activations = log_activations.index_select(1, seen).view(-1, parent_sites, positions, child_types)
     # Before the first E-step a child is shared evenly by all parents that it votes for, whatever their type.
     parents_of_child = windows.windows_of_child.index_select(0, seen) * parent_types
-    even = -parents_of_child.to(poses.dtype).log().view(parent_sites, positions, 1)
-    log_masses = even.expand(-1, -1, child_types).reshape(1, parent_sites, 1, children) + log_activations
-    log_assignments = torch.cat([log_masses - log_activations] * parent_types, 2)
+    log_masses = log_activations - parents_of_child.to(poses.dtype).log().view(parent_sites, positions, 1)
+    log_activations = _with_spare_row(log_activations.view(-1, 1, children))
+    log_masses = _with_spare_row(log_masses.view(-1, 1, children))
+    log_assignments = torch.cat([log_masses - log_activations] * parent_types, 1)
 
     mass_unit = 1.0
     if config.mass == "relative":
         mass_unit = windows.mass_unit(child_types, parent_types)
 
     for iteration in range(config.iterations):
+        last = iteration == config.iterations - 1
+
         # M-step: μ, σ² and activation of every parent from the votes assigned to it
-        mass = log_masses.logsumexp(-1).exp() / mass_unit  # Σ_i r_ij
-        weighing = log_masses.softmax(-1).unsqueeze(3)  # r_ij / Σ_i r_ij
-        mean = weighing @ votes  # μ_j
-        # In two passes: E[v²] − μ² would cancel where a mean is far larger than the deviation around it.
-        offsets = votes - mean
-        squares = offsets * offsets
-        variance = (weighing @ squares).clamp_min(config.variance_floor)  # σ²_j
-        log_deviation = 0.5 * variance.log().sum((-2, -1))  # Σ_h log σ_jh
+        mass = log_masses.exp().sum(-1) / mass_unit  # Σ_i r_ij
+        weighing = log_masses.softmax(-1).unsqueeze(-1)  # r_ij / Σ_i r_ij
+        shares = weighing.split(parents_at_once, 1) if iteration else [weighing] * len(all_votes)
+        means, variances, distances = [], [], []
+        for votes, share in zip(all_votes, shares, strict=True):
+            mean = votes @ share  # μ_j
+            # In two passes: E[v²] − μ² would cancel where a mean is far larger than the deviation around it.
+            offsets = votes - mean
+            squares = offsets * offsets
+            variance = (squares @ share).clamp_min(config.variance_floor)  # σ²_j
+            means.append(mean)
+            variances.append(variance)
+            if not last:  # all that the E-step needs of votes: Σ_h (v_ijh − μ_jh)² / σ²_jh
+                distances.append((1.0 / variance).view(-1, votes.shape[1], 1, 16) @ squares)
+        log_deviation = 0.5 * torch.cat(variances, 1).log().sum((-2, -1))  # Σ_h log σ_jh
         cost = (16.0 * beta_u + log_deviation) * mass
         logits = config.inverse_temperature(iteration) * (beta_a - cost)
-        if iteration == config.iterations - 1:
+        if last:
             break
 
         # E-step: how likely each parent finds each vote, against all other parents of the same child
-        distance = (squares @ (1.0 / variance).transpose(-2, -1)).squeeze(-1)  # Σ_h (v_ijh − μ_jh)² / σ²_jh
-        log_density = (-0.5 * distance - log_deviation.unsqueeze(-1)) / config.density_temperature
-        scores = log_density - functional.softplus(-logits, threshold=50.0).unsqueeze(-1)  # + log a_j
-        log_assignments = scores - _normaliser(scores, child_types, windows)
-        log_masses = log_assignments + log_activations  # log r_ij
+        log_factors = -log_deviation / config.density_temperature - functional.softplus(-logits, threshold=50.0)
+        # In this order: onnxruntime goes for a sum's latest term first. Distances take a block's variances along, while
+        # all variances would come before any distances, and keep the squares of all blocks in memory.
+        log_factors = log_factors.unsqueeze(-1)
+        scores = torch.cat(distances, 1).squeeze(2) * (-0.5 / config.density_temperature) + log_factors
+        scores = scores - _highest(scores.detach().amax(1), windows, child_types)  # which changes no assignment
+        log_total = _total(scores.exp().sum(1), windows, child_types).log()
+        log_assignments = scores - log_total
+        log_masses = scores + (log_activations - log_total)  # log r_ij
 
     return Routed(
-        logits,
-        mean.unflatten(-1, (4, 4)).squeeze(3),
-        log_assignments.exp().unflatten(3, (positions, child_types)).permute(0, 1, 3, 4, 2),
+        logits[:-1].unflatten(0, (-1, parent_sites)),
+        torch.cat(means, 1)[:-1].reshape(-1, parent_sites, parent_types, 4, 4),
+        log_assignments[:-1].exp().view(-1, parent_sites, parent_types, positions, child_types).permute(0, 1, 3, 4, 2),
     )
 
 
@@ -101,34 +123,63 @@ def _votes(
     poses: Float[Tensor, "batch slot child_type 4 4"],
     weights: Float[Tensor, "#position child_type parent_type 4 4"],
     windows: Windows,
-) -> Float[Tensor, "batch parent_site parent_type child 16"]:
+    parents_at_once: int,
+) -> list[Float[Tensor, "row _ 16 child"]]:
     """v_ij = M_i W_ij for each child of each window, plus the coordinates of its position, if there are any."""
     positions, child_types, parent_types = windows.positions, *weights.shape[1:3]
     children = positions * child_types
-    # W ⊗ I₄: with 16×16 weights a child's votes for all its parents are one product with 16 contiguous outputs each
+    # W ⊗ I₄: with 16×16 weights the votes of a child in all rows are one product
     identity = torch.eye(4, dtype=weights.dtype, device=weights.device)
     expanded = weights.permute(0, 1, 3, 2, 4)[:, :, None, :, :, None, :] * identity[:, None, None, :, None]
     expanded = expanded.reshape(-1, child_types, 16, parent_types * 16)
     expanded = expanded.expand(positions, -1, -1, -1).reshape(children, 16, parent_types * 16)
-    votes = poses.reshape(-1, children, 16).transpose(0, 1) @ expanded
-    votes = votes.view(children, -1, windows.parent_sites, parent_types, 16).permute(1, 2, 3, 0, 4).contiguous()
+    # The spare row comes after the transpose, which onnxruntime would else make part of the product: slower by far.
+    rows = _with_spare_row(poses.reshape(-1, children, 16).transpose(0, 1), 1)
+    found = []
+    for block in expanded.split(16 * parents_at_once, 2):
+        by_child = (rows @ block).flatten(1)
+        found.append(by_child.t().contiguous().view(-1, block.shape[2] // 16, 16, children))
     if windows.coordinates is None:
-        return votes
-    row, column = windows.coordinates.to(votes.dtype).repeat_interleave(child_types, 0).unbind(-1)
+        return found
+    row, column = windows.coordinates.to(poses.dtype).repeat_interleave(child_types, 0).unbind(-1)
     zero = torch.zeros_like(row)
-    top = torch.stack([zero, zero, zero, row, zero, zero, zero, column], -1)  # elements [0, 3] and [1, 3]
-    return votes + functional.pad(top, (0, 8))
+    top = torch.stack([zero, zero, zero, row, zero, zero, zero, column])  # elements [0, 3] and [1, 3]
+    added = functional.pad(top, (0, 0, 0, 8))
+    return [votes + added for votes in found]
 
 
-def _normaliser(
-    scores: Float[Tensor, "batch parent_site parent_type child"], child_types: int, windows: Windows
-) -> Float[Tensor, "batch parent_site 1 child"]:
-    """log Σ exp(scores) over all parents of a child: every type in every window that reaches it."""
-    slots = windows.parent_sites * windows.positions
-    in_window = scores.logsumexp(2).view(-1, slots, child_types)
-    with_nowhere = functional.pad(in_window, (0, 0, 0, 1), value=UNREACHABLE)
+def _with_spare_row(rows: Float[Tensor, "..."], axis: int = 0) -> Float[Tensor, "..."]:
+    """One row more, of zeros, which stands for no parent.
+
+    Rows are often a multiple of a large power of two. Votes are turned from [child, row …] to [row …, child], and at
+    such strides all children of a row would fall on the same few places of a cache: twice to five times as slow.
+    """
+    return functional.pad(rows, (0, 0) * (rows.dim() - 1 - axis) + (0, 1))
+
+
+def _highest(scores: Float[Tensor, "row child"], windows: Windows, child_types: int) -> Float[Tensor, "row 1 child"]:
+    """The highest score of each child in all windows that reach it, from its highest in each window."""
+    return _by_window(_by_child(scores, windows, child_types, UNREACHABLE).amax(2), scores, windows)
+
+
+def _total(likelihoods: Float[Tensor, "row child"], windows: Windows, child_types: int) -> Float[Tensor, "row 1 child"]:
+    """The sum for each child over all windows that reach it, from its sum in each window."""
+    return _by_window(_by_child(likelihoods, windows, child_types, 0.0).sum(2), likelihoods, windows)
+
+
+def _by_child(
+    found: Float[Tensor, "row child"], windows: Windows, child_types: int, nowhere: float
+) -> Float[Tensor, "batch child_site window child_type"]:
+    """What each window has for a child, gathered by child; ``nowhere`` in the place of windows that are not there."""
+    in_window = found[:-1].reshape(-1, windows.parent_sites * windows.positions, child_types)
+    with_nowhere = functional.pad(in_window, (0, 0, 0, 1), value=nowhere)
     by_child = with_nowhere.index_select(1, windows.slots.flatten())
-    total = by_child.view(-1, windows.child_sites, windows.slots.shape[1], child_types).logsumexp(2)
-    return total.index_select(1, windows.seen.flatten()).view(
-        -1, windows.parent_sites, 1, windows.positions * child_types
-    )
+    return by_child.view(-1, windows.child_sites, windows.slots.shape[1], child_types)
+
+
+def _by_window(
+    found: Float[Tensor, "batch child_site child_type"], spare: Float[Tensor, "row child"], windows: Windows
+) -> Float[Tensor, "row 1 child"]:
+    """What was found for a child, in each window that sees it; the spare row competes with nobody."""
+    by_window = found.index_select(1, windows.seen.flatten()).view(-1, spare.shape[1])
+    return torch.cat([by_window, spare[-1:]]).unsqueeze(1)

@@ -1,15 +1,20 @@
 """The ONNX file says what the network says, with operators that all run on a GPU."""
 
 import json
+from operator import itemgetter
+from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from model import CapsNet, small_norb, tiny
-from model.export import OUTPUTS, export, metadata, outputs, set_metadata
+from model import CapsNet, RoutingConfig, small_norb, tiny
+from model.export import OPSET, OUTPUTS, export, metadata, outputs, set_metadata
+from model.routing import em_routing
+from tests.routing_cases import Case
 from training.runtime import Graph
 
 # Each of these computes shapes or control flow, which onnxruntime leaves on the CPU.
@@ -64,6 +69,54 @@ def test_operators_are_static(exported: onnx.ModelProto) -> None:
     assert reshapes
     for node in reshapes:
         assert (constants[node.input[1]] == -1).sum() <= 1
+
+
+class Router(nn.Module):
+    """A layer's routing with the votes of one parent type at a time; children are as active as a pose element says."""
+
+    def __init__(self, case: Case) -> None:
+        super().__init__()
+        self.windows, self.config = case.windows(torch.float32), case.config
+        for name, values in zip(("weights", "beta_u", "beta_a"), case.inputs(torch.float32)[2:], strict=True):
+            self.register_buffer(name, values)
+
+    def forward(self, poses: Tensor) -> tuple[Tensor, Tensor]:
+        activations = poses[..., 0, 0].sigmoid()
+        parameters = self.get_buffer("weights"), self.get_buffer("beta_u"), self.get_buffer("beta_a")
+        routed = em_routing(poses, activations, *parameters, self.windows, self.config, votes_at_once=1)
+        return routed.activation_logits, routed.poses
+
+
+def test_onnxruntime_keeps_to_the_layout_and_the_order_of_votes(tmp_path: Path) -> None:
+    """No transpose becomes part of a product, weights wait expanded, and only one block's squares wait at a time."""
+    case = Case((6, 6), (3, 3), 1, 4, 6, RoutingConfig(), batch=2)
+    poses, router = case.inputs(torch.float32)[0], Router(case).eval()
+    batch = torch.export.Dim("batch")
+    program = torch.onnx.export(router, (poses,), dynamic_shapes=({0: batch},), opset_version=OPSET, dynamo=True)
+    assert program is not None
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.enable_profiling, options.profile_file_prefix = True, str(tmp_path / "profile")
+    options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
+    content = program.model_proto.SerializeToString()
+    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    found = session.run(None, {"poses": poses.numpy()})
+    for values, expected in zip(found, router(poses), strict=True):
+        np.testing.assert_allclose(values, expected, rtol=1e-5, atol=1e-5)
+    events = json.loads(Path(session.end_profiling()).read_text())
+
+    nodes = {node.name: node for node in onnx.load(tmp_path / "optimised.onnx").graph.node}
+    assert not [node for node in nodes.values() if node.op_type in ("FusedMatMul", "Expand")]
+    kernels = [event for event in events if event["name"].endswith("_kernel_time")]
+    order = [nodes[event["name"].removesuffix("_kernel_time")] for event in sorted(kernels, key=itemgetter("ts"))]
+    squares = [node for node in order if node.op_type == "Mul" and node.input[0] == node.input[1]]
+    assert len(squares) == 3 * case.parent_types
+    waiting: set[str] = set()
+    for node in order:
+        if node in squares:
+            assert not waiting
+            waiting = {user.name for user in order if node.output[0] in user.input}
+        waiting.discard(node.name)
 
 
 def test_batch_is_the_only_open_dimension(exported: onnx.ModelProto) -> None:

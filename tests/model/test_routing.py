@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from model.config import RoutingConfig
+from model.routing import em_routing
 from model.windows import Windows
-from tests.reference import windows_by_definition
+from tests.reference import Reference, windows_by_definition
 from tests.routing_cases import (
     CLASSES,
     CONVOLUTION,
@@ -256,6 +257,23 @@ def test_variances_do_not_cancel_where_means_are_large(route: Routing, config: R
     truth = route_by_loops(case, *exact).activation_logits
     assert (found.sigmoid() - truth.sigmoid()).abs().max() < 1e-3
     assert (found - truth).abs().max() < 1e-3 * truth.abs().max()
+
+
+@LAYERS
+@pytest.mark.parametrize("parents_at_once", [1, 2, 3])
+def test_passing_over_votes_in_blocks_changes_nothing(case: Case, parents_at_once: int) -> None:
+    """All parents at a time, or a few of them, also where the last block is smaller: the same values and gradients."""
+    windows = case.windows()
+    votes_at_once = parents_at_once * windows.parent_sites * windows.positions * case.child_types
+    results = []
+    for votes in (10**9, votes_at_once):
+        leaves = [leaf.requires_grad_() for leaf in case.inputs()]
+        poses, activations, weights, beta_u, beta_a = leaves
+        found = em_routing(poses, activations, weights, beta_u, beta_a, windows, case.config, votes_at_once=votes)
+        assert found.assignments is not None
+        reference = Reference(found.activation_logits, found.poses, found.assignments)
+        results.append([*reference, *gradients(reference, leaves)])
+    assert all(close(part, whole) for whole, part in zip(*results, strict=True))
 
 
 def test_children_that_do_not_fill_the_grid_are_refused(route: Routing) -> None:
