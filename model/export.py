@@ -77,6 +77,7 @@ def export(network: CapsNet, records: dict[str, Any] | None = None) -> onnx.Mode
         node.doc_string = ""
         del node.metadata_props[:]
     del proto.metadata_props[:]
+    del proto.graph.value_info[:]  # shapes between nodes, which every reader infers: a twentieth of the file
     set_metadata(proto, {**metadata(network), **(records or {})})
     return proto
 
