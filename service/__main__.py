@@ -11,7 +11,6 @@ from pydantic_settings import SettingsError
 
 from service.app import create_app
 from service.errors import StartError
-from service.repository import Repository
 from service.session import open_session
 from service.settings import Settings
 
@@ -31,11 +30,7 @@ def main() -> int:
         print(f"python -m service: {str(error).splitlines()[0]}; see --help", file=sys.stderr)
         return 2
     try:
-        repository = Repository(
-            settings.models,
-            settings.default_model,
-            lambda path: open_session(path, settings.device, settings.threads),
-        )
+        app = create_app(settings, lambda path: [open_session(path, settings.device, settings.threads)])
         listener = listen(settings.host, settings.port)
     except StartError as error:
         print(f"python -m service: {error}", file=sys.stderr)
@@ -52,7 +47,9 @@ def main() -> int:
     # uvicorn drains, then raises the signal again for whoever handled it before; a drained service is no failure.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
-    config = uvicorn.Config(create_app(settings, repository), log_level="warning", access_log=False)
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, lambda *_: app.state.service.reloader.now())
+    config = uvicorn.Config(app, log_level="warning", access_log=False)
     uvicorn.Server(config).run(sockets=[listener])
     return 0
 

@@ -6,6 +6,8 @@ import math
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +22,47 @@ EXPIRED = "the deadline passed before the request's turn came"
 SMOOTHING = 0.2  # weight of the newest batch in the measured rate
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What a network said of one request's samples.
+
+    Attributes:
+        arrays: Outputs by name, a row for each sample.
+        queue_s: Seconds until a batch took the first of them.
+        inference_s: Seconds that its batches ran, those of others in them included.
+    """
+
+    arrays: Arrays
+    queue_s: float
+    inference_s: float
+
+
+class Observer(Protocol):
+    """Who hears of each batch, in the network's thread."""
+
+    def batch(self, *, images: int, padding: int, waits_s: Sequence[float], taken_s: float) -> None:
+        """A batch of so many samples, beside so many rows of padding, ran; its requests began after such waits."""
+        ...
+
+
+class Unobserved:
+    """Nobody."""
+
+    def batch(self, *, images: int, padding: int, waits_s: Sequence[float], taken_s: float) -> None:
+        """Nothing happens."""
+
+
+@dataclass(eq=False)
+class Caller:
+    """Whoever waits for a job: its event loop, its future, and what has been answered so far."""
+
+    loop: asyncio.AbstractEventLoop
+    future: asyncio.Future[Answer]
+    pieces: list[Arrays]
+    queue_s: float = 0.0
+    inference_s: float = 0.0
+
+
 class Batcher:
     """Runs one session in a thread of its own, which takes what waits as soon as it is free.
 
@@ -30,12 +73,20 @@ class Batcher:
         session: The network; nobody else runs it.
         queue: What waits for it.
         clock: Seconds, as the queue's jobs have them.
+        observer: Who hears of each batch.
     """
 
-    def __init__(self, session: Session, queue: Queue, clock: Callable[[], float] = time.monotonic) -> None:
-        self._session, self._queue, self._clock = session, queue, clock
+    def __init__(
+        self,
+        session: Session,
+        queue: Queue,
+        clock: Callable[[], float] = time.monotonic,
+        observer: Observer = Unobserved(),  # noqa: B008
+    ) -> None:
+        self._session, self._queue, self._clock, self._observer = session, queue, clock, observer
         self._changed = threading.Condition()
-        self._answers: dict[Job, tuple[asyncio.AbstractEventLoop, asyncio.Future[Arrays], list[Arrays]]] = {}
+        self._callers: dict[Job, Caller] = {}
+        self._running = 0
         self._closing = False
         self._images_per_s: float | None = None
         self._thread = threading.Thread(target=self._work, name="inference", daemon=True)
@@ -46,9 +97,24 @@ class Batcher:
         """Whether the thread still runs, or has ended because it was told to."""
         return self._closing or self._thread.is_alive()
 
+    @property
+    def stopped(self) -> bool:
+        """Whether the thread has been told to end."""
+        return self._closing
+
+    @property
+    def waiting(self) -> int:
+        """Samples that no batch has taken yet."""
+        return self._queue.waiting
+
+    @property
+    def load(self) -> int:
+        """Samples that wait or run."""
+        return self._queue.waiting + self._running
+
     async def run(
         self, images: NDArray[np.uint8], outputs: Sequence[str] | None, deadline_s: float = math.inf
-    ) -> Arrays:
+    ) -> Answer:
         """The named outputs (None: all) of samples [sample, channels, height, width], in one batch or several.
 
         Whoever is cancelled while waiting is taken out of the queue.
@@ -62,12 +128,12 @@ class Batcher:
         loop = asyncio.get_running_loop()
         now = self._clock()
         job = Job(images, outputs, now, deadline_s)
-        future: asyncio.Future[Arrays] = loop.create_future()
+        future: asyncio.Future[Answer] = loop.create_future()
         with self._changed:
             if self._closing:
                 raise NotReadyError("the service is draining")
             self._queue.put(job, self._images_per_s)
-            self._answers[job] = loop, future, []
+            self._callers[job] = Caller(loop, future, [])
             self._changed.notify()
         timer = loop.call_later(deadline_s - now, self._expire, job) if deadline_s < math.inf else None
         try:
@@ -77,13 +143,16 @@ class Batcher:
                 timer.cancel()
             with self._changed:
                 self._queue.discard(job)
-                self._answers.pop(job, None)
+                self._callers.pop(job, None)
 
-    def close(self) -> None:
-        """Run what waits, then end the thread."""
+    def stop(self) -> None:
+        """Let no more in, run what waits, and end the thread after that."""
         with self._changed:
             self._closing = True
             self._changed.notify()
+
+    def join(self) -> None:
+        """Return when the thread has ended."""
         self._thread.join()
 
     def _expire(self, job: Job) -> None:
@@ -94,17 +163,21 @@ class Batcher:
 
     def _work(self) -> None:
         while (batch := self._next()) is not None:
+            size = sum(stop - start for _, start, stop in batch.parts)
             began = time.monotonic()
             try:
                 arrays = self._session.run(batch.images, batch.outputs)
             except Exception:  # the runtime's own kinds share no base class
-                size = sum(stop - start for _, start, stop in batch.parts)
                 log.exception("inference failed on a batch of %d", size)
                 with self._changed:
+                    self._running = 0
                     for job, _, _ in batch.parts:
                         self._fail(job, InferenceError("the model could not answer this request"))
                 continue
-            self._deliver(batch, arrays, time.monotonic() - began)
+            taken_s = time.monotonic() - began
+            waits_s = self._deliver(batch, arrays, size, taken_s)
+            padding = self._session.padding(size)
+            self._observer.batch(images=size, padding=padding, waits_s=waits_s, taken_s=taken_s)
 
     def _next(self) -> Batch | None:
         """The next batch, when there is one; None once all is done and the batcher closes."""
@@ -115,50 +188,61 @@ class Batcher:
                     self._fail(job, ExpiredError(EXPIRED))
                 # What waits for company gets none any more when no request is let in.
                 batch = self._queue.take(math.inf if self._closing else now)
-                if batch is not None or self._closing:
-                    return batch
-                ready_at = self._queue.ready_at()
-                self._changed.wait(None if ready_at == math.inf else ready_at - now)
+                if batch is None and not self._closing:
+                    ready_at = self._queue.ready_at()
+                    self._changed.wait(None if ready_at == math.inf else ready_at - now)
+                    continue
+                for job, start, stop in batch.parts if batch else ():
+                    self._running += stop - start
+                    if start == 0 and (caller := self._callers.get(job)):
+                        caller.queue_s = now - job.arrived_s
+                return batch
 
-    def _deliver(self, batch: Batch, arrays: Arrays, taken_s: float) -> None:
-        row = 0
+    def _deliver(self, batch: Batch, arrays: Arrays, size: int, taken_s: float) -> list[float]:
+        """Hand each request its rows; the waits of those that began in this batch."""
+        row, waits_s = 0, []
         with self._changed:
+            self._running = 0
             for job, start, stop in batch.parts:
                 piece = {name: values[row : row + stop - start] for name, values in arrays.items()}
                 row += stop - start
-                if job not in self._answers:
-                    continue  # its caller has gone
+                caller = self._callers.get(job)
+                if caller is None:
+                    continue  # it has gone
+                if start == 0:
+                    waits_s.append(caller.queue_s)
+                caller.inference_s += taken_s
                 broken = [name for name, values in piece.items() if not np.isfinite(values).all()]
                 if broken:
                     log.error("output %s is not finite", broken[0])
                     self._fail(job, InferenceError("the model answered a number that is not finite"))
                     continue
-                loop, future, pieces = self._answers[job]
-                pieces.append(piece)
+                caller.pieces.append(piece)
                 if stop == len(job.images):
                     names = piece if job.outputs is None else job.outputs
-                    whole = {name: np.concatenate([part[name] for part in pieces]) for name in names}
-                    self._settle(loop, future, whole)
-            rate = row / max(taken_s, 1e-6)
+                    whole = {name: np.concatenate([part[name] for part in caller.pieces]) for name in names}
+                    self._settle(caller, Answer(whole, caller.queue_s, caller.inference_s))
+            rate = size / max(taken_s, 1e-6)
             before = self._images_per_s
             self._images_per_s = rate if before is None else before + SMOOTHING * (rate - before)
+        return waits_s
 
     def _fail(self, job: Job, error: ServiceError) -> None:
         self._queue.discard(job)
-        if (answer := self._answers.pop(job, None)) is not None:
-            self._settle(answer[0], answer[1], error)
+        if (caller := self._callers.pop(job, None)) is not None:
+            self._settle(caller, error)
 
     @staticmethod
-    def _settle(loop: asyncio.AbstractEventLoop, future: asyncio.Future[Arrays], answer: Arrays | ServiceError) -> None:
+    def _settle(caller: Caller, answer: Answer | ServiceError) -> None:
         def settle() -> None:
-            if future.done():
+            if caller.future.done():
                 return  # cancelled meanwhile
             if isinstance(answer, ServiceError):
-                future.set_exception(answer)
+                caller.future.set_exception(answer)
             else:
-                future.set_result(answer)
+                caller.future.set_result(answer)
 
         try:
-            loop.call_soon_threadsafe(settle)
+            caller.loop.call_soon_threadsafe(settle)
         except RuntimeError:
             log.debug("the event loop closed before an answer")

@@ -71,10 +71,19 @@ class ModelAnswer(BaseModel):
     parity: dict[str, Any]
 
 
+class RefusedFile(BaseModel):
+    """A model file that is not served as it stands."""
+
+    name: str
+    version: int
+    reason: str
+
+
 class ModelsAnswer(BaseModel):
-    """All models, each in the version that serves by default."""
+    """All models, each in the version that serves by default, and the files that are refused."""
 
     models: list[ModelAnswer]
+    refused: list[RefusedFile]
 
 
 class Health(BaseModel):

@@ -35,6 +35,10 @@ class Session(Protocol):
         """Outputs by name (None: all) for images [batch, channels, height, width]; blocks until they are there."""
         ...
 
+    def padding(self, images: int) -> int:
+        """Rows that run for nothing beside a batch of so many images."""
+        ...
+
 
 def open_session(path: Path, device: Device, threads: int = 0, runtime: Any = onnxruntime) -> "OnnxSession":
     """Load a model on a device. Only ``auto`` may end on the CPU where there is no GPU, and logs why.
@@ -115,6 +119,9 @@ class OnnxSession:
     def run(self, images: NDArray[np.uint8], outputs: Sequence[str] | None = None) -> Arrays:
         names = self._outputs if outputs is None else list(outputs)
         return dict(zip(names, self._session.run(names, {"images": images}), strict=True))
+
+    def padding(self, images: int) -> int:
+        return 0
 
     def _try_out(self) -> None:
         """Run one image, then two, before any request does; it warms the session up as well."""

@@ -29,6 +29,8 @@ class Settings(BaseSettings):
     """folder that holds NAME/VERSION/model.onnx"""
     default_model: str = "smallnorb"
     """name of the model that answers where a request names none"""
+    poll_s: float = Field(0.0, ge=0, allow_inf_nan=False)
+    """seconds from one look at the folder of models to the next; at 0 it is looked at again on SIGHUP only"""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """where networks run; cuda refuses to start without a GPU, auto takes one if there is one"""
     threads: int = Field(0, ge=0, le=1024)

@@ -15,7 +15,6 @@ from model import CapsNet
 from model.export import OUTPUTS
 from service.app import create_app
 from service.images import decode, fit
-from service.repository import Repository
 from service.session import CPU, OnnxSession
 from service.settings import Settings
 from tests.service.doubles import Client, client_of, encoded
@@ -31,8 +30,8 @@ def client(exported: onnx.ModelProto, tmp_path_factory: pytest.TempPathFactory) 
     path = folder / "shapes" / "1" / "model.onnx"
     path.parent.mkdir(parents=True)
     path.write_bytes(exported.SerializeToString())
-    repository = Repository(folder, "shapes", lambda file: OnnxSession(file, CPU))
-    with client_of(create_app(Settings(models=folder, default_model="shapes"), repository)) as client:
+    settings = Settings(models=folder, default_model="shapes")
+    with client_of(create_app(settings, lambda file: [OnnxSession(file, CPU)])) as client:
         yield client
 
 

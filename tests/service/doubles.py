@@ -3,7 +3,7 @@
 import io
 import json
 import threading
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,6 @@ from PIL import Image
 
 from service.app import create_app
 from service.artefact import Metadata
-from service.repository import Repository
 from service.session import Session
 from service.settings import Settings
 
@@ -82,6 +81,9 @@ class FakeSession:
         self.batches.append(images)
         shapes = output_shapes()
         return {name: self._output(images, shapes[name]) for name in outputs or shapes}
+
+    def padding(self, images: int) -> int:
+        return 0
 
     def _output(self, images: NDArray[np.uint8], shape: tuple[int, ...]) -> NDArray[np.float32]:
         elements = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
@@ -167,13 +169,13 @@ def write_model(folder: Path, name: str, version: int | str, model: onnx.ModelPr
     return path
 
 
-def repository_of(folder: Path, sessions: Mapping[str, Session], default: str) -> Repository:
-    """A repository of stand-ins, named as in ``NAME/VERSION``."""
+def fake_models(folder: Path, sessions: Mapping[str, Session]) -> Callable[[Path], list[Session]]:
+    """Empty files named as in ``NAME/VERSION``, and the function that loads the stand-ins of those names."""
     for name in sessions:
         path = folder / name / "model.onnx"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
-    return Repository(folder, default, lambda path: sessions[path.parent.relative_to(folder).as_posix()])
+    return lambda path: [sessions[path.parent.relative_to(folder).as_posix()]]
 
 
 def encoded(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
@@ -234,7 +236,7 @@ def serve(
 ) -> Iterator[Client]:
     """A client of a service over stand-ins; the first one is the default."""
     default = next(iter(sessions)).partition("/")[0]
-    repository = repository_of(folder, sessions, default)
-    app = create_app(Settings(**settings), repository, *([clock] if clock else []))
+    chosen = Settings(models=folder, default_model=default, **settings)
+    app = create_app(chosen, fake_models(folder, sessions), *([clock] if clock else []))
     with client_of(app) as client:
         yield client

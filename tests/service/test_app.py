@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from service.app import create_app
-from service.repository import Repository
 from service.schemas import ModelAnswer, ModelsAnswer, PosesAnswer, PredictAnswer
 from service.session import open_session
 from service.settings import Settings
@@ -27,9 +26,9 @@ from tests.service.doubles import (
     FakeSession,
     client_of,
     encoded,
+    fake_models,
     grey,
     output_shapes,
-    repository_of,
     serve,
     write_model,
 )
@@ -244,7 +243,8 @@ def test_health(client: Client) -> None:
 
 def test_not_ready(tmp_path: Path) -> None:
     """A service is ready neither before it has started nor after it has stopped."""
-    app = create_app(Settings(), repository_of(tmp_path, {"norb/1": FakeSession()}, "norb"))
+    load = fake_models(tmp_path, {"norb/1": FakeSession()})
+    app = create_app(Settings(models=tmp_path, default_model="norb"), load)
     with client_of(app) as client:
         assert client.get("/health/ready").status_code == 200
     with client_of(app, started=False) as client:
@@ -326,9 +326,9 @@ def test_documentation(client: Client) -> None:
 def test_a_real_file_behind_the_routes(tmp_path: Path) -> None:
     """A model file answers over HTTP what its stand-in answers."""
     write_model(tmp_path / "models", "norb", 1)
-    repository = Repository(tmp_path / "models", "norb", lambda path: open_session(path, "cpu", threads=1))
+    settings = Settings(models=tmp_path / "models", default_model="norb")
     image = encoded(Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8)))
-    with client_of(create_app(Settings(), repository)) as client:
+    with client_of(create_app(settings, lambda path: [open_session(path, "cpu", threads=1)])) as client:
         real = client.post_png("/predict", image).json()["predictions"][0]
     with serve(tmp_path / "fakes", {"norb/1": FakeSession()}) as client:
         fake = client.post_png("/predict", image).json()["predictions"][0]

@@ -2,17 +2,17 @@
 
 import asyncio
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from service.batcher import Batcher
+from service.batcher import Answer, Batcher
 from service.errors import ExpiredError, InferenceError, NotReadyError, QueueFullError
 from service.queue import Queue
-from tests.service.doubles import SIDE, FakeSession, GatedSession
+from tests.service.doubles import SIDE, FakeClock, FakeSession, GatedSession
 
 LIMIT_S = 30  # of a test that hangs
 
@@ -30,7 +30,8 @@ async def batching(session: FakeSession, max_batch: int = 4, max_waiting: int = 
         async with asyncio.timeout(LIMIT_S):
             yield batcher
     finally:
-        await asyncio.to_thread(batcher.close)
+        batcher.stop()
+        await asyncio.to_thread(batcher.join)
 
 
 async def began(session: GatedSession) -> None:
@@ -45,10 +46,10 @@ async def waits(*tasks: asyncio.Task[object]) -> None:
     assert not any(task.done() for task in tasks)
 
 
-def first_elements(arrays: object) -> list[int]:
+def first_elements(answer: object) -> list[int]:
     """The grey levels that the stand-in answered for."""
-    assert isinstance(arrays, dict)
-    return [round(float(value)) for value in arrays["activations"][:, 0] * 1000]
+    assert isinstance(answer, Answer)
+    return [round(float(value)) for value in answer.arrays["activations"][:, 0] * 1000]
 
 
 def test_what_waits_while_the_network_is_busy_runs_together() -> None:
@@ -65,9 +66,9 @@ def test_what_waits_while_the_network_is_busy_runs_together() -> None:
             session.gate.release(2)
             found = await asyncio.gather(*tasks)
         assert [len(batch) for batch in session.batches] == [1, 3]
-        assert [first_elements(arrays) for arrays in found] == [[7], [10, 11], [20]]
-        assert list(found[2]) == ["activations"]
-        assert "conv_caps_1_poses" in found[1]
+        assert [first_elements(answer) for answer in found] == [[7], [10, 11], [20]]
+        assert list(found[2].arrays) == ["activations"]
+        assert "conv_caps_1_poses" in found[1].arrays
 
     asyncio.run(scenario())
 
@@ -81,7 +82,7 @@ def test_a_large_request_is_split_and_joined() -> None:
             found = await asyncio.gather(
                 batcher.run(samples(*range(10)), ["activations"]), batcher.run(samples(50, 51, 52), ["activations"])
             )
-        assert [first_elements(arrays) for arrays in found] == [list(range(10)), [50, 51, 52]]
+        assert [first_elements(answer) for answer in found] == [list(range(10)), [50, 51, 52]]
         assert max(len(batch) for batch in session.batches) == 4
 
     asyncio.run(scenario())
@@ -125,7 +126,8 @@ def test_a_deadline_that_passes_in_the_queue_is_an_answer_and_no_run() -> None:
             assert first_elements(await running) == [1]
         finally:
             session.gate.release(9)
-            await asyncio.to_thread(batcher.close)
+            batcher.stop()
+            await asyncio.to_thread(batcher.join)
         assert len(session.batches) == 1
 
     asyncio.run(scenario())
@@ -197,12 +199,46 @@ def test_closing_answers_what_waits_and_lets_nothing_in() -> None:
         batcher = Batcher(session, Queue(max_batch=1, max_wait_s=60.0, max_waiting=9))
         tasks = [asyncio.create_task(batcher.run(samples(level), None)) for level in (1, 2, 3)]
         await began(session)
-        closing = asyncio.create_task(asyncio.to_thread(batcher.close))
+        batcher.stop()
         session.gate.release(9)
         async with asyncio.timeout(LIMIT_S):
-            assert [first_elements(arrays) for arrays in await asyncio.gather(*tasks)] == [[1], [2], [3]]
-            await closing
+            assert [first_elements(answer) for answer in await asyncio.gather(*tasks)] == [[1], [2], [3]]
+            await asyncio.to_thread(batcher.join)
         with pytest.raises(NotReadyError):
             await batcher.run(samples(4), None)
+
+    asyncio.run(scenario())
+
+
+def test_each_batch_is_told_of() -> None:
+    """Its samples, and how long each request waited for its first batch; the answer says that as well."""
+
+    class Told:
+        def __init__(self) -> None:
+            self.batches: list[tuple[int, int, list[float]]] = []
+
+        def batch(self, *, images: int, padding: int, waits_s: Sequence[float], taken_s: float) -> None:
+            assert taken_s > 0
+            self.batches.append((images, padding, list(waits_s)))
+
+    class Padded(GatedSession):
+        def padding(self, images: int) -> int:
+            return 4 - images
+
+    async def scenario() -> None:
+        session, clock, told = Padded(), FakeClock(), Told()
+        batcher = Batcher(session, Queue(max_batch=4, max_wait_s=0.0, max_waiting=9), clock, told)
+        first = asyncio.create_task(batcher.run(samples(1), None))
+        await began(session)
+        late = asyncio.create_task(batcher.run(samples(2, 3, 4, 5, 6), None))
+        await waits(first, late)
+        assert (batcher.waiting, batcher.load) == (5, 6)
+        clock.now_s += 7
+        session.gate.release(3)
+        async with asyncio.timeout(LIMIT_S):
+            assert [(await task).queue_s for task in (first, late)] == [0, 7]
+        batcher.stop()
+        await asyncio.to_thread(batcher.join)
+        assert told.batches == [(1, 3, [0]), (4, 0, [7]), (1, 3, [])]
 
     asyncio.run(scenario())

@@ -15,7 +15,7 @@ import uvicorn
 
 from service.app import create_app
 from service.settings import Settings
-from tests.service.doubles import GatedSession, grey, repository_of
+from tests.service.doubles import GatedSession, fake_models, grey
 
 PNG = {"content-type": "image/png"}
 LIMIT_S = 30
@@ -24,7 +24,8 @@ LIMIT_S = 30
 @contextmanager
 def listening(folder: Path, session: GatedSession, **settings: object) -> Iterator[str]:
     """The address of a service that listens on a real socket."""
-    app = create_app(Settings.model_validate(settings), repository_of(folder, {"gated/1": session}, "gated"))
+    chosen = Settings.model_validate({"models": folder, "default_model": "gated", **settings})
+    app = create_app(chosen, fake_models(folder, {"gated/1": session}))
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="critical"))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})

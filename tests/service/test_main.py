@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -159,6 +160,22 @@ def test_a_real_server(server: tuple[subprocess.Popen[str], str], number: signal
         assert client.get("/models").json()["models"][0]["provider"] == "CPUExecutionProvider"
     process.send_signal(number)
     assert process.wait(LONGEST_S) == 0
+
+
+def test_sighup_takes_in_new_versions(server: tuple[subprocess.Popen[str], str], tmp_path: Path) -> None:
+    """A version that is laid into the folder serves after SIGHUP, and a broken one is listed with its reason."""
+    process, address = server
+    write_model(tmp_path, "norb", 3)
+    with httpx.Client(base_url=address, timeout=LONGEST_S, trust_env=False) as client:
+        assert client.get("/models/norb").json()["version"] == 1
+        process.send_signal(signal.SIGHUP)
+        until = time.monotonic() + LONGEST_S
+        while client.get("/models/norb").json()["version"] != 3:
+            assert time.monotonic() < until, "the new version did not come"
+        (refused,) = client.get("/models").json()["refused"]
+        assert (refused["name"], refused["version"]) == ("norb", 2)
+        assert refused["reason"].startswith("not an ONNX file")
+        assert str(tmp_path) not in refused["reason"]
 
 
 def test_refusals_arrive(server: tuple[subprocess.Popen[str], str]) -> None:

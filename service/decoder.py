@@ -1,0 +1,55 @@
+"""Encoded images to samples, without holding up the event loop."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import ParamSpec, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.artefact import ImageSize
+from service.errors import MalformedError
+from service.images import decode, fit
+from service.session import usable_cores
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Decoder:
+    """Decodes in threads, for the event loop.
+
+    Args:
+        max_pixels: Of one image, checked before it is decoded.
+    """
+
+    def __init__(self, max_pixels: int) -> None:
+        self._max_pixels = max_pixels
+        # No more decoders than cores: each may hold a large image.
+        self._workers = ThreadPoolExecutor(usable_cores(), "decode")
+
+    async def samples(self, size: ImageSize, contents: Sequence[bytes]) -> NDArray[np.uint8]:
+        """Samples [sample, channels, height, width] of encoded images; consecutive ones are a sample's channels.
+
+        Raises:
+            MalformedError: The number of images is no multiple of the channels.
+            ServiceError: An image is broken, too large, or of a format that is not served.
+        """
+        channels = size.channels
+        if not contents or len(contents) % channels:
+            per = f"{channels} images a sample (left, right)" if channels == 2 else f"{channels} image(s) a sample"
+            raise MalformedError(f"the model takes {per}, found {len(contents)} image(s)")
+        return await self.apart(self._decode, size, contents)
+
+    async def apart(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """The result of work that would hold up the event loop, done in a decoder's thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._workers, lambda: work(*args, **kwargs))
+
+    def close(self) -> None:
+        """Finish what runs and end the threads."""
+        self._workers.shutdown()
+
+    def _decode(self, size: ImageSize, contents: Sequence[bytes]) -> NDArray[np.uint8]:
+        pixels = [fit(decode(content, max_pixels=self._max_pixels), size.height, size.width) for content in contents]
+        return np.stack(pixels).reshape(-1, size.channels, size.height, size.width)

@@ -1,0 +1,1 @@
+"""What each route does with the parts of the service: capsules, models, health."""

@@ -1,0 +1,115 @@
+"""``/predict`` and ``/poses``: images in, class activations and pose matrices out."""
+
+import uuid
+from collections.abc import Sequence
+from typing import Annotated, Any, NamedTuple
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import JSONResponse, Response
+
+from service import answers
+from service.artefact import CLASS_LAYER, Metadata
+from service.caller import unless_gone, wait_of
+from service.intake import read_images
+from service.openapi import IMAGES_BODY, arrays_too, problems
+from service.routes.models import Version
+from service.schemas import PosesAnswer, PredictAnswer
+from service.served import Served
+from service.service import Service
+from service.session import Arrays
+
+Name = Annotated[str | None, Query(description="Name of a model; the default one if absent")]
+LayerName = Annotated[str, Query(description="A layer of capsules, as GET /models/{name} lists them")]
+
+OF_IMAGES = problems([400, 404, 406, 408, 413, 415, 422, 429, 503, 504])
+
+
+class Result(NamedTuple):
+    """What a network said, and what said it: all that an answer is made of."""
+
+    id: str
+    model: dict[str, Any]
+    metadata: Metadata
+    arrays: Arrays
+
+
+def capsule_routes(service: Service) -> APIRouter:
+    """Routes that run networks."""
+    router = APIRouter(tags=["capsules"])
+
+    async def run(request: Request, served: Served, outputs: Sequence[str] | None) -> Result:
+        contents = await read_images(request, service.settings)
+        deadline_s = service.clock() + wait_of(request, service.settings.timeout_ms) / 1e3
+
+        async def answered() -> Arrays:
+            images = await service.decoder.samples(served.metadata.image, contents)
+            return (await served.run(images, outputs, deadline_s)).arrays
+
+        arrays = await unless_gone(request, answered())
+        model = {"name": served.name, "version": served.version}
+        result = Result(uuid.uuid4().hex, model, served.metadata, arrays)
+        kept = result._replace(arrays={"poses": arrays["poses"]})
+        service.kept.keep(result.id, kept, samples=len(arrays["poses"]))
+        return result
+
+    def poses_answer(kind: str, result: Result, layer: str) -> Response:
+        output = answers.layer_output(layer)
+        if kind == answers.NPZ:
+            return _with_id(answers.npz({output: result.arrays[output]}), result.id)
+        poses = answers.layer_poses(result.metadata, layer, result.arrays)
+        return JSONResponse(
+            {
+                "id": result.id,
+                "model": result.model,
+                "layer": layer,
+                "grid": answers.layer_grid(result.metadata, layer),
+                "predictions": [{"poses": of_sample} for of_sample in poses],
+            }
+        )
+
+    @router.post(
+        "/predict",
+        responses={200: arrays_too(PredictAnswer), **OF_IMAGES},
+        openapi_extra={"requestBody": IMAGES_BODY},
+    )
+    async def predict(request: Request, model: Name = None, version: Version = None) -> Response:
+        """Class activations and pose matrices of images."""
+        kind = answers.choose_type(request)
+        outputs = None if kind == answers.NPZ else ["activations", "poses"]
+        with service.repository.use(model, version) as served:
+            result = await run(request, served, outputs)
+        if kind == answers.NPZ:
+            return _with_id(await service.decoder.apart(answers.npz, dict(result.arrays)), result.id)
+        predictions = answers.predictions(result.metadata, result.arrays)
+        return JSONResponse({"id": result.id, "model": result.model, "predictions": predictions})
+
+    @router.post(
+        "/poses",
+        responses={200: arrays_too(PosesAnswer), **OF_IMAGES},
+        openapi_extra={"requestBody": IMAGES_BODY},
+    )
+    async def poses(
+        request: Request, layer: LayerName = CLASS_LAYER, model: Name = None, version: Version = None
+    ) -> Response:
+        """Pose matrices alone, of any layer of capsules."""
+        kind = answers.choose_type(request)
+        outputs = list({"poses", answers.layer_output(layer)})  # those of the classes are kept
+        with service.repository.use(model, version) as served:
+            answers.layer_grid(served.metadata, layer)  # refuse before the work, not after
+            result = await run(request, served, outputs)
+        # A layer's poses are up to megabytes of text per sample.
+        return await service.decoder.apart(poses_answer, kind, result, layer)
+
+    @router.get("/poses/{id}", responses={200: arrays_too(PosesAnswer), **problems([404, 406])})
+    async def kept_poses(request: Request, id: str) -> Response:
+        """The class poses of an earlier prediction, while they are kept."""
+        kind = answers.choose_type(request)
+        return poses_answer(kind, service.kept.find(id), CLASS_LAYER)
+
+    return router
+
+
+def _with_id(response: Response, id_: str) -> Response:
+    """npz has no place for an id of text, so it goes into a header."""
+    response.headers["X-Prediction-Id"] = id_
+    return response

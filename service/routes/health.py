@@ -1,0 +1,31 @@
+"""``/health``: whether the process lives, and whether requests may come."""
+
+from typing import Any
+
+from fastapi import APIRouter
+
+from service.errors import NotReadyError
+from service.openapi import problems
+from service.schemas import Health
+from service.service import Service
+
+
+def health_routes(service: Service) -> APIRouter:
+    """Routes that need no key: an orchestrator asks them."""
+    router = APIRouter(prefix="/health", tags=["health"])
+
+    @router.get("/live", response_model=Health, responses=problems([503]))
+    async def live() -> Any:
+        """Whether the process answers, and every network's thread still runs."""
+        if not all(served.alive for served in service.repository.served):
+            raise NotReadyError("a network's thread has ended")
+        return {"status": "live"}
+
+    @router.get("/ready", response_model=Health, responses=problems([503]))
+    async def ready() -> Any:
+        """Whether requests are taken."""
+        if not service.ready:
+            raise NotReadyError("the service is starting or draining, or the default model is not loaded")
+        return {"status": "ready"}
+
+    return router

@@ -1,0 +1,48 @@
+"""``/models``: what is served, and what is refused."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+
+from service import answers
+from service.openapi import problems
+from service.schemas import ModelAnswer, ModelsAnswer
+from service.served import Served
+from service.service import Service
+
+Version = Annotated[int | None, Query(ge=1, description="Version of the model; the highest if absent")]
+
+
+def model_routes(service: Service) -> APIRouter:
+    """Routes that describe models."""
+    router = APIRouter(prefix="/models", tags=["models"])
+    repository = service.repository
+
+    def describe(served: Served) -> dict[str, Any]:
+        return {
+            "name": served.name,
+            "version": served.version,
+            "versions": repository.versions(served.name),
+            "default": served.name == repository.default,
+            "provider": served.provider,
+            **served.metadata.model_dump(mode="json"),
+        }
+
+    @router.get("", response_model=ModelsAnswer, responses=problems([406]))
+    async def models(request: Request) -> Any:
+        """What is served, each model in the version that answers by default, and which files are refused."""
+        answers.choose_type(request, [answers.JSON])
+        return {
+            "models": [describe(repository.find(name)) for name in repository.names],
+            "refused": [
+                {"name": name, "version": version, "reason": reason} for name, version, reason in repository.refused
+            ],
+        }
+
+    @router.get("/{name}", response_model=ModelAnswer, responses=problems([400, 404, 406]))
+    async def model_of_name(request: Request, name: str, version: Version = None) -> Any:
+        """One model: classes, image size, layers, training record, provider in use."""
+        answers.choose_type(request, [answers.JSON])
+        return describe(repository.find(name, version))
+
+    return router

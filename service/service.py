@@ -1,0 +1,39 @@
+"""What the routes are given: the parts of one running service."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from service.decoder import Decoder
+from service.poses import KeptPoses
+from service.reload import Reloader
+from service.repository import Repository
+from service.settings import Settings
+
+
+@dataclass
+class Service:
+    """The parts of one running service, made by ``create_app``.
+
+    Attributes:
+        settings: What was set.
+        repository: The models.
+        reloader: Looks at their folder again.
+        decoder: Images to samples.
+        kept: Poses under their ids.
+        clock: Seconds that only grow.
+        started: False before the service has started and from when it begins to drain.
+    """
+
+    settings: Settings
+    repository: Repository
+    reloader: Reloader
+    decoder: Decoder
+    kept: KeptPoses
+    clock: Callable[[], float] = time.monotonic
+    started: bool = False
+
+    @property
+    def ready(self) -> bool:
+        """Whether requests are taken, and the default model can answer them."""
+        return self.started and self.repository.ready
