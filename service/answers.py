@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import orjson
 from fastapi import Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 from numpy.typing import NDArray
 
 from service.artefact import CLASS_LAYER, Metadata
@@ -40,6 +41,11 @@ def choose_type(request: Request, served: Sequence[str] = (JSON, NPZ)) -> str:
     return best
 
 
+def json(content: Any) -> Response:
+    """An answer of JSON, in which numpy's arrays are lists."""
+    return Response(orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY), media_type=JSON)
+
+
 def npz(arrays: dict[str, NDArray[np.float32]]) -> Response:
     """Arrays as a file that ``numpy.load`` reads."""
     buffer = io.BytesIO()
@@ -49,7 +55,7 @@ def npz(arrays: dict[str, NDArray[np.float32]]) -> Response:
 
 def predictions(metadata: Metadata, arrays: Arrays) -> list[dict[str, Any]]:
     """Label, activations and poses by class for each sample."""
-    activations = _plain(arrays["activations"])
+    activations = _plain(arrays["activations"]).tolist()
     labels = arrays["activations"].argmax(1).tolist()
     return [
         {
@@ -84,23 +90,24 @@ def layer_output(name: str) -> str:
     return "poses" if name == CLASS_LAYER else f"{name}_poses"
 
 
-def layer_poses(metadata: Metadata, name: str, arrays: Arrays) -> list[Any]:
+def layer_poses(metadata: Metadata, name: str, arrays: Arrays) -> Sequence[Any]:
     """Poses of a layer for each sample: by class, or [row][column][type] 4×4."""
     if name == CLASS_LAYER:
         return class_poses(metadata, arrays)
     poses = arrays[layer_output(name)]
     sites_as_grid = (len(poses), *layer_grid(metadata, name), *poses.shape[2:])
-    return _plain(poses.reshape(sites_as_grid))
+    return list(_plain(poses.reshape(sites_as_grid)))
 
 
-def problem(status: int, title: str, detail: str, headers: dict[str, str] | None = None) -> JSONResponse:
+def problem(status: int, title: str, detail: str, headers: dict[str, str] | None = None) -> Response:
     """An error as RFC 9457 has it."""
+    detail = detail.encode("utf-8", "replace").decode()  # what it quotes may be no text
     content = {"type": "about:blank", "title": title, "status": status, "detail": detail}
-    return JSONResponse(content, status, headers, media_type="application/problem+json")
+    return Response(orjson.dumps(content), status, headers, media_type="application/problem+json")
 
 
-def _plain(values: NDArray[np.float32]) -> list[Any]:
-    rounded: list[Any] = np.round(values.astype(np.float64), DECIMALS).tolist()
+def _plain(values: NDArray[np.float32]) -> NDArray[np.float64]:
+    rounded: NDArray[np.float64] = np.round(values.astype(np.float64), DECIMALS)
     return rounded
 
 

@@ -4,12 +4,17 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
+import structlog
 from fastapi import FastAPI
 
 from service.batcher import Batcher
 from service.decoder import Decoder
 from service.drain import Drain
+from service.guard import Guard
+from service.keys import Keys, check_exposure
+from service.metrics import BatchMetrics, Metrics
 from service.openapi import DocumentedAPI
 from service.poses import KeptPoses
 from service.queue import Queue
@@ -18,15 +23,20 @@ from service.reload import Reloader
 from service.repository import Repository
 from service.routes.capsules import capsule_routes
 from service.routes.health import health_routes
+from service.routes.metrics import metrics_routes
 from service.routes.models import model_routes
 from service.served import Served
 from service.service import Service
 from service.session import Session
 from service.settings import Settings
+from service.watch import Watch
 
 
 def create_app(
-    settings: Settings, load: Callable[[Path], Sequence[Session]], clock: Callable[[], float] = time.monotonic
+    settings: Settings,
+    load: Callable[[Path], Sequence[Session]],
+    clock: Callable[[], float] = time.monotonic,
+    log: Any = structlog.stdlib.get_logger("emcaps"),  # noqa: B008
 ) -> FastAPI:
     """The service over the folder of models that the settings name.
 
@@ -34,23 +44,38 @@ def create_app(
         settings: What was set.
         load: The networks of a model file, one for each device; ValueError says why there are none.
         clock: Seconds that only grow.
+        log: Takes a line for each request.
 
     Raises:
-        StartError: There is no folder, or the default model cannot be served.
+        StartError: There is no folder, the default model cannot be served, the file of keys cannot be read, or the
+            service would be open to others without keys.
     """
 
     def open_version(name: str, version: int, path: Path) -> Served:
         sessions = load(path)
-        batchers = [Batcher(session, _queue(settings), clock) for session in sessions]
+        observer = BatchMetrics(metrics, name)
+        batchers = [Batcher(session, _queue(settings), clock, observer) for session in sessions]
         return Served(name, version, sessions[0].metadata, sessions[0].provider, batchers)
 
-    repository = Repository(settings.models, settings.default_model, open_version)
+    def load_failed(name: str, version: int) -> None:
+        metrics.load_failures.labels(name, version).inc()
+
+    metrics, keys = Metrics(), Keys(settings.api_keys)
+    check_exposure(settings.host, keys, settings.allow_anonymous)
+    repository = Repository(settings.models, settings.default_model, open_version, load_failed)
+    metrics.watch(repository)
+
+    def refresh() -> None:
+        keys.refresh()
+        repository.refresh()
+
     service = Service(
         settings=settings,
         repository=repository,
-        reloader=Reloader(repository.refresh, settings.poll_s),
+        reloader=Reloader(refresh, settings.poll_s),
         decoder=Decoder(settings.max_pixels),
         kept=KeptPoses(settings.kept_poses, settings.kept_poses_s, clock),
+        metrics=metrics,
         clock=clock,
     )
 
@@ -71,9 +96,11 @@ def create_app(
         redirect_slashes=False,
     )
     app.state.service = service
+    app.add_middleware(Guard, keys=keys)
     app.add_middleware(Drain, most_bytes=2 * settings.max_body_bytes)
+    app.add_middleware(Watch, metrics=metrics, log=log)  # the last one added stands outermost
     answer_errors(app)
-    for routes in (capsule_routes, model_routes, health_routes):
+    for routes in (capsule_routes, model_routes, health_routes, metrics_routes):
         app.include_router(routes(service))
     return app
 

@@ -2,6 +2,7 @@
 
 ServiceError
 ├── MalformedError           the request cannot be understood
+├── UnauthorizedError        no valid key
 ├── UnknownError             no such model, layer or id
 ├── NotAcceptableError       no form of answer that the client takes
 ├── SlowClientError          the body did not come in time
@@ -21,6 +22,10 @@ class ServiceError(Exception):
 
 class MalformedError(ServiceError):
     """The request cannot be understood."""
+
+
+class UnauthorizedError(ServiceError):
+    """The request shows no valid key."""
 
 
 class UnknownError(ServiceError):
@@ -74,6 +79,7 @@ class InferenceError(ServiceError):
 
 STATUS: dict[type[ServiceError], int] = {
     MalformedError: 400,
+    UnauthorizedError: 401,
     UnknownError: 404,
     NotAcceptableError: 406,
     SlowClientError: 408,

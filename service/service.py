@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from service.decoder import Decoder
+from service.metrics import Metrics
 from service.poses import KeptPoses
 from service.reload import Reloader
 from service.repository import Repository
@@ -21,6 +22,7 @@ class Service:
         reloader: Looks at their folder again.
         decoder: Images to samples.
         kept: Poses under their ids.
+        metrics: What is counted.
         clock: Seconds that only grow.
         started: False before the service has started and from when it begins to drain.
     """
@@ -30,6 +32,7 @@ class Service:
     reloader: Reloader
     decoder: Decoder
     kept: KeptPoses
+    metrics: Metrics
     clock: Callable[[], float] = time.monotonic
     started: bool = False
 

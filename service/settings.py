@@ -55,3 +55,13 @@ class Settings(BaseSettings):
     """most samples whose poses are kept for GET /poses/{id}"""
     kept_poses_s: float = Field(600.0, gt=0)
     """longest time that poses are kept, in seconds"""
+    api_keys: Path | None = None
+    """file of API keys, a line NAME sha256:HASH each; python -m service.keys NAME makes one"""
+    allow_anonymous: bool = False
+    """listen without keys where others than this machine can ask"""
+    drain_s: int = Field(30, ge=1)
+    """longest time that SIGTERM waits for requests that have begun, in seconds"""
+    log_format: Literal["auto", "json", "text"] = "auto"
+    """json is a line of JSON for each event; auto is text on a terminal and json elsewhere"""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """lowest level that is logged; each request is a line of level info, an error from status 500 on"""

@@ -1,15 +1,17 @@
 """``/predict`` and ``/poses``: images in, class activations and pose matrices out."""
 
+import time
 import uuid
 from collections.abc import Sequence
 from typing import Annotated, Any, NamedTuple
 
 from fastapi import APIRouter, Query, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 
 from service import answers
 from service.artefact import CLASS_LAYER, Metadata
 from service.caller import unless_gone, wait_of
+from service.guard import owner_of
 from service.intake import read_images
 from service.openapi import IMAGES_BODY, arrays_too, problems
 from service.routes.models import Version
@@ -17,11 +19,12 @@ from service.schemas import PosesAnswer, PredictAnswer
 from service.served import Served
 from service.service import Service
 from service.session import Arrays
+from service.watch import record_of
 
 Name = Annotated[str | None, Query(description="Name of a model; the default one if absent")]
 LayerName = Annotated[str, Query(description="A layer of capsules, as GET /models/{name} lists them")]
 
-OF_IMAGES = problems([400, 404, 406, 408, 413, 415, 422, 429, 503, 504])
+OF_IMAGES = problems([400, 401, 404, 406, 408, 413, 415, 422, 429, 503, 504])
 
 
 class Result(NamedTuple):
@@ -41,15 +44,22 @@ def capsule_routes(service: Service) -> APIRouter:
         contents = await read_images(request, service.settings)
         deadline_s = service.clock() + wait_of(request, service.settings.timeout_ms) / 1e3
 
+        record = record_of(request)
+        record.model = served.name
+
         async def answered() -> Arrays:
+            began = time.perf_counter()
             images = await service.decoder.samples(served.metadata.image, contents)
-            return (await served.run(images, outputs, deadline_s)).arrays
+            record.decode_s = time.perf_counter() - began
+            answer = await served.run(images, outputs, deadline_s)
+            record.images, record.queue_s, record.inference_s = len(images), answer.queue_s, answer.inference_s
+            return answer.arrays
 
         arrays = await unless_gone(request, answered())
         model = {"name": served.name, "version": served.version}
         result = Result(uuid.uuid4().hex, model, served.metadata, arrays)
         kept = result._replace(arrays={"poses": arrays["poses"]})
-        service.kept.keep(result.id, kept, samples=len(arrays["poses"]))
+        service.kept.keep(result.id, kept, samples=len(arrays["poses"]), owner=owner_of(request))
         return result
 
     def poses_answer(kind: str, result: Result, layer: str) -> Response:
@@ -57,7 +67,7 @@ def capsule_routes(service: Service) -> APIRouter:
         if kind == answers.NPZ:
             return _with_id(answers.npz({output: result.arrays[output]}), result.id)
         poses = answers.layer_poses(result.metadata, layer, result.arrays)
-        return JSONResponse(
+        return answers.json(
             {
                 "id": result.id,
                 "model": result.model,
@@ -81,7 +91,7 @@ def capsule_routes(service: Service) -> APIRouter:
         if kind == answers.NPZ:
             return _with_id(await service.decoder.apart(answers.npz, dict(result.arrays)), result.id)
         predictions = answers.predictions(result.metadata, result.arrays)
-        return JSONResponse({"id": result.id, "model": result.model, "predictions": predictions})
+        return answers.json({"id": result.id, "model": result.model, "predictions": predictions})
 
     @router.post(
         "/poses",
@@ -100,11 +110,11 @@ def capsule_routes(service: Service) -> APIRouter:
         # A layer's poses are up to megabytes of text per sample.
         return await service.decoder.apart(poses_answer, kind, result, layer)
 
-    @router.get("/poses/{id}", responses={200: arrays_too(PosesAnswer), **problems([404, 406])})
+    @router.get("/poses/{id}", responses={200: arrays_too(PosesAnswer), **problems([401, 404, 406])})
     async def kept_poses(request: Request, id: str) -> Response:
         """The class poses of an earlier prediction, while they are kept."""
         kind = answers.choose_type(request)
-        return poses_answer(kind, service.kept.find(id), CLASS_LAYER)
+        return poses_answer(kind, service.kept.find(id, owner_of(request)), CLASS_LAYER)
 
     return router
 

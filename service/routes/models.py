@@ -28,7 +28,7 @@ def model_routes(service: Service) -> APIRouter:
             **served.metadata.model_dump(mode="json"),
         }
 
-    @router.get("", response_model=ModelsAnswer, responses=problems([406]))
+    @router.get("", response_model=ModelsAnswer, responses=problems([401, 406]))
     async def models(request: Request) -> Any:
         """What is served, each model in the version that answers by default, and which files are refused."""
         answers.choose_type(request, [answers.JSON])
@@ -39,7 +39,7 @@ def model_routes(service: Service) -> APIRouter:
             ],
         }
 
-    @router.get("/{name}", response_model=ModelAnswer, responses=problems([400, 404, 406]))
+    @router.get("/{name}", response_model=ModelAnswer, responses=problems([400, 401, 404, 406]))
     async def model_of_name(request: Request, name: str, version: Version = None) -> Any:
         """One model: classes, image size, layers, training record, provider in use."""
         answers.choose_type(request, [answers.JSON])

@@ -2,40 +2,17 @@
 
 import select
 import socket
-import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
-import uvicorn
 
-from service.app import create_app
-from service.settings import Settings
-from tests.service.doubles import GatedSession, fake_models, grey
+from tests.service.doubles import GatedSession, grey
+from tests.service.listening import LIMIT_S, listening
 
 PNG = {"content-type": "image/png"}
-LIMIT_S = 30
-
-
-@contextmanager
-def listening(folder: Path, session: GatedSession, **settings: object) -> Iterator[str]:
-    """The address of a service that listens on a real socket."""
-    chosen = Settings.model_validate({"models": folder, "default_model": "gated", **settings})
-    app = create_app(chosen, fake_models(folder, {"gated/1": session}))
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="critical"))
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        finally:
-            session.gate.release(99)
-            server.should_exit = True
-            thread.join(LIMIT_S)
 
 
 def probe(client: httpx.Client) -> httpx.Response:
@@ -81,7 +58,7 @@ def test_a_full_queue_answers_429_and_when_to_come_back(tmp_path: Path) -> None:
     """Those who were let in are answered; the refusal is a problem with Retry-After."""
     session = GatedSession()
     with (
-        listening(tmp_path, session, max_batch=1, max_queue=1) as address,
+        listening(tmp_path, {"gated/1": session}, max_batch=1, max_queue=1) as (address, *_),
         httpx.Client(base_url=address, timeout=LIMIT_S) as client,
         ThreadPoolExecutor(2) as callers,
     ):
@@ -99,7 +76,7 @@ def test_a_deadline_answers_504_and_is_never_run(tmp_path: Path) -> None:
     """X-Request-Timeout-Ms shortens the wait; what is no positive number is refused."""
     session = GatedSession()
     with (
-        listening(tmp_path, session, max_batch=1) as address,
+        listening(tmp_path, {"gated/1": session}, max_batch=1) as (address, *_),
         httpx.Client(base_url=address, timeout=LIMIT_S) as client,
         ThreadPoolExecutor(1) as callers,
     ):
@@ -119,7 +96,7 @@ def test_a_caller_who_hangs_up_is_dropped_before_its_batch(tmp_path: Path) -> No
     """Over a real socket: the connection is cut while the request waits, and its image is never run."""
     session = GatedSession()
     with (
-        listening(tmp_path, session, max_batch=1, max_queue=1) as address,
+        listening(tmp_path, {"gated/1": session}, max_batch=1, max_queue=1) as (address, *_),
         httpx.Client(base_url=address, timeout=LIMIT_S) as client,
         ThreadPoolExecutor(1) as callers,
     ):

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from service.__main__ import listen
+from service.server import listen
 from service.settings import Settings
 from tests.service.doubles import grey, write_model
 
