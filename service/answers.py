@@ -107,7 +107,7 @@ def problem(status: int, title: str, detail: str, headers: dict[str, str] | None
 
 
 def _plain(values: NDArray[np.float32]) -> NDArray[np.float64]:
-    rounded: NDArray[np.float64] = np.round(values.astype(np.float64), DECIMALS)
+    rounded: NDArray[np.float64] = values.astype(np.float64).round(DECIMALS)
     return rounded
 
 
