@@ -185,9 +185,7 @@ class Batcher:
                         self._fail(job, InferenceError("the model could not answer this request"))
                 continue
             taken_s = time.monotonic() - began
-            waits_s = self._deliver(batch, arrays, size, taken_s)
-            padding = self._session.padding(size)
-            self._observer.batch(images=size, padding=padding, waits_s=waits_s, taken_s=taken_s)
+            self._deliver(batch, arrays, size, taken_s)
 
     def _next(self) -> Batch | None:
         """The next batch, when there is one; None once all is done and the batcher closes."""
@@ -208,10 +206,10 @@ class Batcher:
                         caller.queue_s = now - job.arrived_s
                 return batch
 
-    def _deliver(self, batch: Batch, arrays: Arrays, size: int, taken_s: float) -> list[float]:
-        """Hand each request its rows; the waits of those that began in this batch."""
+    def _deliver(self, batch: Batch, arrays: Arrays, size: int, taken_s: float) -> None:
+        """Hand each request its rows."""
         broken = [name for name, values in arrays.items() if not np.isfinite(values).all()]
-        row, waits_s = 0, []
+        row, waits_s = 0, list[float]()
         settled: list[tuple[Caller, Answer | ServiceError]] = []
         with self._changed:
             self._running = 0
@@ -237,8 +235,10 @@ class Batcher:
             rate = size / max(taken_s, 1e-6)
             before = self._images_per_s
             self._images_per_s = rate if before is None else before + SMOOTHING * (rate - before)
+        # First, so that whoever has an answer finds it counted.
+        padding = self._session.padding(size)
+        self._observer.batch(images=size, padding=padding, waits_s=waits_s, taken_s=taken_s)
         _settle(settled)
-        return waits_s
 
     def _fail(self, job: Job, error: ServiceError) -> None:
         self._queue.discard(job)
