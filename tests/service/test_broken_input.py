@@ -224,9 +224,12 @@ def media_types() -> Iterator[Broken]:
         yield Broken(f"type {kind!r}", (415,), content=grey(3), headers=(("content-type", kind),))
     yield Broken("no type", (415,), content=grey(3), headers=())
     yield Broken("nothing at all", (400, 415), headers=())
-    for coding in ("gzip", "deflate", "br", "zstd", "gzip, gzip", "nonsense", "identity, gzip"):
+    for coding, status in (
+        *((coding, 400) for coding in ("gzip", "x-gzip", "deflate")),
+        *((coding, 415) for coding in ("br", "zstd", "gzip, gzip", "nonsense", "identity, gzip")),
+    ):
         headers = (("content-type", "image/png"), ("content-encoding", coding))
-        yield Broken(f"coding {coding}", (415,), content=zlib.compress(grey(3)), headers=headers)
+        yield Broken(f"coding {coding}", (status,), content=grey(3), headers=headers)
 
 
 def queries() -> Iterator[Broken]:
