@@ -13,6 +13,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix="EMCAPS_",
         cli_kebab_case=True,
+        cli_implicit_flags=True,
         cli_prog_name="python -m service",
         cli_exit_on_error=False,
         use_attribute_docstrings=True,

@@ -77,6 +77,12 @@ def test_bad_options(options: list[str]) -> None:
     assert result.stderr.startswith("python -m service: ")
 
 
+def test_switches_need_no_word() -> None:
+    """What is on or off is an option without a value."""
+    result = run("--allow-anonymous", "--model-control", "--no-tf32", "--models", "/nowhere")
+    assert "no folder of models" in last_line(result)
+
+
 def test_bad_environment() -> None:
     """A bad environment variable is as bad as an option."""
     result = run(EMCAPS_PORT="many")
