@@ -1,5 +1,6 @@
 """Serve exported capsule networks over HTTP: images in, class activations and pose matrices out.
 
-The files, in the order of their imports: settings, errors ← images, artefact, queue ← session ← repository,
-batcher ← inference, poses, multipart ← intake, caller, schemas, answers, openapi, drain ← app.
+The files, in the order of their imports: settings, errors, keys ← images, artefact, queue, capture ← onnx_session ←
+bucket_session ← cuda ← session ← batcher ← served ← repository ← reload, decoder, poses, metrics ← watch, service ←
+caller, multipart ← intake, schemas, answers, openapi ← refusals ← guard, drain ← routes ← app ← server, logs.
 """

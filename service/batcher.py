@@ -87,6 +87,7 @@ class Batcher:
         self._changed = threading.Condition()
         self._callers: dict[Job, Caller] = {}
         self._running = 0
+        self._waking = False
         self._closing = False
         self._images_per_s: float | None = None
         self._thread = threading.Thread(target=self._work, name="inference", daemon=True)
@@ -134,7 +135,11 @@ class Batcher:
                 raise NotReadyError("the service is draining")
             self._queue.put(job, self._images_per_s)
             self._callers[job] = Caller(loop, future, [])
-            self._changed.notify()
+            wake = not self._waking
+            self._waking = True
+        if wake:
+            # Once for all requests of this turn of the event loop: they share a batch, and a wake costs more than one.
+            loop.call_soon(self._wake)
         timer = loop.call_later(deadline_s - now, self._expire, job) if deadline_s < math.inf else None
         try:
             return await future
@@ -154,6 +159,11 @@ class Batcher:
     def join(self) -> None:
         """Return when the thread has ended."""
         self._thread.join()
+
+    def _wake(self) -> None:
+        with self._changed:
+            self._waking = False
+            self._changed.notify()
 
     def _expire(self, job: Job) -> None:
         # The timer alone decides: it may fire a nanosecond before the clock says so, and would not fire again.
@@ -175,9 +185,7 @@ class Batcher:
                         self._fail(job, InferenceError("the model could not answer this request"))
                 continue
             taken_s = time.monotonic() - began
-            waits_s = self._deliver(batch, arrays, size, taken_s)
-            padding = self._session.padding(size)
-            self._observer.batch(images=size, padding=padding, waits_s=waits_s, taken_s=taken_s)
+            self._deliver(batch, arrays, size, taken_s)
 
     def _next(self) -> Batch | None:
         """The next batch, when there is one; None once all is done and the batcher closes."""
@@ -198,9 +206,11 @@ class Batcher:
                         caller.queue_s = now - job.arrived_s
                 return batch
 
-    def _deliver(self, batch: Batch, arrays: Arrays, size: int, taken_s: float) -> list[float]:
-        """Hand each request its rows; the waits of those that began in this batch."""
-        row, waits_s = 0, []
+    def _deliver(self, batch: Batch, arrays: Arrays, size: int, taken_s: float) -> None:
+        """Hand each request its rows."""
+        broken = [name for name, values in arrays.items() if not np.isfinite(values).all()]
+        row, waits_s = 0, list[float]()
+        settled: list[tuple[Caller, Answer | ServiceError]] = []
         with self._changed:
             self._running = 0
             for job, start, stop in batch.parts:
@@ -212,37 +222,48 @@ class Batcher:
                 if start == 0:
                     waits_s.append(caller.queue_s)
                 caller.inference_s += taken_s
-                broken = [name for name, values in piece.items() if not np.isfinite(values).all()]
-                if broken:
+                if any(not np.isfinite(piece[name]).all() for name in broken):
                     log.error("output %s is not finite", broken[0])
                     self._fail(job, InferenceError("the model answered a number that is not finite"))
                     continue
                 caller.pieces.append(piece)
                 if stop == len(job.images):
                     names = piece if job.outputs is None else job.outputs
-                    whole = {name: np.concatenate([part[name] for part in caller.pieces]) for name in names}
-                    self._settle(caller, Answer(whole, caller.queue_s, caller.inference_s))
+                    whole = piece if start == 0 else _joined(caller.pieces)
+                    answer = {name: whole[name] for name in names}
+                    settled.append((caller, Answer(answer, caller.queue_s, caller.inference_s)))
             rate = size / max(taken_s, 1e-6)
             before = self._images_per_s
             self._images_per_s = rate if before is None else before + SMOOTHING * (rate - before)
-        return waits_s
+        # First, so that whoever has an answer finds it counted.
+        padding = self._session.padding(size)
+        self._observer.batch(images=size, padding=padding, waits_s=waits_s, taken_s=taken_s)
+        _settle(settled)
 
     def _fail(self, job: Job, error: ServiceError) -> None:
         self._queue.discard(job)
         if (caller := self._callers.pop(job, None)) is not None:
-            self._settle(caller, error)
+            _settle([(caller, error)])
 
-    @staticmethod
-    def _settle(caller: Caller, answer: Answer | ServiceError) -> None:
-        def settle() -> None:
+
+def _joined(pieces: Sequence[Arrays]) -> Arrays:
+    return {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
+
+
+def _settle(answers: Sequence[tuple[Caller, Answer | ServiceError]]) -> None:
+    """Hand answers to those who wait, waking each event loop once: a wake costs more than an answer."""
+
+    def settle(answers: Sequence[tuple[Caller, Answer | ServiceError]]) -> None:
+        for caller, answer in answers:
             if caller.future.done():
-                return  # cancelled meanwhile
+                continue  # cancelled meanwhile
             if isinstance(answer, ServiceError):
                 caller.future.set_exception(answer)
             else:
                 caller.future.set_result(answer)
 
+    for loop in {caller.loop for caller, _ in answers}:
         try:
-            caller.loop.call_soon_threadsafe(settle)
+            loop.call_soon_threadsafe(settle, [pair for pair in answers if pair[0].loop is loop])
         except RuntimeError:
             log.debug("the event loop closed before an answer")

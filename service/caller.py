@@ -12,6 +12,7 @@ from service.errors import MalformedError
 
 T = TypeVar("T")
 
+PATIENCE_S = 0.005  # nobody who goes away sooner is worth noticing
 TIMEOUT_HEADER = "x-request-timeout-ms"
 
 
@@ -41,7 +42,13 @@ async def unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:
     """
     task = asyncio.current_task()
     assert task is not None
+    watch: asyncio.Task[None] | None = None
     working, left = True, False
+
+    def begin() -> None:
+        nonlocal watch
+        watch = asyncio.ensure_future(_gone(request))
+        watch.add_done_callback(leave)
 
     def leave(gone: asyncio.Task[None]) -> None:
         nonlocal left
@@ -49,8 +56,8 @@ async def unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:
             left = True
             task.cancel()
 
-    gone = asyncio.ensure_future(_gone(request))
-    gone.add_done_callback(leave)
+    # Most answers are there before watching has cost anything.
+    timer = asyncio.get_running_loop().call_later(PATIENCE_S, begin)
     try:
         return await work
     except asyncio.CancelledError:
@@ -59,7 +66,9 @@ async def unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:
         raise
     finally:
         working = False
-        gone.cancel()
+        timer.cancel()
+        if watch is not None:
+            watch.cancel()
 
 
 async def _gone(request: Request) -> None:

@@ -7,18 +7,23 @@ from typing import ParamSpec, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from service.artefact import ImageSize
 from service.errors import MalformedError
-from service.images import decode, fit
+from service.images import decode, fit, open_image
 from service.session import usable_cores
+
+SMALL_BYTES = 2**14
+SMALL_PIXELS = 128 * 128
+COMPRESSED_TEXT = (b"zTXt", b"iTXt", b"iCCP")  # chunks of a PNG that grow a thousandfold when they are opened
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
 class Decoder:
-    """Decodes in threads, for the event loop.
+    """Decodes for the event loop: what is small at once, for less than a thread's call costs; the rest in threads.
 
     Args:
         max_pixels: Of one image, checked before it is decoded.
@@ -40,6 +45,10 @@ class Decoder:
         if not contents or len(contents) % channels:
             per = f"{channels} images a sample (left, right)" if channels == 2 else f"{channels} image(s) a sample"
             raise MalformedError(f"the model takes {per}, found {len(contents)} image(s)")
+        if len(contents) <= channels and all(_is_small(content) for content in contents):
+            images = [open_image(content, max_pixels=self._max_pixels) for content in contents]
+            if all(image.width * image.height <= SMALL_PIXELS for image in images):
+                return _samples(size, [decode(image) for image in images])
         return await self.apart(self._decode, size, contents)
 
     async def apart(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -51,5 +60,14 @@ class Decoder:
         self._workers.shutdown()
 
     def _decode(self, size: ImageSize, contents: Sequence[bytes]) -> NDArray[np.uint8]:
-        pixels = [fit(decode(content, max_pixels=self._max_pixels), size.height, size.width) for content in contents]
-        return np.stack(pixels).reshape(-1, size.channels, size.height, size.width)
+        opened = (open_image(content, max_pixels=self._max_pixels) for content in contents)
+        return _samples(size, [decode(image) for image in opened])
+
+
+def _is_small(content: bytes) -> bool:
+    return len(content) <= SMALL_BYTES and not any(chunk in content for chunk in COMPRESSED_TEXT)
+
+
+def _samples(size: ImageSize, images: list[Image.Image]) -> NDArray[np.uint8]:
+    pixels = [fit(image, size.height, size.width) for image in images]
+    return np.stack(pixels).reshape(-1, size.channels, size.height, size.width)

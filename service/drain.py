@@ -32,14 +32,18 @@ class Drain:
             ended = message["type"] != "http.request" or not message.get("more_body", False)
             return message
 
-        async def drained_send(message: Message) -> None:
+        async def drop_rest() -> None:
             dropped = 0
             try:
                 async with asyncio.timeout(self._longest_s):
-                    while not ended and dropped < self._most_bytes and message["type"] == "http.response.start":
+                    while not ended and dropped < self._most_bytes:
                         dropped += len((await watched_receive()).get("body", b""))
             except TimeoutError:
                 pass  # the caller may miss the answer, but had its time
+
+        async def drained_send(message: Message) -> None:
+            if not ended and message["type"] == "http.response.start":
+                await drop_rest()
             await send(message)
 
         await self._app(scope, watched_receive, drained_send)

@@ -44,14 +44,11 @@ ORIENTATIONS = {
 Image.MAX_IMAGE_PIXELS = None
 
 
-def decode(content: bytes, *, max_pixels: int) -> Image.Image:
-    """The image in 8-bit grey (mode L), upright.
-
-    Colours become luma. Transparent parts show white, as on a page. 16-bit images keep their upper 8 bits;
-    floats are taken as 0–1 if none exceeds 1, as 0–255 otherwise. Of several frames the first one counts.
+def open_image(content: bytes, *, max_pixels: int) -> Image.Image:
+    """The image as its header describes it, its pixels not decoded yet.
 
     Raises:
-        UndecodableError: The bytes are not a whole image.
+        UndecodableError: The bytes are no image.
         UnsupportedTypeError: They are of a known format that is not served.
         TooLargeError: The image has more than ``max_pixels``.
     """
@@ -66,15 +63,29 @@ def decode(content: bytes, *, max_pixels: int) -> Image.Image:
     width, height = image.size
     if width * height > max_pixels:
         raise TooLargeError(f"the image has {width}×{height} pixels, {max_pixels} may be")
+    return image
+
+
+def decode(image: Image.Image) -> Image.Image:
+    """An image in 8-bit grey (mode L), upright.
+
+    Colours become luma. Transparent parts show white, as on a page. 16-bit images keep their upper 8 bits;
+    floats are taken as 0–1 if none exceeds 1, as 0–255 otherwise. Of several frames the first one counts.
+
+    Raises:
+        UndecodableError: The bytes are not a whole image.
+    """
     try:
         image.load()
         return _grey(_upright(image))
-    except Exception as error:  # likewise for broken data
+    except Exception as error:  # whatever broken data lead to
         raise UndecodableError(f"the {image.format} image is broken: {_reason(error)}") from None
 
 
 def fit(image: Image.Image, height: int, width: int) -> NDArray[np.uint8]:
     """A grey image's centre, uint8 [height, width]: shrunk by averaging areas, or enlarged bilinearly."""
+    if image.size == (width, height):
+        return np.asarray(image, np.uint8)
     scale = min(image.width / width, image.height / height)
     across, down = max(1, round(width * scale)), max(1, round(height * scale))
     left, top = (image.width - across) // 2, (image.height - down) // 2

@@ -52,7 +52,7 @@ def request_log(text: bool = False, level: int = logging.INFO) -> Any:
         processors=[*SHARED, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         cache_logger_on_first_use=True,
-    )
+    ).bind()
 
 
 def _json_bytes(event: Any, **_: Any) -> bytes:

@@ -26,7 +26,8 @@ class Repository:
     Args:
         folder: Where the models lie.
         default: Name of the model that serves where none is named.
-        open_: Makes a version ready to serve, or raises ValueError with the reason why not.
+        open_: Makes a version ready to serve, or raises ValueError with the reason why not; StartError where it is the
+            device that fails, which ends a start, and later on refuses the file.
         failed: Called with the name of a model and its version when a file of it is refused.
 
     Raises:
@@ -46,6 +47,7 @@ class Repository:
         self._stamps: dict[Key, Stamp] = {}
         self._misnamed: set[str] = set()
         self._unloaded: set[str] = set()
+        self._started = False
         self.refresh()
         if default not in self.names:
             found = ", ".join(self.names) or "none"
@@ -54,6 +56,7 @@ class Repository:
                 f"no model {default!r} in {folder} that can be served (found: {found}); "
                 f"set EMCAPS_DEFAULT_MODEL or --default-model"
             )
+        self._started = True
 
     @property
     def names(self) -> list[str]:
@@ -187,7 +190,9 @@ class Repository:
         name, version = key
         try:
             served = self._open(name, version, path)
-        except ValueError as error:
+        except (ValueError, StartError) as error:
+            if isinstance(error, StartError) and not self._started:
+                raise
             kept = ", and the file before it goes on serving" if key in self._served else ""
             log.error("refused %s/%s%s: %s", name, version, kept, error)
             self._refused = {**self._refused, key: str(error)}

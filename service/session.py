@@ -1,8 +1,7 @@
 """A network that is ready to run, on a CPU or a GPU."""
 
 import logging
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from importlib import metadata as packages
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -10,17 +9,27 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from service.artefact import Metadata, check_tensors, read_metadata
+from service.artefact import Metadata
+from service.cuda import CudaOptions, count_gpus, open_on_gpu
 from service.errors import StartError
+from service.onnx_session import CPU, CUDA, RUNTIME, Arrays, OnnxSession, usable_cores
 
-os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read when onnxruntime is imported
-import onnxruntime
+__all__ = [
+    "CPU",
+    "CUDA",
+    "Arrays",
+    "CudaOptions",
+    "Device",
+    "OnnxSession",
+    "Session",
+    "choose_provider",
+    "open_session",
+    "open_sessions",
+    "usable_cores",
+]
 
-CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
-FATAL = 4  # of onnxruntime's own log; its errors reach us as exceptions
-
-Arrays = Mapping[str, NDArray[np.float32]]
 Device = Literal["auto", "cpu", "cuda"]
+DEFAULTS = CudaOptions()
 
 log = logging.getLogger("emcaps")
 
@@ -36,25 +45,58 @@ class Session(Protocol):
         ...
 
     def padding(self, images: int) -> int:
-        """Rows that run for nothing beside a batch of so many images."""
+        """Rows that a batch of so many images is filled up with, and that are computed for nothing."""
         ...
 
 
-def open_session(path: Path, device: Device, threads: int = 0, runtime: Any = onnxruntime) -> "OnnxSession":
-    """Load a model on a device. Only ``auto`` may end on the CPU where there is no GPU, and logs why.
+def open_session(
+    path: Path, device: Device, threads: int = 0, runtime: Any = RUNTIME, cuda: CudaOptions = DEFAULTS
+) -> Session:
+    """Load a model on the CPU or on the first GPU. Only ``auto`` may end on the CPU without a GPU, and logs why.
 
     Raises:
         ValueError: The file is damaged, breaks the contract, or answers numbers that are not finite.
         StartError: The device is ``cuda``, and the GPU cannot be used.
     """
-    provider = choose_provider(device, runtime.get_available_providers())
-    try:
-        return OnnxSession(path, provider, threads, runtime)
-    except StartError as error:
-        if device != "auto" or provider == CPU:
-            raise
-        log.warning("%s; serving on the CPU", error)
-        return OnnxSession(path, CPU, threads, runtime)
+    return open_sessions(path, device, threads, runtime, cuda, gpus=lambda: 1)[0]
+
+
+def open_sessions(
+    path: Path,
+    device: Device,
+    threads: int = 0,
+    runtime: Any = RUNTIME,
+    cuda: CudaOptions = DEFAULTS,
+    gpus: Callable[[], int] = count_gpus,
+) -> list[Session]:
+    """Load a model on every GPU that the process may use, or once on the CPU.
+
+    With ``cuda`` each GPU must do; with ``auto`` those serve that do, or else the CPU, and the log says why.
+
+    Args:
+        path: The ``model.onnx``.
+        device: Where.
+        threads: Of one inference on the CPU; 0 takes one per core that this process may use.
+        runtime: The onnxruntime module, or what stands for it in tests.
+        cuda: What can be chosen on a GPU.
+        gpus: Counts them. Where it finds none, the first is tried all the same: onnxruntime then says what is missing.
+
+    Raises:
+        ValueError: The file is damaged, breaks the contract, or answers numbers that are not finite.
+        StartError: The device is ``cuda``, and a GPU cannot be used.
+    """
+    sessions: list[Session] = []
+    if choose_provider(device, runtime.get_available_providers()) == CUDA:
+        for device_id in range(gpus() or 1):
+            try:
+                sessions.append(open_on_gpu(path, cuda, device_id, runtime))
+            except StartError as error:
+                if device != "auto":
+                    raise
+                log.warning("GPU %d: %s; serving without it", device_id, error)
+        if not sessions:
+            log.warning("no GPU can be used; serving on the CPU")
+    return sessions or [OnnxSession(path, CPU, threads, runtime)]
 
 
 def choose_provider(device: Device, available: Sequence[str]) -> str:
@@ -74,88 +116,3 @@ def choose_provider(device: Device, available: Sequence[str]) -> str:
         f"device cuda: onnxruntime offers {', '.join(available)} and no {CUDA}{why}. "
         f"Install emcaps[gpu] into an environment without emcaps[cpu], or set EMCAPS_DEVICE=cpu"
     )
-
-
-class OnnxSession:
-    """An exported network in onnxruntime.
-
-    Args:
-        path: The ``model.onnx``.
-        provider: Where it runs; what does not run there is not run at all.
-        threads: Of one inference on the CPU; 0 takes one per core that this process may use.
-        runtime: The onnxruntime module, or what stands for it in tests.
-
-    Raises:
-        ValueError: The file is damaged, breaks the contract, or answers numbers that are not finite.
-        StartError: The provider cannot be started on this machine.
-    """
-
-    def __init__(self, path: Path, provider: str, threads: int = 0, runtime: Any = onnxruntime) -> None:
-        options = runtime.SessionOptions()
-        options.log_severity_level = FATAL
-        # A number of our own: left to itself onnxruntime pins threads to cores, and in a container that has only
-        # some of the cores each thread that cannot be pinned is an error in the log.
-        options.intra_op_num_threads = threads or usable_cores()
-        chosen: list[str | tuple[str, dict[str, str]]] = [provider]
-        if provider == CUDA:
-            runtime.preload_dlls()
-            chosen = [(CUDA, {"use_tf32": "0"})]
-            options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
-        try:
-            self._session = runtime.InferenceSession(str(path), options, providers=chosen, enable_fallback=0)
-        except Exception as error:  # onnxruntime's own kinds share no base class
-            reason = _reason(error).replace(str(path), path.name)
-            if provider == CUDA and _loads_on_cpu(path, runtime):
-                raise StartError(f"the network cannot run on the GPU: {reason}") from error
-            raise ValueError(f"not an ONNX file that can be run: {reason}") from error
-        self.provider = self._session.get_providers()[0]
-        if self.provider != provider:
-            raise StartError(f"{provider} was asked for, but onnxruntime took {self.provider}: is there a GPU?")
-        self.metadata = read_metadata(self._session.get_modelmeta().custom_metadata_map)
-        check_tensors(self.metadata, self._session.get_inputs(), self._session.get_outputs())
-        self._outputs = [output.name for output in self._session.get_outputs()]
-        self._try_out()
-
-    def run(self, images: NDArray[np.uint8], outputs: Sequence[str] | None = None) -> Arrays:
-        names = self._outputs if outputs is None else list(outputs)
-        return dict(zip(names, self._session.run(names, {"images": images}), strict=True))
-
-    def padding(self, images: int) -> int:
-        return 0
-
-    def _try_out(self) -> None:
-        """Run one image, then two, before any request does; it warms the session up as well."""
-        image = self.metadata.image
-        black = np.zeros((1, image.channels, image.height, image.width), np.uint8)
-        for images in (black, np.concatenate([black, ~black])):
-            try:
-                arrays = self.run(images)
-            except Exception as error:
-                raise ValueError(f"it fails on a batch of {len(images)}: {_reason(error)}") from error
-            for name, values in arrays.items():
-                if not np.isfinite(values).all():
-                    raise ValueError(f"output {name} is not finite for black or white images")
-                if len(values) != len(images):
-                    raise ValueError(f"output {name} has {len(values)} rows for {len(images)} images")
-
-
-def _loads_on_cpu(path: Path, runtime: Any) -> bool:
-    """Whether the file is sound, so that what failed is the GPU."""
-    options = runtime.SessionOptions()
-    options.log_severity_level = FATAL
-    try:
-        runtime.InferenceSession(str(path), options, providers=[CPU], enable_fallback=0)
-    except Exception:
-        return False
-    return True
-
-
-def usable_cores() -> int:
-    """Cores that this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def _reason(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]

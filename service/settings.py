@@ -35,6 +35,12 @@ class Settings(BaseSettings):
     """where networks run; cuda refuses to start without a GPU, auto takes one if there is one"""
     threads: int = Field(0, ge=0, le=1024)
     """threads of one inference on the CPU; 0 takes one per core that the process may use"""
+    cuda_graphs: bool = False
+    """record each batch size as a CUDA graph, which saves launches; off because no GPU was there to try it on"""
+    tf32: bool = False
+    """let a GPU round the factors of products to 10 bits, which is faster and misses the parity bound of 1e-4"""
+    gpu_memory_mib: int = Field(0, ge=0)
+    """most memory that one network may take for its tensors on a GPU, in MiB; 0 sets no limit"""
     max_batch: int = Field(8, ge=1)
     """most samples that a network runs at once; larger requests are run in pieces"""
     max_wait_ms: float = Field(0.0, ge=0, le=10_000)

@@ -14,7 +14,7 @@ from PIL import Image
 from model import CapsNet
 from model.export import OUTPUTS
 from service.app import create_app
-from service.images import decode, fit
+from service.images import decode, fit, open_image
 from service.session import CPU, OnnxSession
 from service.settings import Settings
 from tests.service.doubles import Client, client_of, encoded
@@ -78,7 +78,7 @@ def test_arrays_have_the_names_of_the_outputs(client: Client) -> None:
 def test_training_and_service_shrink_alike() -> None:
     """A 96×96 photograph gets the same 48×48 pixels whether it is trained on or sent to the service."""
     pixels = np.random.default_rng(7).integers(0, 256, (96, 96), np.uint8)
-    sent = fit(decode(png(pixels), max_pixels=10_000), 48, 48)
+    sent = fit(decode(open_image(png(pixels), max_pixels=10_000)), 48, 48)
     assert np.array_equal(sent, shrink(pixels))
 
 

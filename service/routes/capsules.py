@@ -3,9 +3,9 @@
 import time
 import uuid
 from collections.abc import Sequence
-from typing import Annotated, Any, NamedTuple
+from typing import Any, NamedTuple
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from service import answers
@@ -14,15 +14,12 @@ from service.caller import unless_gone, wait_of
 from service.guard import owner_of
 from service.intake import read_images
 from service.openapi import IMAGES_BODY, arrays_too, problems
-from service.routes.models import Version
+from service.routes.choice import LAYER, NAME, VERSION, choice_of
 from service.schemas import PosesAnswer, PredictAnswer
 from service.served import Served
 from service.service import Service
 from service.session import Arrays
 from service.watch import record_of
-
-Name = Annotated[str | None, Query(description="Name of a model; the default one if absent")]
-LayerName = Annotated[str, Query(description="A layer of capsules, as GET /models/{name} lists them")]
 
 OF_IMAGES = problems([400, 401, 404, 406, 408, 413, 415, 422, 429, 503, 504])
 
@@ -58,7 +55,7 @@ def capsule_routes(service: Service) -> APIRouter:
         arrays = await unless_gone(request, answered())
         model = {"name": served.name, "version": served.version}
         result = Result(uuid.uuid4().hex, model, served.metadata, arrays)
-        kept = result._replace(arrays={"poses": arrays["poses"]})
+        kept = result._replace(arrays={"poses": arrays["poses"].copy()})  # not a view of a whole batch
         service.kept.keep(result.id, kept, samples=len(arrays["poses"]), owner=owner_of(request))
         return result
 
@@ -80,13 +77,14 @@ def capsule_routes(service: Service) -> APIRouter:
     @router.post(
         "/predict",
         responses={200: arrays_too(PredictAnswer), **OF_IMAGES},
-        openapi_extra={"requestBody": IMAGES_BODY},
+        openapi_extra={"requestBody": IMAGES_BODY, "parameters": [NAME, VERSION]},
     )
-    async def predict(request: Request, model: Name = None, version: Version = None) -> Response:
+    async def predict(request: Request) -> Response:
         """Class activations and pose matrices of images."""
+        choice = choice_of(request)
         kind = answers.choose_type(request)
         outputs = None if kind == answers.NPZ else ["activations", "poses"]
-        with service.repository.use(model, version) as served:
+        with service.repository.use(choice.model, choice.version) as served:
             result = await run(request, served, outputs)
         if kind == answers.NPZ:
             return _with_id(await service.decoder.apart(answers.npz, dict(result.arrays)), result.id)
@@ -96,15 +94,14 @@ def capsule_routes(service: Service) -> APIRouter:
     @router.post(
         "/poses",
         responses={200: arrays_too(PosesAnswer), **OF_IMAGES},
-        openapi_extra={"requestBody": IMAGES_BODY},
+        openapi_extra={"requestBody": IMAGES_BODY, "parameters": [LAYER, NAME, VERSION]},
     )
-    async def poses(
-        request: Request, layer: LayerName = CLASS_LAYER, model: Name = None, version: Version = None
-    ) -> Response:
+    async def poses(request: Request) -> Response:
         """Pose matrices alone, of any layer of capsules."""
-        kind = answers.choose_type(request)
+        choice = choice_of(request)
+        kind, layer = answers.choose_type(request), choice.layer
         outputs = list({"poses", answers.layer_output(layer)})  # those of the classes are kept
-        with service.repository.use(model, version) as served:
+        with service.repository.use(choice.model, choice.version) as served:
             answers.layer_grid(served.metadata, layer)  # refuse before the work, not after
             result = await run(request, served, outputs)
         # A layer's poses are up to megabytes of text per sample.

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from service.errors import TooLargeError, UndecodableError, UnsupportedTypeError
-from service.images import decode, fit
+from service.images import decode, fit, open_image
 from tests.service.doubles import encoded
 
 GENERATOR = np.random.default_rng(7)
@@ -19,7 +19,7 @@ SCENE = np.arange(12, dtype=np.uint8).reshape(3, 4) * 20  # no symmetry: each or
 
 
 def pixels(content: bytes) -> NDArray[np.uint8]:
-    return np.asarray(decode(content, max_pixels=1_000_000))
+    return np.asarray(decode(open_image(content, max_pixels=1_000_000)))
 
 
 @pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF", "PPM"])
@@ -159,9 +159,9 @@ def test_pixels_are_counted_before_decoding() -> None:
     small = encoded(Image.new("RGB", (1, 1)))
     bomb = small.replace(small[16:29], header)
     with pytest.raises((TooLargeError, UndecodableError)):
-        decode(bomb, max_pixels=1_000_000)
+        open_image(bomb, max_pixels=1_000_000)
     with pytest.raises(TooLargeError, match="70000×50000"):
-        decode(b"P5 70000 50000 255\n", max_pixels=1_000_000)
+        open_image(b"P5 70000 50000 255\n", max_pixels=1_000_000)
 
 
 @pytest.mark.parametrize("kind", ["GIF", "ICO", "PDF", "JPEG2000", "AVIF"])
@@ -252,7 +252,7 @@ def test_mutated_files(kind: str, changes: list[tuple[int, int]]) -> None:
     for place, value in changes:
         content[place % len(content)] = value
     try:
-        image = decode(bytes(content), max_pixels=100_000)
+        image = decode(open_image(bytes(content), max_pixels=100_000))
     except (UndecodableError, TooLargeError, UnsupportedTypeError):
         return
     assert image.mode == "L"

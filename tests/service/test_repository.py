@@ -180,6 +180,29 @@ def test_a_broken_file_changes_nothing(
     assert repository.find() is not before
 
 
+def test_a_device_that_fails(tmp_path: Path) -> None:
+    """At the start it is an error; later the file is refused, the one before it serves, and others are looked at."""
+    write_model(tmp_path, "norb", 1)
+    full = False
+
+    def load_until_full(name: str, version: int, path: Path) -> Served:
+        if full and name == "norb":
+            raise StartError("the GPU's memory is full")
+        return load(name, version, path)
+
+    repository = Repository(tmp_path, "norb", load_until_full)
+    full = True
+    write_model(tmp_path, "norb", 2)
+    write_model(tmp_path, "other", 1)
+    repository.refresh()
+    assert repository.find().version == 1
+    assert repository.refused == [("norb", 2, "the GPU's memory is full")]
+    assert repository.names == ["norb", "other"]
+    repository.close()
+    with pytest.raises(StartError, match="memory is full"):
+        Repository(tmp_path, "norb", load_until_full)
+
+
 def test_a_folder_that_vanishes_takes_nothing_with_it(repository: Repository, tmp_path: Path) -> None:
     """A folder that cannot be read, as when a disk is away for a moment, changes nothing."""
     tmp_path.rename(tmp_path.with_name("away"))

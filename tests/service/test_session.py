@@ -1,18 +1,15 @@
 """Model files in onnxruntime: what is loaded, what is refused and why, and on which device."""
 
-from collections.abc import Sequence
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
-import onnxruntime
 import pytest
 from onnx import TensorProto, numpy_helper
 
 from service.errors import StartError
-from service.session import CPU, CUDA, OnnxSession, choose_provider, open_session
+from service.session import CPU, CUDA, OnnxSession, choose_provider, open_session, open_sessions
 from tests.service.doubles import FakeSession, make_model, output_shapes, write_model
+from tests.service.gpu import RuntimeWithGpu
 
 
 def test_a_file_that_keeps_the_contract(tmp_path: Path) -> None:
@@ -81,34 +78,6 @@ def test_broken_files_are_refused(tmp_path: Path, content: bytes | None) -> None
     assert "\n" not in str(refused.value)
 
 
-class FakeRuntime:
-    """What stands for the onnxruntime module on a machine with this or that GPU."""
-
-    SessionOptions = onnxruntime.SessionOptions
-
-    def __init__(self, available: Sequence[str], taken: str | None = None, failure: Exception | None = None) -> None:
-        self.available, self.taken, self.failure = list(available), taken, failure
-        self.preloaded = 0
-        self.asked: list[Any] = []
-
-    def get_available_providers(self) -> list[str]:
-        return self.available
-
-    def preload_dlls(self) -> None:
-        self.preloaded += 1
-
-    def InferenceSession(self, path: str, options: Any, *, providers: list[Any], enable_fallback: int) -> Any:  # noqa: N802
-        assert enable_fallback == 0, "onnxruntime must not change the provider by itself"
-        self.asked.append(providers[0])
-        wanted = providers[0] if isinstance(providers[0], str) else providers[0][0]
-        if wanted == CUDA and self.failure:
-            raise self.failure
-        assert isinstance(options, onnxruntime.SessionOptions)
-        session = onnxruntime.InferenceSession(path, providers=[CPU])  # options for the GPU exclude the CPU
-        named = {name: getattr(session, name) for name in ("get_modelmeta", "get_inputs", "get_outputs", "run")}
-        return SimpleNamespace(get_providers=lambda: [self.taken or wanted, CPU], **named)
-
-
 def test_cpu_is_the_cpu() -> None:
     """The device cpu never takes a GPU, and auto takes one only where onnxruntime offers it."""
     assert choose_provider("cpu", [CUDA, CPU]) == CPU
@@ -120,38 +89,68 @@ def test_cpu_is_the_cpu() -> None:
 def test_cuda_without_a_gpu_build(tmp_path: Path) -> None:
     """The device cuda fails at start, and says what to install, where onnxruntime has no GPU provider."""
     with pytest.raises(StartError, match=r"no CUDAExecutionProvider.*emcaps\[gpu\]"):
-        open_session(write_model(tmp_path, "m", 1), "cuda", runtime=FakeRuntime([CPU]))
+        open_session(write_model(tmp_path, "m", 1), "cuda", runtime=RuntimeWithGpu([CPU]))
 
 
 def test_cuda_that_does_not_start(tmp_path: Path) -> None:
     """The device cuda fails at start where the provider is offered, but the session took another or none."""
     path = write_model(tmp_path, "m", 1)
     with pytest.raises(StartError, match="onnxruntime took CPUExecutionProvider"):
-        open_session(path, "cuda", runtime=FakeRuntime([CUDA, CPU], taken=CPU))
+        open_session(path, "cuda", runtime=RuntimeWithGpu([CUDA, CPU], taken=CPU))
     with pytest.raises(StartError, match="no CUDA-capable device"):
-        open_session(path, "cuda", runtime=FakeRuntime([CUDA, CPU], failure=RuntimeError("no CUDA-capable device")))
+        open_session(path, "cuda", runtime=RuntimeWithGpu([CUDA, CPU], failure=RuntimeError("no CUDA-capable device")))
 
 
 def test_a_broken_file_is_not_the_gpus_fault(tmp_path: Path) -> None:
     """A broken file on a machine with a GPU is refused like any other, and does not stop the service."""
     path = write_model(tmp_path, "m", 1, b"not an ONNX file")
     with pytest.raises(ValueError, match="not an ONNX file that can be run"):
-        open_session(path, "cuda", runtime=FakeRuntime([CUDA, CPU], failure=RuntimeError("Protobuf parsing failed")))
+        open_session(path, "cuda", runtime=RuntimeWithGpu([CUDA, CPU], failure=RuntimeError("Protobuf parsing failed")))
 
 
 def test_auto_falls_back_and_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """The device auto serves on the CPU where the GPU does not start, and logs the reason."""
-    runtime = FakeRuntime([CUDA, CPU], failure=RuntimeError("no CUDA-capable device"))
+    runtime = RuntimeWithGpu([CUDA, CPU], failure=RuntimeError("no CUDA-capable device"))
     assert open_session(write_model(tmp_path, "m", 1), "auto", runtime=runtime).provider == CPU
     assert "no CUDA-capable device" in caplog.text
 
 
 def test_cuda_that_starts(tmp_path: Path) -> None:
     """On a GPU the libraries are loaded first, TF32 is off, and the provider in use is CUDA's."""
-    runtime = FakeRuntime([CUDA, CPU])
+    runtime = RuntimeWithGpu([CUDA, CPU])
     assert open_session(write_model(tmp_path, "m", 1), "cuda", runtime=runtime).provider == CUDA
     assert runtime.preloaded == 1
-    assert runtime.asked == [(CUDA, {"use_tf32": "0"})]
+    [(provider, options)] = runtime.asked
+    assert provider == CUDA
+    assert options["use_tf32"] == "0"
+
+
+def test_one_session_on_each_gpu(tmp_path: Path) -> None:
+    """Every GPU that the driver counts gets a session; where it counts none, the first is tried all the same."""
+    path = write_model(tmp_path, "m", 1)
+    for gpus, opened in ((lambda: 3, ["0", "1", "2"]), (lambda: 0, ["0"])):
+        runtime = RuntimeWithGpu([CUDA, CPU])
+        sessions = open_sessions(path, "cuda", runtime=runtime, gpus=gpus)
+        assert [session.provider for session in sessions] == [CUDA] * len(opened)
+        assert [options["device_id"] for _, options in runtime.asked] == opened
+
+
+def test_one_session_on_the_cpu(tmp_path: Path) -> None:
+    """On the CPU there is one session, and no row of it is padding."""
+    [session] = open_sessions(write_model(tmp_path, "m", 1), "cpu", gpus=lambda: 3)
+    assert session.provider == CPU
+    assert session.padding(3) == 0
+
+
+def test_a_gpu_among_several_that_fails(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The device cuda wants every GPU; auto serves on those that do, and logs which one does not and why."""
+    path = write_model(tmp_path, "m", 1)
+    runtime = RuntimeWithGpu([CUDA, CPU], failure=RuntimeError("out of memory"), fails_on="1")
+    with pytest.raises(StartError, match="out of memory"):
+        open_sessions(path, "cuda", runtime=runtime, gpus=lambda: 3)
+    sessions = open_sessions(path, "auto", runtime=runtime, gpus=lambda: 3)
+    assert [session.provider for session in sessions] == [CUDA, CUDA]
+    assert "GPU 1: the network cannot run on the GPU: out of memory" in caplog.text
 
 
 def test_a_session_that_fails_in_its_trial(tmp_path: Path) -> None:

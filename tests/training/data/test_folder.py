@@ -143,7 +143,9 @@ def test_the_service_sees_the_same(mode: str) -> None:
             picture = (colours if mode in ("LA", "RGBA") else colours.convert("RGB")).convert(mode)
         buffer = BytesIO()
         picture.save(buffer, "tiff")
-        served = service.images.fit(service.images.decode(buffer.getvalue(), max_pixels=10_000), size, size)
+        served = service.images.fit(
+            service.images.decode(service.images.open_image(buffer.getvalue(), max_pixels=10_000)), size, size
+        )
         assert np.abs(fit(grey(picture), size) - served.astype(int)).max() <= 1
 
 

@@ -1,4 +1,4 @@
-"""``scripts/check-gpu-routing``: the GPU's kernels against plain routing in float64, and timed against the textbook.
+"""``scripts/check-gpu routing``: the GPU's kernels against plain routing in float64, and timed against the textbook.
 
 Written where there was no GPU: interpreted on a CPU the kernels are right, and they compile for an H100, but neither
 this program nor they have run on a GPU.
@@ -186,4 +186,4 @@ def distance(found: Tensor, truth: Tensor) -> float:
 
 
 if __name__ == "__main__":
-    tyro.cli(check, prog="scripts/check-gpu-routing")
+    tyro.cli(check, prog="scripts/check-gpu routing")

@@ -1,0 +1,68 @@
+"""What is decoded at once, and what in a thread of its own."""
+
+import asyncio
+import threading
+from io import BytesIO
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image, PngImagePlugin
+
+from service.artefact import ImageSize
+from service.decoder import Decoder
+from service.errors import MalformedError
+from service.images import fit
+from tests.service.doubles import encoded, grey
+
+NOISE = np.random.default_rng(7).integers(0, 256, (128, 128), np.uint8)  # which no format shrinks
+SIZE = ImageSize(channels=1, height=8, width=8)
+STEREO = ImageSize(channels=2, height=8, width=8)
+
+
+def with_compressed_text() -> bytes:
+    """A small file that grows when it is opened."""
+    text = PngImagePlugin.PngInfo()
+    text.add_text("Comment", "a" * 100_000, zip=True)
+    file = BytesIO()
+    Image.new("L", (8, 8), 40).save(file, "PNG", pnginfo=text)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("size", "contents", "here"),
+    [
+        (SIZE, [grey(40)], True),
+        (STEREO, [grey(40), grey(40)], True),
+        (SIZE, [grey(40, 128, 128)], True),
+        (SIZE, [grey(40, 128, 129)], False),
+        (SIZE, [grey(40), grey(40)], False),
+        (SIZE, [encoded(Image.fromarray(NOISE))], False),
+        (SIZE, [with_compressed_text()], False),
+    ],
+)
+def test_only_what_is_small_is_decoded_at_once(
+    size: ImageSize, contents: list[bytes], here: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One sample of few bytes and few pixels, and nothing that could grow; all the rest goes to a thread."""
+    threads = []
+
+    def watched_fit(image: Image.Image, height: int, width: int) -> NDArray[np.uint8]:
+        threads.append(threading.current_thread())
+        return fit(image, height, width)
+
+    monkeypatch.setattr("service.decoder.fit", watched_fit)
+    decoder = Decoder(max_pixels=1_000_000)
+    samples = asyncio.run(decoder.samples(size, contents))
+    decoder.close()
+    assert samples.shape == (len(contents) // size.channels, size.channels, 8, 8)
+    assert {thread is threading.current_thread() for thread in threads} == {here}
+
+
+def test_the_number_of_images_must_fit() -> None:
+    """An odd image for a pair of cameras, or none at all, is refused."""
+    decoder = Decoder(max_pixels=1_000_000)
+    for contents in ([], [grey(1)]):
+        with pytest.raises(MalformedError, match="left, right"):
+            asyncio.run(decoder.samples(STEREO, contents))
+    decoder.close()
