@@ -41,9 +41,14 @@ def choose_type(request: Request, served: Sequence[str] = (JSON, NPZ)) -> str:
     return best
 
 
-def json(content: Any) -> Response:
+def json(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """An answer of JSON, in which numpy's arrays are lists."""
-    return Response(orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY), media_type=JSON)
+    return Response(orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY), status, headers, media_type=JSON)
+
+
+def text(quoted: str) -> str:
+    """What UTF-8 can say of a text that quotes bytes which may be none."""
+    return quoted.encode("utf-8", "replace").decode()
 
 
 def npz(arrays: dict[str, NDArray[np.float32]]) -> Response:
@@ -101,8 +106,7 @@ def layer_poses(metadata: Metadata, name: str, arrays: Arrays) -> Sequence[Any]:
 
 def problem(status: int, title: str, detail: str, headers: dict[str, str] | None = None) -> Response:
     """An error as RFC 9457 has it."""
-    detail = detail.encode("utf-8", "replace").decode()  # what it quotes may be no text
-    content = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+    content = {"type": "about:blank", "title": title, "status": status, "detail": text(detail)}
     return Response(orjson.dumps(content), status, headers, media_type="application/problem+json")
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 from fastapi import FastAPI
 
-from service.batcher import Batcher
+from service.batcher import Batcher, Observer
 from service.decoder import Decoder
 from service.drain import Drain
 from service.guard import Guard
@@ -29,6 +29,8 @@ from service.served import Served
 from service.service import Service
 from service.session import Session
 from service.settings import Settings
+from service.statistics import Statistics
+from service.v2.routes import v2_routes
 from service.watch import Watch
 
 
@@ -53,9 +55,10 @@ def create_app(
 
     def open_version(name: str, version: int, path: Path) -> Served:
         sessions = load(path)
-        observer = BatchMetrics(metrics, name)
-        batchers = [Batcher(session, _queue(settings), clock, observer) for session in sessions]
-        return Served(name, version, sessions[0].metadata, sessions[0].provider, batchers)
+        statistics = Statistics()
+        observers: list[Observer] = [BatchMetrics(metrics, name), statistics]
+        batchers = [Batcher(session, _queue(settings), clock, observers) for session in sessions]
+        return Served(name, version, sessions[0].metadata, sessions[0].provider, batchers, statistics)
 
     def load_failed(name: str, version: int) -> None:
         metrics.load_failures.labels(name, version).inc()
@@ -100,7 +103,7 @@ def create_app(
     app.add_middleware(Drain, most_bytes=2 * settings.max_body_bytes)
     app.add_middleware(Watch, metrics=metrics, log=log)  # the last one added stands outermost
     answer_errors(app)
-    for routes in (capsule_routes, model_routes, health_routes, metrics_routes):
+    for routes in (capsule_routes, model_routes, health_routes, metrics_routes, v2_routes):
         app.include_router(routes(service))
     return app
 

@@ -45,13 +45,6 @@ class Observer(Protocol):
         ...
 
 
-class Unobserved:
-    """Nobody."""
-
-    def batch(self, *, images: int, padding: int, waits_s: Sequence[float], taken_s: float) -> None:
-        """Nothing happens."""
-
-
 @dataclass(eq=False)
 class Caller:
     """Whoever waits for a job: its event loop, its future, and what has been answered so far."""
@@ -73,7 +66,7 @@ class Batcher:
         session: The network; nobody else runs it.
         queue: What waits for it.
         clock: Seconds, as the queue's jobs have them.
-        observer: Who hears of each batch.
+        observers: Who hears of each batch.
     """
 
     def __init__(
@@ -81,9 +74,9 @@ class Batcher:
         session: Session,
         queue: Queue,
         clock: Callable[[], float] = time.monotonic,
-        observer: Observer = Unobserved(),  # noqa: B008
+        observers: Sequence[Observer] = (),
     ) -> None:
-        self._session, self._queue, self._clock, self._observer = session, queue, clock, observer
+        self._session, self._queue, self._clock, self._observers = session, queue, clock, observers
         self._changed = threading.Condition()
         self._callers: dict[Job, Caller] = {}
         self._running = 0
@@ -237,7 +230,8 @@ class Batcher:
             self._images_per_s = rate if before is None else before + SMOOTHING * (rate - before)
         # First, so that whoever has an answer finds it counted.
         padding = self._session.padding(size)
-        self._observer.batch(images=size, padding=padding, waits_s=waits_s, taken_s=taken_s)
+        for observer in self._observers:
+            observer.batch(images=size, padding=padding, waits_s=waits_s, taken_s=taken_s)
         _settle(settled)
 
     def _fail(self, job: Job, error: ServiceError) -> None:

@@ -3,6 +3,7 @@
 ServiceError
 ├── MalformedError           the request cannot be understood
 ├── UnauthorizedError        no valid key
+├── ForbiddenError           not allowed by the settings
 ├── UnknownError             no such model, layer or id
 ├── NotAcceptableError       no form of answer that the client takes
 ├── SlowClientError          the body did not come in time
@@ -26,6 +27,10 @@ class MalformedError(ServiceError):
 
 class UnauthorizedError(ServiceError):
     """The request shows no valid key."""
+
+
+class ForbiddenError(ServiceError):
+    """The settings do not allow it."""
 
 
 class UnknownError(ServiceError):
@@ -80,6 +85,7 @@ class InferenceError(ServiceError):
 STATUS: dict[type[ServiceError], int] = {
     MalformedError: 400,
     UnauthorizedError: 401,
+    ForbiddenError: 403,
     UnknownError: 404,
     NotAcceptableError: 406,
     SlowClientError: 408,

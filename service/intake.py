@@ -8,6 +8,7 @@ from typing import NoReturn
 from fastapi import Request
 from pydantic import ValidationError
 
+from service.encodings import decoding_of, decompress
 from service.errors import MalformedError, SlowClientError, TooLargeError, UnsupportedTypeError
 from service.images import MEDIA_TYPES
 from service.multipart import Part, parse_form
@@ -37,8 +38,6 @@ async def read_images(request: Request, settings: Settings) -> list[bytes]:
     Raises:
         ServiceError: The body is too large, too slow, malformed or of a type that is not served.
     """
-    if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
-        raise UnsupportedTypeError("the body must not have a Content-Encoding")
     kind = _media_type(request.headers.get("content-type", ""))
     if not kind:
         raise UnsupportedTypeError(f"the body has no Content-Type; served are {_served()}")
@@ -46,7 +45,7 @@ async def read_images(request: Request, settings: Settings) -> list[bytes]:
         _check_image_type(kind)
     elif kind not in ("application/json", "multipart/form-data"):
         raise UnsupportedTypeError(f"bodies of type {kind[:80]!r} are not served; served are {_served()}")
-    body = await _read_body(request, settings)
+    body = await read_body(request, settings)
     if kind == "application/json":
         images = _from_json(body) if len(body) < LARGE else await asyncio.to_thread(_from_json, body)
     elif kind == "multipart/form-data":
@@ -59,23 +58,34 @@ async def read_images(request: Request, settings: Settings) -> list[bytes]:
     return images
 
 
-async def _read_body(request: Request, settings: Settings) -> bytes:
+async def read_body(request: Request, settings: Settings) -> bytes:
+    """A request's body, decompressed.
+
+    Raises:
+        TooLargeError: It is larger than it may be, as it came or decompressed.
+        SlowClientError: It did not come in time.
+        MalformedError: It is empty, or not what its Content-Encoding says.
+        UnsupportedTypeError: Its Content-Encoding is not served.
+    """
+    encoding = decoding_of(request.headers.get("content-encoding", ""))
     limit = settings.max_body_bytes
     announced = request.headers.get("content-length", "")
     if announced.isdecimal() and (len(announced) > 18 or int(announced) > limit):
         raise TooLargeError(f"the body has {announced[:20]} bytes, {limit} may be")
-    body = bytearray()
+    pieces, size = [], 0
     try:
         async with asyncio.timeout(settings.body_timeout_s):
             async for chunk in request.stream():
-                body += chunk
-                if len(body) > limit:
+                pieces.append(chunk)
+                size += len(chunk)
+                if size > limit:
                     raise TooLargeError(f"the body has more than {limit} bytes")
     except TimeoutError:
         raise SlowClientError(f"the body did not arrive within {settings.body_timeout_s:g} s") from None
+    body = b"".join(pieces)
     if not body:
         raise MalformedError("the body is empty")
-    return bytes(body)
+    return body if not encoding else await asyncio.to_thread(decompress, body, encoding, limit)
 
 
 def _from_json(body: bytes) -> list[bytes]:

@@ -31,6 +31,27 @@ IMAGES_BODY: dict[str, Any] = {
 }
 
 
+V2_BODY: dict[str, Any] = {
+    "description": "Inputs as JSON, or JSON with the bytes of tensors behind it (Inference-Header-Content-Length)",
+    "required": True,
+    "content": {
+        "application/json": {
+            "schema": {
+                "type": "object",
+                "required": ["inputs"],
+                "properties": {
+                    "id": {"type": "string"},
+                    "parameters": {"type": "object"},
+                    "inputs": {"type": "array", "minItems": 1, "items": {"type": "object"}},
+                    "outputs": {"type": "array", "items": {"type": "object"}},
+                },
+            }
+        },
+        "application/octet-stream": BINARY,
+    },
+}
+
+
 class DocumentedAPI(FastAPI):
     """FastAPI whose errors are problems, in its documentation as well."""
 
@@ -55,3 +76,10 @@ def problems(statuses: Iterable[int]) -> dict[int | str, dict[str, Any]]:
         status: {"description": HTTPStatus(status).phrase, "content": content} for status in statuses
     }
     return {**named, "default": {"description": "Any other error", "content": content}}
+
+
+def v2_errors() -> dict[int | str, dict[str, Any]]:
+    """The documentation of errors under /v2."""
+    schema = {"type": "object", "required": ["error"], "properties": {"error": {"type": "string"}}}
+    content = {"application/json": {"schema": schema}}
+    return {"default": {"description": "Any error", "content": content}}

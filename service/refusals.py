@@ -27,7 +27,15 @@ def refusal(request: HTTPConnection, error: ServiceError) -> Response:
         headers["retry-after"] = str(max(1, math.ceil(error.retry_after_s)))
     if isinstance(error, UnauthorizedError):
         headers["www-authenticate"] = "Bearer"
-    return answers.problem(status, status.phrase, str(error), headers)
+    return _answer(request, status, str(error), headers)
+
+
+def _answer(request: HTTPConnection, status: int, detail: str, headers: dict[str, str] | None = None) -> Response:
+    """A problem; under /v2 what the protocol has for it."""
+    path = request.scope["path"]
+    if path == "/v2" or path.startswith("/v2/"):
+        return answers.json({"error": answers.text(detail)}, status, headers)
+    return answers.problem(status, HTTPStatus(status).phrase, detail, headers)
 
 
 def answer_errors(app: FastAPI) -> None:
@@ -42,24 +50,23 @@ def answer_errors(app: FastAPI) -> None:
         record_of(request).reason = "malformed"
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        return answers.problem(400, HTTPStatus(400).phrase, f"{where}: {first['msg']}")
+        return _answer(request, 400, f"{where}: {first['msg']}")
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> Response:
         record_of(request).reason = "unknown" if error.status_code == 404 else "malformed"
         headers = dict(error.headers) if error.headers else None
-        phrase = HTTPStatus(error.status_code).phrase
-        return answers.problem(error.status_code, phrase, str(error.detail), headers)
+        return _answer(request, error.status_code, str(error.detail), headers)
 
     @app.exception_handler(ClientDisconnect)
     async def gone(request: Request, _: ClientDisconnect) -> Response:
         record_of(request).reason = "gone"
-        return answers.problem(400, HTTPStatus(400).phrase, "the client went away")  # nobody reads it
+        return _answer(request, 400, "the client went away")  # nobody reads it
 
     @app.exception_handler(Exception)
     async def broken(request: Request, error: Exception) -> Response:
         log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-        return answers.problem(500, HTTPStatus(500).phrase, "the service failed on this request")
+        return _answer(request, 500, "the service failed on this request")
 
 
 def _reason(error: ServiceError) -> str:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from service.artefact import Metadata
 from service.batcher import Answer, Batcher
+from service.statistics import Statistics
 
 
 class Served:
@@ -22,9 +23,19 @@ class Served:
         metadata: What the file says of itself.
         provider: Where it runs.
         batchers: One for each device.
+        statistics: What they have run so far.
     """
 
-    def __init__(self, name: str, version: int, metadata: Metadata, provider: str, batchers: Sequence[Batcher]) -> None:
+    def __init__(
+        self,
+        name: str,
+        version: int,
+        metadata: Metadata,
+        provider: str,
+        batchers: Sequence[Batcher],
+        statistics: Statistics,
+    ) -> None:
+        self.statistics = statistics
         self.name, self.version, self.metadata, self.provider = name, version, metadata, provider
         self._batchers = list(batchers)
         self._lock = threading.Lock()

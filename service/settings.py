@@ -31,6 +31,8 @@ class Settings(BaseSettings):
     """name of the model that answers where a request names none"""
     poll_s: float = Field(0.0, ge=0, allow_inf_nan=False)
     """seconds from one look at the folder of models to the next; at 0 it is looked at again on SIGHUP only"""
+    model_control: bool = False
+    """let models be loaded and unloaded by POST /v2/repository/models/NAME/load and unload"""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """where networks run; cuda refuses to start without a GPU, auto takes one if there is one"""
     threads: int = Field(0, ge=0, le=1024)

@@ -308,10 +308,11 @@ def test_openapi(client: Client) -> None:
         kinds = set(operation["requestBody"]["content"])
         assert {"image/png", "image/jpeg", "multipart/form-data", "application/json"} <= kinds
         assert set(operation["responses"]["200"]["content"]) == {"application/json", "application/x-npz"}
-    for methods in document["paths"].values():
+    for path, methods in document["paths"].items():
+        kind = "application/json" if path.startswith("/v2") else "application/problem+json"
         for operation in methods.values():
             errors = {status: answer for status, answer in operation["responses"].items() if status != "200"}
-            assert all(set(answer["content"]) == {"application/problem+json"} for answer in errors.values())
+            assert all(set(answer["content"]) == {kind} for answer in errors.values())
             assert errors
     assert "HTTPValidationError" not in text
     for reference in set(text.split('"#/components/schemas/')[1:]):

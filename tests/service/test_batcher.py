@@ -227,7 +227,7 @@ def test_each_batch_is_told_of() -> None:
 
     async def scenario() -> None:
         session, clock, told = Padded(), FakeClock(), Told()
-        batcher = Batcher(session, Queue(max_batch=4, max_wait_s=0.0, max_waiting=9), clock, told)
+        batcher = Batcher(session, Queue(max_batch=4, max_wait_s=0.0, max_waiting=9), clock, [told])
         first = asyncio.create_task(batcher.run(samples(1), None))
         await began(session)
         late = asyncio.create_task(batcher.run(samples(2, 3, 4, 5, 6), None))

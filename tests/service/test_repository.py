@@ -13,13 +13,14 @@ from service.queue import Queue
 from service.repository import Repository
 from service.served import Served
 from service.session import open_session
+from service.statistics import Statistics
 from tests.service.doubles import make_model, write_model
 
 
 def load(name: str, version: int, path: Path) -> Served:
     session = open_session(path, "cpu", threads=1)
     batcher = Batcher(session, Queue(max_batch=2, max_wait_s=0.0, max_waiting=2))
-    return Served(name, version, session.metadata, session.provider, [batcher])
+    return Served(name, version, session.metadata, session.provider, [batcher], Statistics())
 
 
 @pytest.fixture

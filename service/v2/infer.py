@@ -1,0 +1,133 @@
+"""``/v2/models/{name}/infer``: tensors or encoded files in, tensors out."""
+
+import asyncio
+from typing import Any
+
+import numpy as np
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+from numpy.typing import NDArray
+
+from service.artefact import CONV_LAYERS, Metadata
+from service.caller import unless_gone, wait_of
+from service.encodings import compress
+from service.errors import MalformedError, TooLargeError, UnknownError
+from service.intake import LARGE, read_body
+from service.openapi import V2_BODY
+from service.served import Served
+from service.service import Service
+from service.session import Arrays
+from service.v2.tensors import InferRequest, Input, Output, encode, labels, parse
+from service.watch import record_of
+
+HEADER_LENGTH = "inference-header-content-length"
+DEFAULT_OUTPUTS = ("activations", "poses")  # those of the other layers are megabytes, and come when they are named
+
+
+def infer_routes(service: Service) -> APIRouter:
+    """The route that runs networks."""
+    router = APIRouter()
+
+    @router.post("/models/{name}/infer", openapi_extra={"requestBody": V2_BODY})
+    @router.post("/models/{name}/versions/{version}/infer", openapi_extra={"requestBody": V2_BODY})
+    async def infer(request: Request, name: str, version: int | None = None) -> Response:
+        """Outputs of a model for pixels (``images``) or encoded files (``files``)."""
+        record = record_of(request)
+        with service.repository.use(name, version) as served:
+            record.model = served.name
+            body = await read_body(request, service.settings)
+            length = _header_length(request)
+            # JSON of pixels takes its time; bytes do not.
+            quick, most = length is not None or len(body) < LARGE, service.settings.max_images
+            asked = parse(body, length, most) if quick else await asyncio.to_thread(parse, body, length, most)
+            outputs = asked.outputs or [Output(name, asked.binary) for name in DEFAULT_OUTPUTS]
+            _check_outputs(served.metadata, outputs)
+            deadline_s = service.clock() + _wait_ms(request, asked, service.settings.timeout_ms) / 1e3
+
+            async def answered() -> Arrays:
+                images = await _samples(service, served.metadata, asked)
+                answer = await served.run(images, list({output.name for output in outputs}), deadline_s)
+                record.images, record.queue_s, record.inference_s = len(images), answer.queue_s, answer.inference_s
+                return answer.arrays
+
+            arrays = await unless_gone(request, answered())
+        return _response(served, asked, outputs, arrays, request.headers.get("accept-encoding", ""))
+
+    return router
+
+
+def _header_length(request: Request) -> int | None:
+    text = request.headers.get(HEADER_LENGTH)
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) < 19):
+        raise MalformedError(f"Inference-Header-Content-Length must be a number, found {text[:40]!r}")
+    return int(text)
+
+
+def _wait_ms(request: Request, asked: InferRequest, longest_ms: float) -> float:
+    """The shorter of what the header and the parameter ``timeout`` (microseconds, Triton's) say."""
+    wait_ms = wait_of(request, longest_ms)
+    timeout = asked.parameters.get("timeout", 0)
+    if not isinstance(timeout, int) or isinstance(timeout, bool) or timeout < 0:
+        raise MalformedError(f"parameters.timeout must be microseconds, found {str(timeout)[:40]!r}")
+    return min(wait_ms, timeout / 1e3) if timeout else wait_ms
+
+
+def _check_outputs(metadata: Metadata, outputs: list[Output]) -> None:
+    known = [*DEFAULT_OUTPUTS, "class_assignments"]
+    known += [f"{layer}_{what}" for layer in CONV_LAYERS for what in ("activations", "poses")]
+    for output in outputs:
+        if output.name not in known:
+            raise UnknownError(f"no output {output.name[:80]!r}; there are {', '.join(known)}")
+        if output.classes and output.name != "activations":
+            raise MalformedError(f"classification is for activations, not for {output.name}")
+        if output.classes > len(metadata.classes):
+            raise MalformedError(f"classification asks for {output.classes} of {len(metadata.classes)} classes")
+    names = [output.name for output in outputs]
+    if len(set(names)) < len(names):
+        raise MalformedError("an output is there twice")
+
+
+async def _samples(service: Service, metadata: Metadata, asked: InferRequest) -> NDArray[np.uint8]:
+    image, most = metadata.image, service.settings.max_images
+    if len(asked.inputs) != 1 or asked.inputs[0].name not in ("images", "files"):
+        found = ", ".join(tensor.name for tensor in asked.inputs)[:200] or "none"
+        raise MalformedError(f"the input must be images (UINT8 pixels) or files (BYTES, encoded images), found {found}")
+    tensor: Input = asked.inputs[0]
+    count = tensor.shape[0] * (image.channels if tensor.name == "images" else max(1, *tensor.shape[1:], 1))
+    if count > most:
+        raise TooLargeError(f"the request has {count} images, {most} may be")
+    if tensor.name == "files":
+        if tensor.files is None:
+            raise MalformedError(f"files must be BYTES, found {tensor.datatype}")
+        return await service.decoder.samples(image, tensor.files)
+    if tensor.pixels is None:
+        raise MalformedError(f"images must be UINT8, found {tensor.datatype}; encoded images go into files")
+    if tensor.shape[1:] != (image.channels, image.height, image.width) or not tensor.shape[0]:
+        wanted = ["n", image.channels, image.height, image.width]
+        raise MalformedError(f"images must have the shape {wanted}, found {list(tensor.shape)}".replace("'", ""))
+    return tensor.pixels
+
+
+def _response(served: Served, asked: InferRequest, outputs: list[Output], arrays: Arrays, accepted: str) -> Response:
+    head: dict[str, Any] = {"model_name": served.name, "model_version": str(served.version)}
+    if asked.id:
+        head["id"] = asked.id
+    values = [
+        (
+            output.name,
+            labels(arrays[output.name], served.metadata.classes, output.classes)
+            if output.classes
+            else arrays[output.name],
+            output.binary,
+        )
+        for output in outputs
+    ]
+    content, length = encode(head, values)
+    content, encoding = compress(content, accepted)
+    headers = {} if length is None else {HEADER_LENGTH: str(length)}
+    if encoding:
+        headers["content-encoding"] = encoding
+    kind = "application/json" if length is None else "application/octet-stream"
+    return Response(content, headers=headers, media_type=kind)

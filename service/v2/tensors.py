@@ -1,0 +1,235 @@
+"""Tensors on the wire: JSON, and behind it, where asked for, their bytes.
+
+Sources: KServe, Open Inference Protocol V2, "Inference"; Triton, "Binary tensor data extension" and "Classification
+extension".
+"""
+
+import base64
+import binascii
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from service.errors import MalformedError, TooLargeError
+
+LENGTH_BYTES = 4  # before each element of BYTES: its length, little-endian
+MOST_DIMENSIONS = 8
+
+
+@dataclass(frozen=True)
+class Input:
+    """A tensor of a request: pixels (UINT8) as an array, or encoded files (BYTES) in the order of its elements."""
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+    pixels: NDArray[np.uint8] | None = None
+    files: list[bytes] | None = None
+
+
+@dataclass(frozen=True)
+class Output:
+    """An output that is asked for: as bytes or as JSON, and whether as its ``classes`` likeliest labels (0: no)."""
+
+    name: str
+    binary: bool
+    classes: int = 0
+
+
+@dataclass(frozen=True)
+class InferRequest:
+    """What a request for inference says."""
+
+    id: str
+    inputs: list[Input]
+    outputs: list[Output]
+    binary: bool
+    """how outputs that are not named come"""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+def parse(body: bytes, header_bytes: int | None, most_files: int = 1024) -> InferRequest:
+    """The request in a body: JSON alone, or so many bytes of JSON and the tensors' bytes after them.
+
+    Raises:
+        MalformedError: Something is missing, is of the wrong kind, or does not fit the rest.
+        TooLargeError: An input has more than ``most_files`` files.
+    """
+    size = len(body) if header_bytes is None else header_bytes
+    if not 0 < size <= len(body):
+        raise MalformedError(f"Inference-Header-Content-Length is {size}, the body has {len(body)} bytes")
+    view = memoryview(body)
+    try:
+        request = orjson.loads(view[:size])
+    except orjson.JSONDecodeError as error:
+        raise MalformedError(f"the request is no JSON: {error}") from None
+    request = _dictionary(request, "the request")
+    parameters = _dictionary(request.get("parameters", {}), "parameters")
+    binary = parameters.get("binary_data_output", False) is True
+    inputs, place = [], size
+    for number, value in enumerate(_list(request.get("inputs"), "inputs")):
+        tensor, place = _input(_dictionary(value, f"inputs[{number}]"), f"inputs[{number}]", view, place, most_files)
+        inputs.append(tensor)
+    if place != len(body):
+        raise MalformedError(f"{len(body) - place} bytes of the body belong to no input")
+    names = [tensor.name for tensor in inputs]
+    if len(set(names)) < len(names):
+        raise MalformedError(f"an input is there twice: {', '.join(names)[:200]}")
+    outputs = [
+        _output(_dictionary(value, f"outputs[{number}]"), f"outputs[{number}]", binary)
+        for number, value in enumerate(_list(request.get("outputs", []), "outputs"))
+    ]
+    return InferRequest(_text(request.get("id", ""), "id"), inputs, outputs, binary, parameters)
+
+
+def encode(
+    head: Mapping[str, Any], arrays: Sequence[tuple[str, NDArray[np.float32] | list[list[str]], bool]]
+) -> tuple[bytes, int | None]:
+    """A response, and the length of its JSON where bytes follow it.
+
+    Args:
+        head: What stands beside the outputs.
+        arrays: Name, values and whether they come as bytes: floats, or rows of labels.
+    """
+    outputs, blobs = [], []
+    for name, values, binary in arrays:
+        if isinstance(values, np.ndarray):
+            datatype, shape = "FP32", list(values.shape)
+            plain: Any = np.ascontiguousarray(values).ravel()
+            blob = np.ascontiguousarray(values, "<f4").tobytes() if binary else b""
+        else:
+            datatype, shape = "BYTES", [len(values), len(values[0]) if values else 0]
+            plain = [label for row in values for label in row]
+            blob = b"".join(_element(label) for label in plain)
+        output: dict[str, Any] = {"name": name, "datatype": datatype, "shape": shape}
+        if binary:
+            output["parameters"] = {"binary_data_size": len(blob)}
+            blobs.append(blob)
+        else:
+            output["data"] = plain
+        outputs.append(output)
+    text = orjson.dumps({**head, "outputs": outputs}, option=orjson.OPT_SERIALIZE_NUMPY)
+    return b"".join([text, *blobs]), len(text) if blobs else None
+
+
+def labels(activations: NDArray[np.float32], names: Sequence[str], classes: int) -> list[list[str]]:
+    """The likeliest classes of each sample as ``value:index:label``, best first."""
+    order = np.argsort(-activations, axis=1, kind="stable")[:, :classes]
+    return [
+        [f"{row[index]:f}:{index}:{names[index]}" for index in best]
+        for row, best in zip(activations, order, strict=True)
+    ]
+
+
+def _input(value: dict[str, Any], where: str, body: memoryview, place: int, most_files: int) -> tuple[Input, int]:
+    name = _text(value.get("name"), f"{where}.name")
+    datatype = _text(value.get("datatype"), f"{where}.datatype")
+    shape = _shape(value.get("shape"), f"{where}.shape")
+    if datatype not in ("UINT8", "BYTES"):
+        raise MalformedError(f"{where}.datatype must be UINT8 or BYTES, found {datatype[:40]!r}")
+    parameters = _dictionary(value.get("parameters", {}), f"{where}.parameters")
+    elements = math.prod(shape)
+    if datatype == "BYTES" and elements > most_files:
+        raise TooLargeError(f"{where} has {elements} files, {most_files} may be")
+    if "binary_data_size" in parameters:
+        size = _number(parameters["binary_data_size"], f"{where}.parameters.binary_data_size")
+        if size > len(body) - place:
+            raise MalformedError(f"{where} is said to have {size} bytes, {len(body) - place} are left in the body")
+        blob = body[place : place + size]
+        if datatype == "BYTES":
+            return Input(name, datatype, shape, files=_elements(blob, elements, where)), place + size
+        if size != elements:
+            raise MalformedError(f"{where} has {size} bytes, its shape {list(shape)} has {elements} elements")
+        return Input(name, datatype, shape, np.frombuffer(blob, np.uint8).reshape(shape)), place + size
+    if "data" not in value:
+        raise MalformedError(f"{where} has neither data nor parameters.binary_data_size")
+    data = _list(value["data"], f"{where}.data")
+    if datatype == "BYTES":
+        return Input(name, datatype, shape, files=_texts(data, elements, where)), place
+    return Input(name, datatype, shape, _pixels(data, shape, where)), place
+
+
+def _pixels(data: list[Any], shape: tuple[int, ...], where: str) -> NDArray[np.uint8]:
+    """Nested or flat lists of whole numbers."""
+    try:
+        values = np.asarray(data)
+    except (ValueError, OverflowError, RecursionError):
+        raise MalformedError(f"{where}.data is no regular list of numbers") from None
+    if values.size and (values.dtype.kind not in "iu" or values.min() < 0 or values.max() > 255):
+        raise MalformedError(f"{where}.data must be whole numbers from 0 to 255")
+    if values.size != math.prod(shape) or (values.ndim > 1 and values.shape != shape):
+        raise MalformedError(f"{where}.data has the shape {list(values.shape)}, its shape says {list(shape)}")
+    return values.astype(np.uint8).reshape(shape)
+
+
+def _texts(data: list[Any], elements: int, where: str) -> list[bytes]:
+    """Files as base64, which JSON can carry."""
+    flat: list[Any] = []
+    for value in data:
+        flat += value if isinstance(value, list) else [value]
+    if len(flat) != elements:
+        raise MalformedError(f"{where}.data has {len(flat)} elements, its shape says {elements}")
+    try:
+        return [base64.b64decode(_text(value, f"{where}.data"), validate=True) for value in flat]
+    except (binascii.Error, ValueError) as error:
+        raise MalformedError(f"{where}.data must be files in base64: {error}") from None
+
+
+def _elements(blob: memoryview, elements: int, where: str) -> list[bytes]:
+    files, place = list[bytes](), 0
+    while place < len(blob) and len(files) < elements:
+        size = int.from_bytes(blob[place : place + LENGTH_BYTES], "little")
+        place += LENGTH_BYTES + size
+        if place > len(blob):
+            raise MalformedError(f"{where}: element {len(files)} reaches beyond the tensor's bytes")
+        files.append(bytes(blob[place - size : place]))
+    if len(files) != elements or place != len(blob):
+        raise MalformedError(f"{where} has {len(files)} elements in {place} of {len(blob)} bytes, not {elements}")
+    return files
+
+
+def _element(text: str) -> bytes:
+    content = text.encode()
+    return len(content).to_bytes(LENGTH_BYTES, "little") + content
+
+
+def _output(value: dict[str, Any], where: str, binary: bool) -> Output:
+    parameters = _dictionary(value.get("parameters", {}), f"{where}.parameters")
+    classes = _number(parameters.get("classification", 0), f"{where}.parameters.classification")
+    return Output(_text(value.get("name"), f"{where}.name"), parameters.get("binary_data", binary) is True, classes)
+
+
+def _shape(value: Any, where: str) -> tuple[int, ...]:
+    shape = tuple(_number(size, where) for size in _list(value, where))
+    if not 0 < len(shape) <= MOST_DIMENSIONS:
+        raise MalformedError(f"{where} has {len(shape)} dimensions")
+    return shape
+
+
+def _dictionary(value: Any, where: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise MalformedError(f"{where} must be an object, found {type(value).__name__}")
+    return value
+
+
+def _list(value: Any, where: str) -> list[Any]:
+    if not isinstance(value, list):
+        raise MalformedError(f"{where} must be a list, found {type(value).__name__}")
+    return value
+
+
+def _text(value: Any, where: str) -> str:
+    if not isinstance(value, str):
+        raise MalformedError(f"{where} must be a string, found {type(value).__name__}")
+    return value
+
+
+def _number(value: Any, where: str) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise MalformedError(f"{where} must be a whole number, found {str(value)[:40]!r}")
+    return value
