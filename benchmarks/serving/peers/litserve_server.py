@@ -1,4 +1,4 @@
-"""LitServe, with its dynamic batches."""
+"""LitServe, with its dynamic batches. It reads forms and JSON, so the picture comes as a field of a form."""
 
 import sys
 from typing import Any
@@ -25,18 +25,17 @@ class Predict(litserve.LitAPI):  # type: ignore[misc, unused-ignore]
         options.intra_op_num_threads = 1
         self._session = onnxruntime.InferenceSession(self._model, options, providers=["CPUExecutionProvider"])
 
-    def decode_request(self, request: Any) -> Any:
-        """LitServe hands over the form's fields where the request is a form."""
-        return np.asarray(Image.open(request["image"].file).convert("L"))
+    def decode_request(self, request: Request) -> Any:
+        """Pixels; what LitServe hands over here are the fields of the form."""
+        return np.asarray(Image.open(request["images"].file).convert("L"))
 
     def batch(self, inputs: list[Any]) -> Any:
         """Images to one array."""
         return np.stack(inputs)[:, None]
 
     def predict(self, x: Any) -> Any:
-        """All classes' activations."""
-        images = x if x.ndim == 4 else x[None, None]
-        return self._session.run(["activations"], {"images": images})[0]
+        """The activations of each image."""
+        return self._session.run(["activations"], {"images": x})[0]
 
     def unbatch(self, output: Any) -> Any:
         """One answer for each image."""
@@ -44,7 +43,7 @@ class Predict(litserve.LitAPI):  # type: ignore[misc, unused-ignore]
 
     def encode_response(self, output: Any) -> Any:
         """As the other servers answer."""
-        scores = np.ravel(output).tolist()
+        scores = output.tolist()
         return {"label": CLASSES[int(np.argmax(scores))], "activations": dict(zip(CLASSES, scores, strict=True))}
 
 
