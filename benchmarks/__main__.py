@@ -1,4 +1,4 @@
-"""``python -m benchmarks routing``: EM routing in its implementations, interleaved in one run."""
+"""``python -m benchmarks routing`` and ``python -m benchmarks serving``: what is compared is interleaved in one run."""
 
 import io
 import json
@@ -6,44 +6,82 @@ import shlex
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any
 
 import tyro
+from matplotlib.figure import Figure
 
-from benchmarks.picture import picture as drawn
-from benchmarks.routing import Settings, measure
-from benchmarks.table import markdown
+import benchmarks.picture
+import benchmarks.routing
+import benchmarks.serving.picture
+import benchmarks.serving.report
+import benchmarks.serving.table
+import benchmarks.table
+from benchmarks.serving.generator import MissingGeneratorError
+from benchmarks.serving.process import StartError
 from training.checkpoint import write_atomically
 
+JsonFile = Annotated[Path | None, tyro.conf.arg(name="json")]
 
-def main(
-    name: Annotated[Literal["routing"], tyro.conf.Positional],
-    settings: Annotated[Settings, tyro.conf.arg(name="")] = Settings(),  # noqa: B008
-    json_: Annotated[Path | None, tyro.conf.arg(name="json")] = None,
+
+def routing(
+    settings: Annotated[benchmarks.routing.Settings, tyro.conf.arg(name="")] = benchmarks.routing.Settings(),  # noqa: B008
+    json_: JsonFile = None,
     picture: Path | None = None,
 ) -> None:
-    """Measure, print a Markdown table, and write the figures as JSON and as a picture.
+    """EM routing in its implementations.
 
     Times (ms per image of whole networks, forward and training step, in turn), the ratio to the textbook, peak memory,
     largest errors, multiply-adds per second against the machine's, and how one layer's time grows. Some six minutes
     on two cores, most of them the textbook's.
 
     Args:
-        name: what to measure
         json_: file for the figures
         picture: file for the picture, of any kind that matplotlib writes
     """
-    report = measure(settings, command=shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]]))
-    print(markdown(report))
+    report = benchmarks.routing.measure(settings, command=_command())
+    print(benchmarks.table.markdown(report))
+    _write(asdict(report), benchmarks.picture.picture(report) if picture else None, json_, picture)
+
+
+def serving(
+    settings: Annotated[
+        benchmarks.serving.report.Settings, tyro.conf.arg(name="")
+    ] = benchmarks.serving.report.Settings(),  # noqa: B008
+    json_: JsonFile = None,
+    picture: Path | None = None,
+) -> None:
+    """The service beside a bare handler and other engines.
+
+    Requests a second and latencies, images a second by binary tensors, and the service against its network alone.
+    Needs wrk, and the peers that scripts/make-peers installs; one that is missing is named, and the rest measured.
+    Some five minutes.
+
+    Args:
+        json_: file for the figures
+        picture: file for the picture, of any kind that matplotlib writes
+    """
+    try:
+        report = benchmarks.serving.report.measure(settings, command=_command())
+    except (MissingGeneratorError, StartError) as error:
+        sys.exit(f"python -m benchmarks serving: {error}")
+    print(benchmarks.serving.table.markdown(report))
+    _write(asdict(report), benchmarks.serving.picture.picture(report) if picture else None, json_, picture)
+
+
+def _command() -> str:
+    return shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]])
+
+
+def _write(figures: dict[str, Any], drawn: Figure | None, json_: Path | None, picture: Path | None) -> None:
     if json_ is not None:
-        content = json.dumps(asdict(report), indent=1, ensure_ascii=False)
+        content = json.dumps(figures, indent=1, ensure_ascii=False, default=str)
         write_atomically(json_, lambda file: file.write(content.encode()))
-    if picture is not None:
-        form = picture.suffix.lstrip(".") or "png"
+    if drawn is not None and picture is not None:
         image = io.BytesIO()
-        drawn(report).savefig(image, format=form, dpi=150)
+        drawn.savefig(image, format=picture.suffix.lstrip(".") or "png", dpi=150)
         write_atomically(picture, lambda file: file.write(image.getvalue()))
 
 
 if __name__ == "__main__":
-    tyro.cli(main, prog="python -m benchmarks")
+    tyro.extras.subcommand_cli_from_dict({"routing": routing, "serving": serving}, prog="python -m benchmarks")

@@ -33,7 +33,7 @@ def _times(report: Report) -> str:
         "Milliseconds per image, median (fastest–slowest round); how many times as fast as the textbook. "
         "“at 4”: measured with four images at once, where 4 GB or some patience were the bound on stored votes."
     )
-    return said + "\n\n" + _table(head, ([*key, *cells] for key, cells in rows.items()), numbers=4)
+    return said + "\n\n" + table(head, ([*key, *cells] for key, cells in rows.items()), numbers=4)
 
 
 def _memory_and_errors(report: Report) -> str:
@@ -52,7 +52,7 @@ def _memory_and_errors(report: Report) -> str:
         "Peak memory over the process at rest (`benchmarks/memory.py`), for so many images at once; "
         "largest error against plain float64 at batch 2, relative to the largest element."
     )
-    return said + "\n\n" + _table(head, rows, numbers=3)
+    return said + "\n\n" + table(head, rows, numbers=3)
 
 
 def _rates(report: Report) -> str:
@@ -74,7 +74,7 @@ def _rates(report: Report) -> str:
     said = (
         "The three routed layers alone, forward at batch 8, against what the machine reaches (`benchmarks/rates.py`)."
     )
-    return said + "\n\n" + _table(head, rows, numbers=2)
+    return said + "\n\n" + table(head, rows, numbers=2)
 
 
 def _growth(report: Report) -> str:
@@ -91,14 +91,14 @@ def _growth(report: Report) -> str:
     base = f"{BASE['types']} types, a {BASE['grid']}×{BASE['grid']} grid and {BASE['iterations']} iterations"
     on = _threads(report.growth[0].threads)
     said = f"One routed layer (3×3, stride 2) by the default implementation ({on}), with {base} but for one of them."
-    return said + "\n\n" + _table(head, rows, numbers=1)
+    return said + "\n\n" + table(head, rows, numbers=1)
 
 
 def _threads(number: int | None) -> str:
     return "GPU" if number is None else f"{number} thread{'s' if number > 1 else ''}"
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]], numbers: int) -> str:
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], numbers: int) -> str:
     """Columns from ``numbers`` on are set to the right."""
     rule = ["---" if column < numbers else "---:" for column in range(len(head))]
     return "\n".join("| " + " | ".join(row) + " |" for row in [head, rule, *rows])

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from benchmarks.__main__ import main
+from benchmarks.__main__ import routing
 from benchmarks.implementations import IMPLEMENTATIONS
 from benchmarks.routing import Settings
 from benchmarks.textbook import textbook_routing
@@ -36,7 +36,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     settings = Settings(presets=("tiny",), batch=(1, 9), threads=(1,), rounds=1, limit=1.0)
     threads = torch.get_num_threads()
     try:
-        main("routing", settings, json_=folder / "routing.json", picture=folder / "routing.png")
+        routing(settings, json_=folder / "routing.json", picture=folder / "routing.png")
     finally:
         torch.set_num_threads(threads)
     assert (folder / "routing.png").read_bytes().startswith(b"\x89PNG")
