@@ -13,11 +13,11 @@ from typing import Any
 
 from tqdm import tqdm
 
-from benchmarks.serving.contenders import ROOT, Contender, contenders
+from benchmarks.serving.contenders import Contender, contenders
 from benchmarks.serving.figures import Rate, ratio
 from benchmarks.serving.generator import Load, load
 from benchmarks.serving.pictures import WARM_S
-from benchmarks.serving.process import cpu_s
+from benchmarks.serving.process import ROOT, cpu_s
 from benchmarks.serving.stand_in import best_images_per_s
 from benchmarks.serving.tensors import PATH, check_served, request_of
 from benchmarks.serving.trivial import write_model
@@ -64,11 +64,11 @@ def measure_sleeper(
     Raises:
         NotServedError: Requests of several images are refused: they go by the protocol's binary tensors.
     """
+    options = [f"--fixed-ms={fixed_ms}", f"--image-ms={image_ms}", f"--max-batch={batch}"]
     server = Contender(
         "stand-in",
         Path(sys.executable),
-        ["-m", "benchmarks.serving.stand_in", "{port}", "{models}"]
-        + [f"--fixed-ms={fixed_ms}", f"--image-ms={image_ms}", f"--max-batch={batch}"],
+        ["-m", "benchmarks.serving.stand_in", "{port}", "{models}", *options],
     )
     best = best_images_per_s(fixed_ms, image_ms, batch)
     name = f"a device that sleeps {fixed_ms:g} ms + {image_ms:g} ms an image"
@@ -83,7 +83,7 @@ def measure_sleeper(
 
 
 def measure_shipped(models: Path, rounds: int, seconds: float, progress: "tqdm[Any]") -> Against:
-    """Over the smallNORB network on the CPU, at the batch that suits it best; ``progress`` moves on by ``rounds + 1``."""
+    """Over the smallNORB network on the CPU at its best batch; ``progress`` moves on by ``rounds + 1``."""
     file = models / "smallnorb" / "1" / "model.onnx"
     progress.set_postfix_str("smallNORB, raw")
     found = _raw(file, BATCHES, seconds / 2)

@@ -11,7 +11,6 @@ from benchmarks.serving.process import Running, free_port, serving
 from benchmarks.serving.trivial import png
 
 HERE = Path(__file__).parent / "peers"
-ROOT = Path(__file__).parents[2]
 OURS, BARE = "emcaps", "bare FastAPI"
 BOUNDARY = "picture"
 
@@ -66,7 +65,7 @@ class Contender:
         command = [str(self.python), *(part.format(**filled) for part in self.arguments)]
         added = {name: value.format(**filled) for name, value in (self.environment or {}).items()}
         # Since 1.29 onnxruntime reports each session to its makers unless told not to; BentoML does as much.
-        quiet = {"ORT_DISABLE_TELEMETRY": "1", "BENTOML_DO_NOT_TRACK": "true", "PYTHONPATH": str(ROOT)}
+        quiet = {"ORT_DISABLE_TELEMETRY": "1", "BENTOML_DO_NOT_TRACK": "true"}
         return serving(command, port, (self.path, self.body, self.headers), quiet | added)
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 START_S = 90.0
 STOP_S = 10.0
+ROOT = Path(__file__).parents[2]
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -49,9 +50,11 @@ def serving(
     Raises:
         StartError: It ended, or did not answer in time.
     """
+    # None of the caller's own settings of the service reach it.
+    others = {name: value for name, value in os.environ.items() if not name.startswith("EMCAPS_")}
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
-            command, stdout=log, stderr=log, env={**os.environ, **environment}, start_new_session=True
+            command, stdout=log, stderr=log, cwd=ROOT, env={**others, **environment}, start_new_session=True
         )
         try:
             _wait(process, port, probe)

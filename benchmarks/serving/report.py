@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -9,18 +10,18 @@ from tqdm import tqdm
 
 from benchmarks.machine import Machine
 from benchmarks.serving.against import Against, measure_shipped, measure_sleeper
-from benchmarks.serving.contenders import ROOT, contenders
+from benchmarks.serving.contenders import contenders
 from benchmarks.serving.figures import Answers
 from benchmarks.serving.generator import check_generator
 from benchmarks.serving.pictures import measure_pictures
-from benchmarks.serving.process import StartError
+from benchmarks.serving.process import ROOT, StartError
 from benchmarks.serving.tensors import NotServedError, Tensors, measure_tensors
 
 T = TypeVar("T")
 
 # Images a request, what a batch and each image take in ms, largest batch. 32 callers of one image keep two batches of
 # 16 under way; the second device is as quick as a GPU, and its callers bring eight images each.
-SLEEPERS = ((1, 20.0, 1.0, 16), (8, 2.0, 0.1, 64))
+SLEEPERS: tuple[tuple[int, float, float, int], ...] = ((1, 20.0, 1.0, 16), (8, 2.0, 0.1, 64))
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,8 @@ def measure(settings: Settings, command: str = "") -> Report:
         tensors = attempt("v2 binary", lambda: measure_tensors(settings.images, rounds, seconds, progress))
         against = [
             attempt(
-                f"sleeping device, {sleeper[0]} an image", lambda: measure_sleeper(*sleeper, rounds, seconds, progress)
+                f"sleeping device, {sleeper[0]} a request",
+                partial(measure_sleeper, *sleeper, rounds, seconds, progress),
             )
             for sleeper in SLEEPERS
         ]

@@ -21,7 +21,7 @@ class Predict:
         options.intra_op_num_threads = 1
         self._session = onnxruntime.InferenceSession(os.environ["MODEL"], options, providers=["CPUExecutionProvider"])
 
-    @bentoml.api(batchable=True, max_batch_size=32, max_latency_ms=1000)
+    @bentoml.api(batchable=True, max_batch_size=32, max_latency_ms=1000)  # type: ignore[untyped-decorator, unused-ignore]
     def predict(self, images: list[Path]) -> list[dict[str, Any]]:
         """Label and activations of each image."""
         pixels = np.stack([np.asarray(Image.open(path).convert("L")) for path in images])[:, None]
