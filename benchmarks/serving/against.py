@@ -84,7 +84,7 @@ def measure_sleeper(
 
 def measure_shipped(models: Path, rounds: int, seconds: float, progress: "tqdm[Any]") -> Against:
     """Over the smallNORB network on the CPU at its best batch; ``progress`` moves on by ``rounds + 1``."""
-    file = models / "smallnorb" / "1" / "model.onnx"
+    file = max((models / "smallnorb").glob("*/model.onnx"), key=lambda path: int(path.parent.name))
     progress.set_postfix_str("smallNORB, raw")
     found = _raw(file, BATCHES, seconds / 2)
     batch = max(found, key=lambda size: found[size])

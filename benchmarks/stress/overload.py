@@ -29,11 +29,11 @@ def check(seconds: float = 60.0, times: float = 10.0) -> None:
         seconds: of overload
         times: the load, in capacities
     """
+    options = ["--fixed-ms=0", f"--image-ms={IMAGE_MS}", f"--max-batch={BATCH}", f"--max-queue={QUEUE}"]
     server = Contender(
         "stand-in",
         Path(sys.executable),
-        ["-m", "benchmarks.serving.stand_in", "{port}", "{models}", "--fixed-ms=0"]
-        + [f"--image-ms={IMAGE_MS}", f"--max-batch={BATCH}", f"--max-queue={QUEUE}"],
+        ["-m", "benchmarks.serving.stand_in", "{port}", "{models}", *options],
     )
     best = best_images_per_s(0.0, IMAGE_MS, BATCH)
     request = post(server.path, server.body, server.headers)
