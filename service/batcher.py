@@ -106,6 +106,14 @@ class Batcher:
         """Samples that wait or run."""
         return self._queue.waiting + self._running
 
+    def check_room(self) -> None:
+        """Refuse before any work what would be refused after it.
+
+        Raises:
+            QueueFullError: There is no room for one more sample.
+        """
+        self._queue.check_room(1, self._images_per_s)
+
     async def run(
         self, images: NDArray[np.uint8], outputs: Sequence[str] | None, deadline_s: float = math.inf
     ) -> Answer:

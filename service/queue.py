@@ -67,15 +67,23 @@ class Queue:
         self.waiting = 0
         """Samples that no batch has taken yet."""
 
+    def check_room(self, images: int, images_per_s: float | None) -> None:
+        """Refuse so many samples if there is no room for them; samples of any number may wait alone.
+
+        Raises:
+            QueueFullError: It says when there will be room, if the rate is known.
+        """
+        if self.waiting and self.waiting + images > self._max_waiting:
+            wait_s = self.waiting / images_per_s if images_per_s else 1.0
+            raise QueueFullError(f"{self.waiting} images wait already; try again later", retry_after_s=wait_s)
+
     def put(self, job: Job, images_per_s: float | None) -> None:
         """Let a job wait its turn.
 
         Raises:
-            QueueFullError: There is no room for its samples; it says when there will be, if the rate is known.
+            QueueFullError: There is no room for its samples.
         """
-        if self.waiting and self.waiting + len(job.images) > self._max_waiting:
-            wait_s = self.waiting / images_per_s if images_per_s else 1.0
-            raise QueueFullError(f"{self.waiting} images wait already; try again later", retry_after_s=wait_s)
+        self.check_room(len(job.images), images_per_s)
         self._jobs.append(job)
         self.waiting += len(job.images)
 

@@ -53,15 +53,27 @@ class Served:
         return all(batcher.stopped for batcher in self._batchers)
 
     @property
+    def _least_loaded(self) -> Batcher:
+        return min(self._batchers, key=lambda batcher: batcher.load)
+
+    @property
     def waiting(self) -> int:
         """Samples that no batch has taken yet, over all devices."""
         return sum(batcher.waiting for batcher in self._batchers)
+
+    def check_room(self) -> None:
+        """Refuse before any work what would be refused after it.
+
+        Raises:
+            QueueFullError: No device has room for one more sample.
+        """
+        self._least_loaded.check_room()
 
     async def run(
         self, images: NDArray[np.uint8], outputs: Sequence[str] | None, deadline_s: float = math.inf
     ) -> Answer:
         """The named outputs for samples, on the device with the least to do; see ``Batcher.run``."""
-        return await min(self._batchers, key=lambda batcher: batcher.load).run(images, outputs, deadline_s)
+        return await self._least_loaded.run(images, outputs, deadline_s)
 
     def begin(self) -> bool:
         """Count one more user, unless it has been retired."""

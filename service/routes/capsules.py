@@ -38,6 +38,7 @@ def capsule_routes(service: Service) -> APIRouter:
     router = APIRouter(tags=["capsules"])
 
     async def run(request: Request, served: Served, outputs: Sequence[str] | None) -> Result:
+        served.check_room()
         contents = await read_images(request, service.settings)
         deadline_s = service.clock() + wait_of(request, service.settings.timeout_ms) / 1e3
 

@@ -35,6 +35,7 @@ def infer_routes(service: Service) -> APIRouter:
         record = record_of(request)
         with service.repository.use(name, version) as served:
             record.model = served.name
+            served.check_room()
             body = await read_body(request, service.settings)
             length = _header_length(request)
             # JSON of pixels takes its time; bytes do not.

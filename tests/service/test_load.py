@@ -108,3 +108,21 @@ def test_a_caller_who_hangs_up_is_dropped_before_its_batch(tmp_path: Path) -> No
         assert running.result().status_code == 200
         assert client.post("/predict", content=grey(70), headers=PNG).status_code == 200
     assert [int(batch.flat[0]) for batch in session.batches] == [50, 70]
+
+
+def test_a_full_queue_refuses_before_it_decodes(tmp_path: Path) -> None:
+    """A refusal must cost little: what is no image is 422 where there is room, and 429 where there is none."""
+    session = GatedSession()
+    with (
+        listening(tmp_path, {"gated/1": session}, max_batch=1, max_queue=1) as (address, *_),
+        httpx.Client(base_url=address, timeout=LIMIT_S) as client,
+        ThreadPoolExecutor() as callers,
+    ):
+        running = callers.submit(client.post, "/predict", content=grey(50), headers=PNG)
+        session.wait_until_entered()
+        assert client.post("/predict", content=b"none", headers=PNG).status_code == 422
+        waiting = callers.submit(post_until_accepted, client, 60)
+        probe_until(client, 429)
+        assert client.post("/predict", content=b"none", headers=PNG).status_code == 429
+        session.gate.release(9)
+        assert [running.result().status_code, waiting.result().status_code] == [200, 200]
