@@ -17,6 +17,7 @@ import httptools
 HOST = "127.0.0.1"
 MOST_CONNECTIONS = 512
 ANSWER_S = 30.0
+IDLE_S = 2.0  # a server ends idle connections too, uvicorn after 5 s; a request sent at that moment would be lost
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Outcome:
         latencies_s: Of those with status 200, from when each was due.
         broken: Connections that ended before their answer, and answers that took longer than half a minute.
         unsent: Requests for which there were too many connections already.
+        reasons: Why those that broke did.
     """
 
     seconds: float = 0.0
@@ -44,6 +46,7 @@ class Outcome:
     latencies_s: list[float] = field(default_factory=list)
     broken: int = 0
     unsent: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
 
     @property
     def per_s(self) -> float:
@@ -71,6 +74,7 @@ class Connection(asyncio.Protocol):
         self._body = b""
         self._parser = httptools.HttpResponseParser(self)
         self.open = False
+        self.idle_since = 0.0
 
     async def ask(self, request: bytes) -> Answer:
         """Send a request as it is, and wait for its answer.
@@ -145,26 +149,30 @@ class Client:
             OSError: There is no connection, or it ends before the answer does.
             TimeoutError: The answer takes too long.
         """
-        while self._idle and not self._idle[-1].open:
-            self._all.discard(self._idle.pop())
+        now = time.perf_counter()
+        while self._idle and (not self._idle[-1].open or self._idle[-1].idle_since < now - IDLE_S):
+            self._drop(self._idle.pop())
         connection = self._idle.pop() if self._idle else await self._connect()
         try:
             answer = await connection.ask(request)
         except BaseException:
-            self._all.discard(connection)
-            connection.close()
+            self._drop(connection)
             raise
         if connection.open:
+            connection.idle_since = time.perf_counter()
             self._idle.append(connection)
         else:
-            self._all.discard(connection)
-            connection.close()
+            self._drop(connection)
         return answer
 
     def close(self) -> None:
         """End all connections."""
         for connection in self._all:
             connection.close()
+
+    def _drop(self, connection: Connection) -> None:
+        self._all.discard(connection)
+        connection.close()
 
     async def _connect(self) -> Connection:
         _, connection = await asyncio.get_running_loop().create_connection(Connection, HOST, self._port)
@@ -223,8 +231,9 @@ async def by_callers(port: int, request: bytes, callers: int, seconds: float) ->
 async def _one(client: Client, request: bytes, due: float, outcome: Outcome) -> None:
     try:
         answer = await client.ask(request)
-    except (OSError, TimeoutError):
+    except (OSError, TimeoutError) as error:
         outcome.broken += 1
+        outcome.reasons[f"{type(error).__name__} {error}"] += 1
         return
     outcome.statuses[answer.status] += 1
     if answer.status == 200:
