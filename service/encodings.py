@@ -40,6 +40,8 @@ def decompress(body: bytes, encoding: str, most_bytes: int) -> bytes:
             raise TooLargeError(f"the body has more than {most_bytes} bytes when it is decompressed")
         if not stream.eof:
             raise MalformedError(f"the body's {encoding} ends too early")
+        if stream.unused_data:
+            raise MalformedError(f"{len(stream.unused_data)} bytes follow the body's {encoding}")
         return content
     raise MalformedError(f"the body is not {encoding}")
 

@@ -9,6 +9,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -204,7 +205,7 @@ def test_an_answer_may_take_its_connection_with_it(server: Running) -> None:
     assert asyncio.run(ask()) == [200, 200, 200]
 
 
-def outcome_of(good: int, latency_s: float, seconds: float = 1.0, **others: int) -> Outcome:
+def outcome_of(good: int, latency_s: float, seconds: float = 1.0, **others: Any) -> Outcome:
     return Outcome(seconds, Counter({200: good, 429: 5}), [latency_s] * good, **others)
 
 

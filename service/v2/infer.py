@@ -39,7 +39,7 @@ def infer_routes(service: Service) -> APIRouter:
             body = await read_body(request, service.settings)
             length = _header_length(request)
             # JSON of pixels takes its time; bytes do not.
-            quick, most = length is not None or len(body) < LARGE, service.settings.max_images
+            quick, most = (length or len(body)) < LARGE, service.settings.max_images
             asked = parse(body, length, most) if quick else await asyncio.to_thread(parse, body, length, most)
             outputs = asked.outputs or [Output(name, asked.binary) for name in DEFAULT_OUTPUTS]
             _check_outputs(served.metadata, outputs)
@@ -52,7 +52,10 @@ def infer_routes(service: Service) -> APIRouter:
                 return answer.arrays
 
             arrays = await unless_gone(request, answered())
-        return _response(served, asked, outputs, arrays, request.headers.get("accept-encoding", ""))
+        accepted = request.headers.get("accept-encoding", "")
+        if accepted and sum(values.nbytes for values in arrays.values()) > LARGE:
+            return await asyncio.to_thread(_response, served, asked, outputs, arrays, accepted)
+        return _response(served, asked, outputs, arrays, accepted)
 
     return router
 
@@ -71,7 +74,7 @@ def _wait_ms(request: Request, asked: InferRequest, longest_ms: float) -> float:
     wait_ms = wait_of(request, longest_ms)
     timeout = asked.parameters.get("timeout", 0)
     if not isinstance(timeout, int) or isinstance(timeout, bool) or timeout < 0:
-        raise MalformedError(f"parameters.timeout must be microseconds, found {str(timeout)[:40]!r}")
+        raise MalformedError(f"parameters.timeout must be microseconds, found {type(timeout).__name__}")
     return min(wait_ms, timeout / 1e3) if timeout else wait_ms
 
 
@@ -127,7 +130,9 @@ def _response(served: Served, asked: InferRequest, outputs: list[Output], arrays
     ]
     content, length = encode(head, values)
     content, encoding = compress(content, accepted)
-    headers = {} if length is None else {HEADER_LENGTH: str(length)}
+    headers = {"vary": "accept-encoding"}
+    if length is not None:
+        headers[HEADER_LENGTH] = str(length)
     if encoding:
         headers["content-encoding"] = encoding
     kind = "application/json" if length is None else "application/octet-stream"

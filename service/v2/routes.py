@@ -61,6 +61,8 @@ def v2_routes(service: Service) -> APIRouter:
     async def model_ready(name: str, version: int | None = None) -> Response:
         """Whether a model takes requests."""
         served = repository.find(name, version)
+        if not service.started:
+            raise NotReadyError("the service is starting or draining")
         return answers.json({"name": served.name, "ready": True})
 
     @router.post("/repository/index")
@@ -116,13 +118,14 @@ def _describe(served: Served, versions: list[int]) -> dict[str, Any]:
 
 def _outputs(metadata: Metadata) -> list[tuple[str, list[int]]]:
     classes = len(metadata.classes)
-    outputs = [("activations", [classes]), ("poses", [classes, 4, 4])]
+    outputs, children = [("activations", [classes]), ("poses", [classes, 4, 4])], list[int]()
     for layer in metadata.layers:
         if layer.name in CONV_LAYERS:
             sites = layer.grid[0] * layer.grid[1]
             outputs.append((f"{layer.name}_activations", [sites, layer.types]))
             outputs.append((f"{layer.name}_poses", [sites, layer.types, 4, 4]))
-    return [*outputs, ("class_assignments", [-1, -1, classes])]
+            children = [sites, layer.types]  # of the class layer, in the end: the last one's
+    return [*outputs, ("class_assignments", [*children, classes])]
 
 
 def _statistics(served: Served) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import binascii
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -156,15 +157,19 @@ def _input(value: dict[str, Any], where: str, body: memoryview, place: int, most
 
 def _pixels(data: list[Any], shape: tuple[int, ...], where: str) -> NDArray[np.uint8]:
     """Nested or flat lists of whole numbers."""
-    try:
-        values = np.asarray(data)
-    except (ValueError, OverflowError, RecursionError):
-        raise MalformedError(f"{where}.data is no regular list of numbers") from None
-    if values.size and (values.dtype.kind not in "iu" or values.min() < 0 or values.max() > 255):
+    found: list[int] = []
+    while data and isinstance(data[0], list):
+        # All alike, or not at all: numpy would make room for the longest text in a list for each of its elements.
+        if set(map(type, data)) != {list} or len(set(map(len, data))) != 1 or len(found) == MOST_DIMENSIONS:
+            raise MalformedError(f"{where}.data is no regular list of numbers")
+        found.append(len(data) if not found else len(data) // math.prod(found))
+        data = list(chain.from_iterable(data))
+    found.append(len(data) // max(1, math.prod(found)))
+    if len(data) != math.prod(shape) or (len(found) > 1 and tuple(found) != shape):
+        raise MalformedError(f"{where}.data has the shape {found}, its shape says {list(shape)}")
+    if set(map(type, data)) - {int} or min(data, default=0) < 0 or max(data, default=0) > 255:
         raise MalformedError(f"{where}.data must be whole numbers from 0 to 255")
-    if values.size != math.prod(shape) or (values.ndim > 1 and values.shape != shape):
-        raise MalformedError(f"{where}.data has the shape {list(values.shape)}, its shape says {list(shape)}")
-    return values.astype(np.uint8).reshape(shape)
+    return np.array(data, np.uint8).reshape(shape)
 
 
 def _texts(data: list[Any], elements: int, where: str) -> list[bytes]:
@@ -231,5 +236,6 @@ def _text(value: Any, where: str) -> str:
 
 def _number(value: Any, where: str) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise MalformedError(f"{where} must be a whole number, found {str(value)[:40]!r}")
+        found = str(value)[:40] if isinstance(value, int) else type(value).__name__  # a list may be too deep for words
+        raise MalformedError(f"{where} must be a whole number, found {found}")
     return value

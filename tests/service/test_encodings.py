@@ -27,6 +27,8 @@ def test_there_and_back(encoding: str, body: bytes) -> None:
         decompress(body, encoding, len(TEXT) - 1)
     with pytest.raises(MalformedError, match="too early"):
         decompress(body[:-9], encoding, len(TEXT))
+    with pytest.raises(MalformedError, match="1 bytes follow"):
+        decompress(body + b"x", encoding, len(TEXT))
 
 
 def test_a_bomb_is_refused_before_it_has_grown() -> None:

@@ -53,7 +53,8 @@ def test_metadata(client: Client) -> None:
         {"name": "images", "datatype": "UINT8", "shape": [-1, 2, 8, 8]},
         {"name": "files", "datatype": "BYTES", "shape": [-1, 2]},
     ]
-    assert {output["name"] for output in model["outputs"]} == set(output_shapes())
+    shapes = {output["name"]: tuple(output["shape"]) for output in model["outputs"]}
+    assert shapes == {name: (-1, *shape) for name, shape in output_shapes().items()}
     assert client.get("/v2/models/norb/versions/1").json()["versions"] == ["1", "2"]
 
 
@@ -163,6 +164,7 @@ def test_encodings(client: Client, encoding: str, encode: Any) -> None:
             400,
         ),
         (INFER, {"inputs": [images(1)], "parameters": {"timeout": "soon"}}, 400),
+        (INFER, {"inputs": [images(1)], "parameters": {"timeout": [[[1]]]}}, 400),
         ("/v2/nowhere", {}, 404),
         ("/v2", {}, 405),
     ],
