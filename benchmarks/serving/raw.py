@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from service.onnx_session import OnnxSession
+from service.session import Session
 
 SERVED = ["activations", "poses"]  # what /predict asks for
 
 
-def images_per_s(session: OnnxSession, batch: int, seconds: float) -> float:
+def images_per_s(session: Session, batch: int, seconds: float) -> float:
     """Images a second in batches of one size, one after the other."""
     image = session.metadata.image
     shape = (batch, image.channels, image.height, image.width)
