@@ -47,9 +47,10 @@ def check(
 def _schema(running: Running, program: Path, examples: int) -> list[str]:
     command = [str(program), "run", running.url("/openapi.json"), "--checks", "all", "--max-examples", str(examples)]
     command += ["--request-timeout", "30", "--seed", "1", "--continue-on-failure", "--no-color"]
-    found = subprocess.run(
-        command, timeout=GIVEN_S, check=False, cwd=HOOKS.parent, env={**os.environ, "SCHEMATHESIS_HOOKS": HOOKS.stem}
-    )
+    # It finds its hooks by module name, and keeps its own notes where it runs.
+    environment = {**os.environ, "SCHEMATHESIS_HOOKS": HOOKS.stem, "PYTHONPATH": str(HOOKS.parent)}
+    with tempfile.TemporaryDirectory() as folder:
+        found = subprocess.run(command, timeout=GIVEN_S, check=False, cwd=folder, env=environment)
     return [] if found.returncode == 0 else [f"schemathesis ended with status {found.returncode}; see above"]
 
 
