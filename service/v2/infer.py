@@ -1,10 +1,10 @@
 """``/v2/models/{name}/infer``: tensors or encoded files in, tensors out."""
 
 import asyncio
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Path, Request
 from fastapi.responses import Response
 from numpy.typing import NDArray
 
@@ -17,10 +17,13 @@ from service.openapi import V2_BODY
 from service.served import Served
 from service.service import Service
 from service.session import Arrays
-from service.v2.tensors import InferRequest, Input, Output, encode, labels, parse
+from service.v2.tensors import InferRequest, Output, encode, labels, parse
 from service.watch import record_of
 
 HEADER_LENGTH = "inference-header-content-length"
+NAME = "/models/{name}"
+VERSION = NAME + "/versions/{version}"
+Version = Annotated[int, Path(ge=1, description="Version of the model")]
 DEFAULT_OUTPUTS = ("activations", "poses")  # those of the other layers are megabytes, and come when they are named
 
 
@@ -28,10 +31,17 @@ def infer_routes(service: Service) -> APIRouter:
     """The route that runs networks."""
     router = APIRouter()
 
-    @router.post("/models/{name}/infer", openapi_extra={"requestBody": V2_BODY})
-    @router.post("/models/{name}/versions/{version}/infer", openapi_extra={"requestBody": V2_BODY})
-    async def infer(request: Request, name: str, version: int | None = None) -> Response:
+    @router.post(NAME + "/infer", openapi_extra={"requestBody": V2_BODY})
+    async def infer(request: Request, name: str) -> Response:
         """Outputs of a model for pixels (``images``) or encoded files (``files``)."""
+        return await answer(request, name)
+
+    @router.post(VERSION + "/infer", openapi_extra={"requestBody": V2_BODY})
+    async def infer_version(request: Request, name: str, version: Version) -> Response:
+        """Outputs of a version for pixels (``images``) or encoded files (``files``)."""
+        return await answer(request, name, version)
+
+    async def answer(request: Request, name: str, version: int | None = None) -> Response:
         record = record_of(request)
         with service.repository.use(name, version) as served:
             record.model = served.name
@@ -98,10 +108,7 @@ async def _samples(service: Service, metadata: Metadata, asked: InferRequest) ->
     if len(asked.inputs) != 1 or asked.inputs[0].name not in ("images", "files"):
         found = ", ".join(tensor.name for tensor in asked.inputs)[:200] or "none"
         raise MalformedError(f"the input must be images (UINT8 pixels) or files (BYTES, encoded images), found {found}")
-    tensor: Input = asked.inputs[0]
-    count = tensor.shape[0] * (image.channels if tensor.name == "images" else max(1, *tensor.shape[1:], 1))
-    if count > most:
-        raise TooLargeError(f"the request has {count} images, {most} may be")
+    tensor = asked.inputs[0]
     if tensor.name == "files":
         if tensor.files is None:
             raise MalformedError(f"files must be BYTES, found {tensor.datatype}")
@@ -109,8 +116,10 @@ async def _samples(service: Service, metadata: Metadata, asked: InferRequest) ->
     if tensor.pixels is None:
         raise MalformedError(f"images must be UINT8, found {tensor.datatype}; encoded images go into files")
     if tensor.shape[1:] != (image.channels, image.height, image.width) or not tensor.shape[0]:
-        wanted = ["n", image.channels, image.height, image.width]
-        raise MalformedError(f"images must have the shape {wanted}, found {list(tensor.shape)}".replace("'", ""))
+        wanted = f"[n, {image.channels}, {image.height}, {image.width}]"
+        raise MalformedError(f"images must have the shape {wanted}, found {list(tensor.shape)}")
+    if (count := tensor.shape[0] * image.channels) > most:
+        raise TooLargeError(f"the request has {count} images, {most} may be")
     return tensor.pixels
 
 

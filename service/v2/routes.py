@@ -1,23 +1,20 @@
 """``/v2``: metadata, readiness, the repository, and statistics."""
 
 import asyncio
-from importlib import metadata as packages
 from typing import Any
 
 from fastapi import APIRouter
 from fastapi.responses import Response
 
-from service import answers
+from service import __version__, answers
 from service.artefact import CONV_LAYERS, Metadata
 from service.errors import ForbiddenError, NotReadyError
 from service.openapi import v2_errors
 from service.served import Served
 from service.service import Service
-from service.v2.infer import infer_routes
+from service.v2.infer import NAME, VERSION, Version, infer_routes
 
 EXTENSIONS = ["binary_tensor_data", "classification", "model_repository", "statistics"]
-NAME = "/models/{name}"
-VERSION = "/models/{name}/versions/{version}"
 
 
 def v2_routes(service: Service) -> APIRouter:
@@ -28,7 +25,7 @@ def v2_routes(service: Service) -> APIRouter:
     @router.get("")
     async def server() -> Response:
         """What serves here."""
-        return answers.json({"name": "emcaps", "version": packages.version("emcaps"), "extensions": EXTENSIONS})
+        return answers.json({"name": "emcaps", "version": __version__, "extensions": EXTENSIONS})
 
     @router.get("/health/live")
     async def live() -> Response:
@@ -42,28 +39,52 @@ def v2_routes(service: Service) -> APIRouter:
             raise NotReadyError("the service is starting or draining, or the default model is not loaded")
         return answers.json({"ready": True})
 
-    @router.get("/models/stats")  # before the models, of which "stats" would be a name
-    @router.get(NAME + "/stats")
-    @router.get(VERSION + "/stats")
-    async def statistics(name: str | None = None, version: int | None = None) -> Response:
-        """What has run so far."""
-        asked = repository.served if name is None else [repository.find(name, version)]
-        return answers.json({"model_stats": [_statistics(served) for served in asked]})
-
-    @router.get(NAME)
-    @router.get(VERSION)
-    async def model(name: str, version: int | None = None) -> Response:
-        """Inputs and outputs of a model."""
+    def described(name: str, version: int | None = None) -> Response:
         return answers.json(_describe(repository.find(name, version), repository.versions(name)))
 
-    @router.get(NAME + "/ready")
-    @router.get(VERSION + "/ready")
-    async def model_ready(name: str, version: int | None = None) -> Response:
-        """Whether a model takes requests."""
+    def readiness(name: str, version: int | None = None) -> Response:
         served = repository.find(name, version)
         if not service.started:
             raise NotReadyError("the service is starting or draining")
         return answers.json({"name": served.name, "ready": True})
+
+    def statistics(served: list[Served]) -> Response:
+        return answers.json({"model_stats": [_statistics(version) for version in served]})
+
+    @router.get("/models/stats")  # before the models, of which "stats" would be a name
+    async def all_statistics() -> Response:
+        """What all versions have run so far."""
+        return statistics(repository.served)
+
+    @router.get(NAME + "/stats")
+    async def model_statistics(name: str) -> Response:
+        """What a model has run so far, in its highest version."""
+        return statistics([repository.find(name)])
+
+    @router.get(VERSION + "/stats")
+    async def version_statistics(name: str, version: Version) -> Response:
+        """What a version has run so far."""
+        return statistics([repository.find(name, version)])
+
+    @router.get(NAME)
+    async def model(name: str) -> Response:
+        """Inputs and outputs of a model."""
+        return described(name)
+
+    @router.get(VERSION)
+    async def model_version(name: str, version: Version) -> Response:
+        """Inputs and outputs of a version."""
+        return described(name, version)
+
+    @router.get(NAME + "/ready")
+    async def model_ready(name: str) -> Response:
+        """Whether a model takes requests."""
+        return readiness(name)
+
+    @router.get(VERSION + "/ready")
+    async def version_ready(name: str, version: Version) -> Response:
+        """Whether a version takes requests."""
+        return readiness(name, version)
 
     @router.post("/repository/index")
     async def index() -> Response:

@@ -10,6 +10,7 @@ import numpy as np
 import orjson
 import pytest
 
+from service import __version__
 from tests.service.doubles import CLASSES, Client, FakeSession, grey, output_shapes, serve
 
 LENGTH = "inference-header-content-length"
@@ -45,7 +46,7 @@ def in_bytes(*levels: int, **more: Any) -> tuple[bytes, dict[str, str]]:
 def test_metadata(client: Client) -> None:
     """The server names its extensions, a model its versions, inputs and outputs."""
     server = client.get("/v2").json()
-    assert server["name"] == "emcaps"
+    assert (server["name"], server["version"]) == ("emcaps", __version__)
     assert "binary_tensor_data" in server["extensions"]
     model = client.get("/v2/models/stereo").json()
     assert model["versions"] == ["1"]
@@ -144,6 +145,7 @@ def test_encodings(client: Client, encoding: str, encode: Any) -> None:
         ("/v2/models/cat/infer", {"inputs": [images(1)]}, 404),
         ("/v2/models/norb/versions/9/infer", {"inputs": [images(1)]}, 404),
         ("/v2/models/norb/versions/last/infer", {"inputs": [images(1)]}, 400),
+        ("/v2/models/norb/versions/0/infer", {"inputs": [images(1)]}, 400),
         (INFER, {"inputs": []}, 400),
         (INFER, {"inputs": [{**images(1), "name": "pixels"}]}, 400),
         (INFER, {"inputs": [images(1), {**images(1), "name": "files"}]}, 400),
