@@ -1,6 +1,7 @@
 """Bytes to pixels: decode an image of any kind and size, and bring it to the size that a model takes."""
 
 import io
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,17 +9,15 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from service.errors import TooLargeError, UndecodableError, UnsupportedTypeError
 
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "PPM")  # PPM covers PGM
-MEDIA_TYPES = (
-    "image/png",
-    "image/jpeg",
-    "image/webp",
-    "image/bmp",
-    "image/tiff",
-    "image/x-portable-graymap",
-    "image/x-portable-pixmap",
-    "image/x-portable-anymap",
-)
+FORMATS = {  # Pillow's names, and what the bytes are called on the way; PPM covers PGM
+    "PNG": ("image/png",),
+    "JPEG": ("image/jpeg",),
+    "WEBP": ("image/webp",),
+    "BMP": ("image/bmp",),
+    "TIFF": ("image/tiff",),
+    "PPM": ("image/x-portable-graymap", "image/x-portable-pixmap", "image/x-portable-anymap"),
+}
+MEDIA_TYPES = tuple(chain.from_iterable(FORMATS.values()))
 FOREIGN = {  # how the bytes begin that people send most often in place of a served format
     b"GIF8": "GIF",
     b"\x00\x00\x01\x00": "an icon",
@@ -55,7 +54,7 @@ def open_image(content: bytes, *, max_pixels: int) -> Image.Image:
     if not content:
         raise UndecodableError("the image is empty")
     try:
-        image = Image.open(io.BytesIO(content), formats=FORMATS)
+        image = Image.open(io.BytesIO(content), formats=tuple(FORMATS))
     except UnidentifiedImageError:
         raise _unidentified(content) from None
     except Exception as error:  # decoders raise whatever a broken header leads to
@@ -100,7 +99,7 @@ def fit(image: Image.Image, height: int, width: int) -> NDArray[np.uint8]:
 
 
 def _unidentified(content: bytes) -> UndecodableError | UnsupportedTypeError:
-    served = f"served are {', '.join(FORMATS[:-1])} and PGM"
+    served = f"served are {', '.join(list(FORMATS)[:-1])} and PGM"
     name = next((name for start, name in FOREIGN.items() if content.startswith(start)), None)
     if content[4:8] == b"ftyp":
         name = "HEIC, AVIF or a film"

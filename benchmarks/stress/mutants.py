@@ -12,15 +12,9 @@ from PIL import Image
 
 from benchmarks.serving.tensors import PATH, request_of
 from benchmarks.stress.client import post
+from service.images import FORMATS
 
-KINDS = {
-    "PNG": "image/png",
-    "JPEG": "image/jpeg",
-    "WEBP": "image/webp",
-    "BMP": "image/bmp",
-    "TIFF": "image/tiff",
-    "PPM": "image/x-portable-graymap",
-}
+KINDS = {kind: media_types[0] for kind, media_types in FORMATS.items()}
 MODES = {"PNG": ["L", "RGB", "RGBA", "P", "I;16", "1"], "TIFF": ["L", "RGB", "F", "I;16", "CMYK"]}
 BOUNDARY = "mutant"
 NUMBERS = (0, 1, 0x7F, 0x80, 0xFF)

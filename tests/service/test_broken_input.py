@@ -14,18 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from service.images import FORMATS
 from tests.service.doubles import Client, FakeSession, encoded, grey, serve
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")  # Pillow's remarks on broken metadata
 
-KINDS = {
-    "PNG": "image/png",
-    "JPEG": "image/jpeg",
-    "WEBP": "image/webp",
-    "BMP": "image/bmp",
-    "TIFF": "image/tiff",
-    "PPM": "image/x-portable-anymap",
-}
+KINDS = {kind: media_types[0] for kind, media_types in FORMATS.items()}
 NOISE = Image.fromarray(np.random.default_rng(3).integers(0, 256, (32, 32, 3), np.uint8))
 WHOLE = {kind: encoded(NOISE, kind) for kind in KINDS}
 GOOD = base64.b64encode(grey(3)).decode()
