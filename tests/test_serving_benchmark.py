@@ -222,6 +222,8 @@ def test_overload_is_judged_by_what_was_promised() -> None:
     failed = outcome_of(96, 0.1)
     failed.statuses[503] += 1
     assert "{503: 1}" in overload.judge(capacity, failed, best=100)[0]
+    refusing = Outcome(1.0, Counter({200: 100, 429: 1}), [0.1] * 100)
+    assert "at capacity" in overload.judge(refusing, outcome_of(96, 0.15), best=100)[0]
     assert overload.judge(capacity, Outcome(1.0), best=100), "nothing answered is not a promise kept"
 
 
