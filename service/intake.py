@@ -117,8 +117,8 @@ def _from_form(content_type: str, body: bytes, settings: Settings) -> list[bytes
 
 
 def _image_of(part: Part) -> bytes:
-    if part.filename is None:
-        raise MalformedError("the form's field images must be a file (a part with a filename)")
+    if part.filename is None and part.media_type in UNTYPED:
+        raise MalformedError("the form's field images must be a file: a part with a filename or an image's type")
     if part.media_type not in UNTYPED:
         _check_image_type(part.media_type)
     return bytes(part.content)

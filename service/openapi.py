@@ -24,7 +24,8 @@ IMAGES_BODY: dict[str, Any] = {
                 "type": "object",
                 "required": ["images"],
                 "properties": {"images": {"type": "array", "minItems": 1, "items": BINARY["schema"]}},
-            }
+            },
+            "encoding": {"images": {"contentType": ", ".join(MEDIA_TYPES)}},
         },
         "application/json": {"schema": {"$ref": "#/components/schemas/ImagesRequest"}},
     },
@@ -42,7 +43,19 @@ V2_BODY: dict[str, Any] = {
                 "properties": {
                     "id": {"type": "string"},
                     "parameters": {"type": "object"},
-                    "inputs": {"type": "array", "minItems": 1, "items": {"type": "object"}},
+                    "inputs": {
+                        "type": "array",
+                        "minItems": 1,
+                        "items": {
+                            "type": "object",
+                            "required": ["name", "datatype", "shape"],
+                            "properties": {
+                                "name": {"enum": ["images", "files"]},
+                                "datatype": {"enum": ["UINT8", "BYTES"]},
+                                "shape": {"type": "array", "minItems": 1, "items": {"type": "integer", "minimum": 1}},
+                            },
+                        },
+                    },
                     "outputs": {"type": "array", "items": {"type": "object"}},
                 },
             }

@@ -21,7 +21,7 @@ log = logging.getLogger("emcaps")
 def refusal(request: HTTPConnection, error: ServiceError) -> Response:
     """The answer that an error is."""
     record_of(request).reason = _reason(error)
-    status = HTTPStatus(STATUS[type(error)])
+    status = STATUS[type(error)]
     headers = {}
     if isinstance(error, QueueFullError):
         headers["retry-after"] = str(max(1, math.ceil(error.retry_after_s)))

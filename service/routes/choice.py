@@ -10,6 +10,7 @@ from fastapi import Request
 from service.artefact import CLASS_LAYER
 from service.errors import MalformedError
 
+HIGHEST = 10**18 - 1  # version: what 64 bits hold, and no text is too long to be read as a number
 NAME: dict[str, Any] = {
     "name": "model",
     "in": "query",
@@ -22,7 +23,7 @@ VERSION: dict[str, Any] = {
     "in": "query",
     "required": False,
     "description": "Version of the model; the highest if absent",
-    "schema": {"type": "integer", "minimum": 1},
+    "schema": {"type": "integer", "minimum": 1, "maximum": HIGHEST},
 }
 LAYER: dict[str, Any] = {
     "name": "layer",
@@ -56,6 +57,6 @@ def choice_of(request: Request) -> Choice:
 def _version(text: str | None) -> int | None:
     if text is None:
         return None
-    if not (text.isascii() and text.isdigit() and len(text) < 19 and int(text)):
-        raise MalformedError(f"query.version: it must be a positive integer, found {text[:40]!r}")
+    if not (text.isascii() and text.isdigit() and len(text) < 19 and 1 <= int(text) <= HIGHEST):
+        raise MalformedError(f"query.version: it must be an integer from 1 to {HIGHEST}, found {text[:40]!r}")
     return int(text)

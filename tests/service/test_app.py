@@ -84,10 +84,20 @@ def test_three_ways_to_send(client: Client) -> None:
     form = client.post("/predict", files=as_form(grey(7))).json()
     plain = client.post("/predict", json=as_json(grey(7))).json()
     url = {"images": ["data:image/png;base64," + as_json(grey(7))["images"][0]]}
+    part = b'--edge\r\nContent-Disposition: form-data; name="images"\r\nContent-Type: image/png\r\n\r\n' + grey(7)
+    headers = {"content-type": "multipart/form-data; boundary=edge"}
+    nameless = client.post("/predict", content=part + b"\r\n--edge--\r\n", headers=headers).json()
     wrapped = {"images": [base64.encodebytes(grey(7)).decode()]}
-    answers = [raw, form, plain, client.post("/predict", json=url).json(), client.post("/predict", json=wrapped).json()]
+    answers = [
+        raw,
+        form,
+        nameless,
+        plain,
+        client.post("/predict", json=url).json(),
+        client.post("/predict", json=wrapped).json(),
+    ]
     assert all(answer["predictions"] == raw["predictions"] for answer in answers)
-    assert len({answer["id"] for answer in answers}) == 5
+    assert len({answer["id"] for answer in answers}) == 6
 
 
 @pytest.mark.parametrize("count", [1, 2, 9, 64])
