@@ -1,0 +1,5 @@
+"""What pytest leaves alone."""
+
+from importlib.util import find_spec
+
+collect_ignore = [] if find_spec("triton") else ["model/fused/gpu"]  # there is no Triton but on Linux
