@@ -1,7 +1,10 @@
-"""The paper's augmentation (section 6): random crop, brightness and contrast, whole batches at once."""
+"""Random variants of images, whole batches at once: the paper's crop, brightness and contrast (section 6), and what
+makes new shapes of few objects: warps, mirror images and mixtures."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
@@ -17,6 +20,10 @@ class Augment:
         shift: Edge pixels repeated around the image before it is cropped.
         brightness: Largest shift of all pixels, in grey levels, either way.
         contrast: Range of the factor by which pixels move away from their mean.
+        warp: Largest deviation of each element of the random 2×2 matrix that the crop is seen through from the
+            identity's: it turns, stretches and slants.
+        mirror: Whether every other image is seen in a mirror. The cameras of a stereo pair change places then: the
+            left one sees in the mirror what the right one saw.
 
     >>> digits = torch.zeros(8, 1, 28, 28, dtype=torch.uint8)
     >>> Augment(crop=28, shift=2)(digits, torch.Generator().manual_seed(0)).shape
@@ -27,6 +34,8 @@ class Augment:
     shift: int = 0
     brightness: float = 0.0
     contrast: tuple[float, float] = (1.0, 1.0)
+    warp: float = 0.0
+    mirror: bool = False
 
     def __post_init__(self) -> None:
         if self.crop < 1 or self.shift < 0 or self.brightness < 0.0:
@@ -36,6 +45,8 @@ class Augment:
             )
         if not 0.0 < self.contrast[0] <= self.contrast[1]:
             raise ValueError(f"contrast must be a range of positive factors, found {self.contrast}")
+        if not 0.0 <= self.warp < 0.5:
+            raise ValueError(f"warp must lie between 0 and 0.5, or shapes would fold, found {self.warp}")
 
     def __call__(
         self, images: UInt8[Tensor, "batch channel row column"], generator: torch.Generator
@@ -52,15 +63,16 @@ class Augment:
         batch, _, height, width = pixels.shape
         device = images.device
 
-        # A crop is a gather of its rows, then of its columns.
         top = torch.randint(height - self.crop + 1, (batch,), generator=generator).to(device)
         left = torch.randint(width - self.crop + 1, (batch,), generator=generator).to(device)
-        extent = torch.arange(self.crop, device=device)
-        rows = (top[:, None] + extent)[:, None, :, None]
-        columns = (left[:, None] + extent)[:, None, None, :]
-        image = torch.arange(batch, device=device)[:, None, None, None]
-        channel = torch.arange(pixels.shape[1], device=device)[None, :, None, None]
-        pixels = pixels[image, channel, rows, columns]
+        if self.warp:
+            matrices = torch.eye(2) + self.warp * (2.0 * torch.rand(batch, 2, 2, generator=generator) - 1.0)
+            pixels = _warped_crop(pixels, top, left, self.crop, matrices.to(device))
+        else:
+            pixels = _crop(pixels, top, left, self.crop)
+        if self.mirror:
+            mirrored = torch.rand(batch, 1, 1, 1, generator=generator).to(device) < 0.5
+            pixels = torch.where(mirrored, pixels.flip(1, 3), pixels)
 
         low, high = self.contrast
         factor = low + (high - low) * torch.rand(batch, 1, 1, 1, generator=generator).to(device)
@@ -70,15 +82,53 @@ class Augment:
         return ((pixels - mean) * factor + mean + shift).clamp(0.0, 255.0)
 
 
-def centre_crop(images: UInt8[Tensor, "batch channel row column"], size: int) -> Tensor:
-    """The middle size×size pixels of each image, as the network crops what is larger than it takes.
+class Mixture(NamedTuple):
+    """Images that are each the weighted mean of an image and its partner, and what they show.
 
-    Raises:
-        ValueError: An image is smaller than the crop.
+    Attributes:
+        images: [batch, channel, row, column].
+        partners: Row of each image's partner in the batch, int64 [batch].
+        share: Weight of the image itself; its partner has the rest.
     """
-    _refuse_smaller(images, size)
-    top, left = (images.shape[2] - size) // 2, (images.shape[3] - size) // 2
-    return images[:, :, top : top + size, left : left + size]
+
+    images: Tensor
+    partners: Tensor
+    share: float
+
+
+def mix(images: Float[Tensor, "batch channel row column"], alpha: float, generator: torch.Generator) -> Mixture:
+    """Mixup (Zhang et al., ICLR 2018): a batch mixed with itself in another order, by one share from Beta(α, α).
+
+    With α = 0 each image stays as it is.
+    """
+    if not alpha:
+        return Mixture(images, torch.arange(len(images), device=images.device), 1.0)
+    seed = int(torch.randint(2**62, (), generator=generator))
+    share = float(np.random.default_rng(seed).beta(alpha, alpha))  # torch's distributions have no generators
+    partners = torch.randperm(len(images), generator=generator).to(images.device)
+    return Mixture(share * images + (1.0 - share) * images[partners], partners, share)
+
+
+def _crop(pixels: Tensor, top: Tensor, left: Tensor, size: int) -> Tensor:
+    """A window of its own of each image, as a gather of its rows and columns."""
+    extent = torch.arange(size, device=pixels.device)
+    rows = (top[:, None] + extent)[:, None, :, None]
+    columns = (left[:, None] + extent)[:, None, None, :]
+    image = torch.arange(len(pixels), device=pixels.device)[:, None, None, None]
+    channel = torch.arange(pixels.shape[1], device=pixels.device)[None, :, None, None]
+    return pixels[image, channel, rows, columns]
+
+
+def _warped_crop(pixels: Tensor, top: Tensor, left: Tensor, size: int, matrices: Tensor) -> Tensor:
+    """The same windows, each seen through a 2×2 matrix about its centre; beyond the edge its pixels repeat."""
+    height, width = pixels.shape[2:]
+    extent = torch.arange(size, device=pixels.device) - (size - 1) / 2.0
+    offsets = torch.stack(torch.meshgrid(extent, extent, indexing="xy"), dim=-1)  # [row, column, (x, y)]
+    seen = torch.einsum("bij,rcj->brci", matrices, offsets)
+    centres = torch.stack([left, top], dim=-1)[:, None, None, :] + (size - 1) / 2.0
+    scale = torch.tensor([width, height], device=pixels.device)
+    grid = (2.0 * (seen + centres) + 1.0) / scale - 1.0  # grid_sample counts from -1 to 1, edge to edge
+    return functional.grid_sample(pixels, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 
 def _refuse_smaller(images: Tensor, size: int) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from model import CapsNetConfig, RoutingConfig, mnist, small_norb, small_norb_small
+from training.augment import Augment
 from training.data import FASHION_CLASSES
 
 FOLDER_CLASSES = ("first", "second")  # stand-ins: a folder's own classes take their place
@@ -40,6 +41,8 @@ class TrainConfig:
     """share of the run in which the rate rises; it falls as a cosine for the rest"""
     gradient_clip: float = 5.0
     """largest norm of the gradient that a step is taken with"""
+    weight_decay: float = 0.0
+    """share of each weight that a step at rate 1 would take away, apart from the gradient (AdamW)"""
 
     loss: Literal["spread", "cross-entropy"] = "cross-entropy"
     first_margin: float = 0.2
@@ -55,6 +58,12 @@ class TrainConfig:
     """range of the random factor of contrast"""
     shift: int = 0
     """largest random shift of an image, in pixels, where nothing is cropped"""
+    warp: float = 0.0
+    """largest random deviation of the 2×2 matrix that an image is seen through from the identity, by element"""
+    mirror: bool = False
+    """every other image is seen in a mirror"""
+    mixup: float = 0.0
+    """α of the Beta distribution that shares are drawn from, by which two images are mixed; 0: none are"""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     checkpoint_minutes: float = 5.0
@@ -72,10 +81,14 @@ class TrainConfig:
                 raise ValueError(f"{name} must lie between 0 and 1, found {getattr(self, name)}")
         if not 0.0 < self.first_margin <= self.last_margin <= 1.0:
             raise ValueError(f"margins must rise within (0, 1], found {self.first_margin} to {self.last_margin}")
-        if self.shift < 0 or self.brightness < 0:
-            raise ValueError(f"shift and brightness must not be negative, found {self.shift} and {self.brightness}")
-        if not 0.0 < self.contrast[0] <= self.contrast[1]:
-            raise ValueError(f"contrast must be a range of positive factors, found {self.contrast}")
+        for name in ("weight_decay", "mixup"):
+            if not getattr(self, name) >= 0.0:
+                raise ValueError(f"{name} must not be negative, found {getattr(self, name)}")
+        self.augment()  # checks what it is made of
+
+    def augment(self) -> Augment:
+        """The random variants of images that the run trains on."""
+        return Augment(self.network.crop_size, self.shift, self.brightness, self.contrast, self.warp, self.mirror)
 
 
 _SMALL_NORB = TrainConfig(data="smallnorb", network=small_norb(), run_folder=Path("runs/smallnorb-stereo"))

@@ -18,7 +18,7 @@ from torch.optim.lr_scheduler import OneCycleLR
 
 from model import CapsNet
 from training import checkpoint
-from training.augment import Augment
+from training.augment import mix
 from training.config import FOLDER_CLASSES, TrainConfig
 from training.data import ImageSet, hold_out, load
 from training.distributed import Worker, join
@@ -70,7 +70,7 @@ def train(config: TrainConfig) -> Path:
         origin = commit()  # of the code that runs; the files may change while it does
         torch.manual_seed(config.seed)
         network = CapsNet(config.network).to(worker.device)
-        optimizer = torch.optim.Adam(network.parameters(), config.learning_rate)
+        optimizer = torch.optim.AdamW(network.parameters(), config.learning_rate, weight_decay=config.weight_decay)
         steps_per_epoch = len(training) // config.batch_size
         steps = config.epochs * steps_per_epoch
         schedule = OneCycleLR(
@@ -85,7 +85,7 @@ def train(config: TrainConfig) -> Path:
         model: nn.Module = network
         if worker.world > 1:
             model = DistributedDataParallel(model)
-        augment = Augment(config.network.crop_size, config.shift, config.brightness, config.contrast)
+        augment = config.augment()
 
         def save(path: Path) -> None:
             if worker.leads:
@@ -99,7 +99,7 @@ def train(config: TrainConfig) -> Path:
                     commit=origin,
                 )
 
-        own = slice(worker.rank, None, worker.world)
+        own_rows = slice(worker.rank, None, worker.world)
         share = config.batch_size // worker.world
         with Journal(config.run_folder, steps, progress.step, active=worker.leads) as journal:
             saved_at = began = time.monotonic()
@@ -111,15 +111,20 @@ def train(config: TrainConfig) -> Path:
 
                 # fetch
                 start = batch_of_epoch * config.batch_size
-                rows = order[start : start + config.batch_size][own]
+                rows = order[start : start + config.batch_size][own_rows]
                 images = training.images[rows].to(worker.device)
                 labels = training.labels[rows].to(worker.device)
                 draws = _generator(config.seed, 1 + worker.rank, progress.step)
                 # forward
                 with torch.autocast(worker.device.type, torch.bfloat16, enabled=worker.device.type == "cuda"):
-                    logits = model(augment(images, draws)).logits
+                    mixture = mix(augment(images, draws), config.mixup, draws)
+                    logits = model(mixture.images).logits
                 # loss
-                loss = loss_at(progress.step / steps, config, logits.float(), labels)
+                own, partners = (
+                    loss_at(progress.step / steps, config, logits.float(), shown)
+                    for shown in (labels, labels[mixture.partners])
+                )
+                loss = torch.lerp(partners, own, mixture.share)
                 # backward
                 optimizer.zero_grad()
                 loss.backward()

@@ -1,4 +1,4 @@
-"""Augmentation: windows of the images, drawn by seed, brighter or darker as a whole and never out of 0–255."""
+"""Augmentation: windows of the images, drawn by seed, plain or warped, brighter or darker, never out of 0–255."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional
 
-from training.augment import Augment, centre_crop
+from training.augment import Augment, mix
 
 
 def drawn(seed: int = 0) -> torch.Generator:
@@ -130,11 +130,12 @@ def test_the_images_are_left_alone() -> None:
         ({"crop": 4, "brightness": -2.0}, "found 4, 0 and -2.0"),
         ({"crop": 4, "contrast": (1.5, 0.5)}, "contrast must be a range of positive factors, found (1.5, 0.5)"),
         ({"crop": 4, "contrast": (0.0, 0.5)}, "contrast must be a range of positive factors, found (0.0, 0.5)"),
+        ({"crop": 4, "warp": 0.5}, "or shapes would fold, found 0.5"),
     ],
 )
 def test_impossible_settings_are_refused(settings_: dict[str, Any], fact: str) -> None:
     """A setting that makes no sense is refused at construction with the value found."""
-    with pytest.raises(ValueError, match="must be") as error:
+    with pytest.raises(ValueError, match="must") as error:
         Augment(**settings_)
     assert fact in str(error.value)
 
@@ -143,12 +144,72 @@ def test_an_image_smaller_than_the_crop_is_refused() -> None:
     """An image that the crop does not fit into is refused with both sizes."""
     with pytest.raises(ValueError, match="images must have at least 9×9 pixels, found 8×8"):
         Augment(9)(noise(1, 1, 8), drawn())
-    with pytest.raises(ValueError, match="images must have at least 9×9 pixels, found 8×8"):
-        centre_crop(noise(1, 1, 8), 9)
 
 
-@pytest.mark.parametrize(("size", "first"), [(5, 0), (4, 0), (3, 1), (1, 2)])
-def test_the_centre_crop_is_the_middle(size: int, first: int) -> None:
-    """At evaluation the middle of the image is taken, unchanged; an odd pixel too many goes at the end."""
-    images = noise(2, 2, 5)
-    assert torch.equal(centre_crop(images, size), images[:, :, first : first + size, first : first + size])
+@settings(deadline=None)
+@given(size=st.integers(2, 9), less=st.integers(0, 8), seed=st.integers(0, 2**31))
+def test_no_warp_is_the_crop(size: int, less: int, seed: int) -> None:
+    """As warps go to nothing, a warped crop becomes the plain one of the same draws."""
+    images, crop = noise(4, 2, size), max(1, size - less)
+    plain, warped = Augment(crop)(images, drawn(seed)), Augment(crop, warp=1e-9)(images, drawn(seed))
+    torch.testing.assert_close(warped, plain, atol=1e-2, rtol=0.0)
+
+
+def test_a_warp_is_linear_about_the_centre() -> None:
+    """Of an image whose grey rises evenly, each warp shows an even slope, another one each, its centre unmoved."""
+    column = torch.arange(64.0).expand(1, 1, 64, 64) * 3.0
+    results = Augment(32, warp=0.2)(column.to(torch.uint8).expand(40, 1, 64, 64), drawn())[:, 0]
+    inner = results[:, 8:24, 8:24]  # sees nothing beyond the image's edge
+    right, down = inner.diff(dim=2), inner.diff(dim=1)
+    for slope in (right, down):
+        assert (slope.flatten(1).amax(1) - slope.flatten(1).amin(1)).max() < 1e-2
+    assert 2.4 - 1e-2 < right.min() < 2.6
+    assert 3.4 < right.max() < 3.6 + 1e-2
+    assert -0.6 - 1e-2 < down.min() < -0.4
+    # The centre of a window lies between two pixels: at whole steps of 3 from the first window's centre.
+    centres = results[:, 15:17, 15:17].mean((1, 2)) / 3.0
+    torch.testing.assert_close((centres - 15.5).round(), centres - 15.5, atol=1e-2, rtol=0.0)
+
+
+def test_beyond_the_edge_its_pixels_repeat() -> None:
+    """A warp that looks beyond an even image sees no other grey there."""
+    images = torch.full((20, 1, 16, 16), 77, dtype=torch.uint8)
+    assert (Augment(16, warp=0.4)(images, drawn()) - 77.0).abs().max() < 1e-3
+
+
+def test_a_mirror_swaps_the_cameras() -> None:
+    """About half of the images are flipped left to right, channels in the opposite order; the others are not."""
+    images = noise(200, 2, 8)
+    results = Augment(8, mirror=True)(images, drawn())
+    flipped = (results - images.flip(1, 3).float()).abs().flatten(1).amax(1) < 1e-3
+    same = (results - images.float()).abs().flatten(1).amax(1) < 1e-3
+    assert (flipped ^ same).all()
+    assert 70 < int(flipped.sum()) < 130
+
+
+def test_a_mixture_is_the_weighted_mean() -> None:
+    """Each image of a batch is mixed with its partner by the share stated, and the seed decides."""
+    images = noise(16, 2, 4).float()
+    mixture, again = mix(images, 0.4, drawn(1)), mix(images, 0.4, drawn(1))
+    assert 0.0 <= mixture.share <= 1.0
+    assert sorted(mixture.partners.tolist()) == list(range(16))
+    expected = mixture.share * images + (1.0 - mixture.share) * images[mixture.partners]
+    torch.testing.assert_close(mixture.images, expected)
+    assert torch.equal(mixture.images, again.images)
+
+
+def test_shares_come_from_a_beta_distribution() -> None:
+    """Shares have the mean 1/2 and the variance 1 / (8 α + 4) of Beta(α, α)."""
+    generator, images = drawn(), torch.zeros(2, 1, 1, 1)
+    shares = torch.tensor([mix(images, 0.5, generator).share for _ in range(4000)])
+    assert abs(shares.mean() - 0.5) < 0.02
+    assert abs(shares.var() - 1.0 / 8.0) < 0.01
+
+
+def test_no_mixture_draws_nothing() -> None:
+    """With α = 0 images are themselves, and the generator is left as it was."""
+    images, generator = noise(4, 1, 4).float(), drawn(3)
+    mixture = mix(images, 0.0, generator)
+    assert torch.equal(mixture.images, images)
+    assert mixture.share == 1.0
+    assert torch.equal(generator.get_state(), drawn(3).get_state())
