@@ -68,13 +68,15 @@ def predictions(metadata: Metadata, arrays: Arrays) -> list[dict[str, Any]]:
             "activations": dict(zip(metadata.classes, activation, strict=True)),
             "poses": poses,
         }
-        for label, activation, poses in zip(labels, activations, class_poses(metadata, arrays), strict=True)
+        for label, activation, poses in zip(
+            labels, activations, class_poses(metadata.classes, arrays["poses"]), strict=True
+        )
     ]
 
 
-def class_poses(metadata: Metadata, arrays: Arrays) -> list[dict[str, Any]]:
+def class_poses(classes: Sequence[str], poses: NDArray[np.float32]) -> list[dict[str, Any]]:
     """4×4 poses by class for each sample."""
-    return [dict(zip(metadata.classes, poses, strict=True)) for poses in _plain(arrays["poses"])]
+    return [dict(zip(classes, of_sample, strict=True)) for of_sample in _plain(poses)]
 
 
 def layer_grid(metadata: Metadata, name: str) -> tuple[int, int]:
@@ -98,7 +100,7 @@ def layer_output(name: str) -> str:
 def layer_poses(metadata: Metadata, name: str, arrays: Arrays) -> Sequence[Any]:
     """Poses of a layer for each sample: by class, or [row][column][type] 4×4."""
     if name == CLASS_LAYER:
-        return class_poses(metadata, arrays)
+        return class_poses(metadata.classes, arrays["poses"])
     poses = arrays[layer_output(name)]
     sites_as_grid = (len(poses), *layer_grid(metadata, name), *poses.shape[2:])
     return list(_plain(poses.reshape(sites_as_grid)))

@@ -16,8 +16,9 @@ from service.guard import Guard
 from service.keys import Keys, check_exposure
 from service.metrics import BatchMetrics, Metrics
 from service.openapi import DocumentedAPI
-from service.poses import KeptPoses
+from service.poses import PosesInMemory, PoseStore
 from service.queue import Queue
+from service.redis_poses import PosesInRedis
 from service.refusals import answer_errors
 from service.reload import Reloader
 from service.repository import Repository
@@ -49,8 +50,8 @@ def create_app(
         log: Takes a line for each request.
 
     Raises:
-        StartError: There is no folder, the default model cannot be served, the file of keys cannot be read, or the
-            service would be open to others without keys.
+        StartError: There is no folder, the default model cannot be served, the file of keys cannot be read, the URL of
+            the store of poses is none, or the service would be open to others without keys.
     """
 
     def open_version(name: str, version: int, path: Path) -> Served:
@@ -77,7 +78,7 @@ def create_app(
         repository=repository,
         reloader=Reloader(refresh, settings.poll_s),
         decoder=Decoder(settings.max_pixels),
-        kept=KeptPoses(settings.kept_poses, settings.kept_poses_s, clock),
+        kept=_pose_store(settings, metrics, clock),
         metrics=metrics,
         clock=clock,
     )
@@ -90,6 +91,7 @@ def create_app(
         service.reloader.close()
         service.decoder.close()
         service.repository.close()
+        await service.kept.close()
 
     app = DocumentedAPI(
         title="emcaps",
@@ -110,3 +112,10 @@ def create_app(
 
 def _queue(settings: Settings) -> Queue:
     return Queue(max_batch=settings.max_batch, max_wait_s=settings.max_wait_ms / 1e3, max_waiting=settings.max_queue)
+
+
+def _pose_store(settings: Settings, metrics: Metrics, clock: Callable[[], float]) -> PoseStore:
+    if settings.poses_url:
+        lost = metrics.poses_lost.inc
+        return PosesInRedis(settings.poses_url, settings.kept_poses, settings.kept_poses_s, lost, clock)
+    return PosesInMemory(settings.kept_poses, settings.kept_poses_s, clock)

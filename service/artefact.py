@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 FORMAT = 1
 CLASS_LAYER = "class_caps"
+CLASS_GRID = (1, 1)
 CONV_LAYERS = ("primary_caps", "conv_caps_1", "conv_caps_2")
 Positive = Annotated[int, Field(ge=1)]
 

@@ -37,6 +37,7 @@ class Metrics:
         self.batch_images = histogram("emcaps_batch_images", "Samples of a batch", SIZES, "model")
         self.queue_seconds = histogram("emcaps_queue_seconds", "Waits for a batch, by request", SECONDS, "model")
         self.inference_seconds = histogram("emcaps_inference_seconds", "Runs of a batch", SECONDS, "model")
+        self.poses_lost = counter("emcaps_poses_lost", "Answers whose poses could not be kept")
         self.load_failures = counter("emcaps_model_load_failures", "Model files refused", "model", "version")
 
     def watch(self, repository: Repository) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from service.decoder import Decoder
 from service.metrics import Metrics
-from service.poses import KeptPoses
+from service.poses import PoseStore
 from service.reload import Reloader
 from service.repository import Repository
 from service.settings import Settings
@@ -31,7 +31,7 @@ class Service:
     repository: Repository
     reloader: Reloader
     decoder: Decoder
-    kept: KeptPoses
+    kept: PoseStore
     metrics: Metrics
     clock: Callable[[], float] = time.monotonic
     started: bool = False

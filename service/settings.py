@@ -64,6 +64,8 @@ class Settings(BaseSettings):
     """most samples whose poses are kept for GET /poses/{id}"""
     kept_poses_s: float = Field(600.0, gt=0)
     """longest time that poses are kept, in seconds"""
+    poses_url: str = ""
+    """URL of a Redis that keeps poses for all replicas, redis://host:6379/0; empty: each keeps its own in memory"""
     api_keys: Path | None = None
     """file of API keys, a line NAME sha256:HASH each; python -m service.keys NAME makes one"""
     allow_anonymous: bool = False

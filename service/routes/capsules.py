@@ -9,11 +9,12 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from service import answers
-from service.artefact import CLASS_LAYER, Metadata
+from service.artefact import CLASS_GRID, CLASS_LAYER, Metadata
 from service.caller import unless_gone, wait_of
 from service.guard import owner_of
 from service.intake import read_images
 from service.openapi import IMAGES_BODY, arrays_too, problems
+from service.poses import Kept
 from service.routes.choice import LAYER, NAME, VERSION, choice_of
 from service.schemas import PosesAnswer, PredictAnswer
 from service.served import Served
@@ -56,24 +57,17 @@ def capsule_routes(service: Service) -> APIRouter:
         arrays = await unless_gone(request, answered())
         model = {"name": served.name, "version": served.version}
         result = Result(uuid.uuid4().hex, model, served.metadata, arrays)
-        kept = result._replace(arrays={"poses": arrays["poses"].copy()})  # not a view of a whole batch
-        service.kept.keep(result.id, kept, samples=len(arrays["poses"]), owner=owner_of(request))
+        poses = arrays["poses"].copy()  # not a view of a whole batch
+        await service.kept.keep(Kept(result.id, model, served.metadata.classes, poses), owner_of(request))
         return result
 
     def poses_answer(kind: str, result: Result, layer: str) -> Response:
         output = answers.layer_output(layer)
         if kind == answers.NPZ:
             return _with_id(answers.npz({output: result.arrays[output]}), result.id)
+        grid = answers.layer_grid(result.metadata, layer)
         poses = answers.layer_poses(result.metadata, layer, result.arrays)
-        return answers.json(
-            {
-                "id": result.id,
-                "model": result.model,
-                "layer": layer,
-                "grid": answers.layer_grid(result.metadata, layer),
-                "predictions": [{"poses": of_sample} for of_sample in poses],
-            }
-        )
+        return _poses_json(result.id, result.model, layer, grid, poses)
 
     @router.post(
         "/predict",
@@ -108,13 +102,22 @@ def capsule_routes(service: Service) -> APIRouter:
         # A layer's poses are up to megabytes of text per sample.
         return await service.decoder.apart(poses_answer, kind, result, layer)
 
-    @router.get("/poses/{id}", responses={200: arrays_too(PosesAnswer), **problems([401, 404, 406])})
+    @router.get("/poses/{id}", responses={200: arrays_too(PosesAnswer), **problems([401, 404, 406, 503])})
     async def kept_poses(request: Request, id: str) -> Response:
         """The class poses of an earlier prediction, while they are kept."""
         kind = answers.choose_type(request)
-        return poses_answer(kind, service.kept.find(id, owner_of(request)), CLASS_LAYER)
+        kept = await service.kept.find(id, owner_of(request))
+        if kind == answers.NPZ:
+            return _with_id(answers.npz({"poses": kept.poses}), kept.id)
+        poses = answers.class_poses(kept.classes, kept.poses)
+        return _poses_json(kept.id, kept.model, CLASS_LAYER, CLASS_GRID, poses)
 
     return router
+
+
+def _poses_json(id_: str, model: dict[str, Any], layer: str, grid: tuple[int, int], poses: Sequence[Any]) -> Response:
+    predictions = [{"poses": of_sample} for of_sample in poses]
+    return answers.json({"id": id_, "model": model, "layer": layer, "grid": grid, "predictions": predictions})
 
 
 def _with_id(response: Response, id_: str) -> Response:
