@@ -14,6 +14,15 @@ fail() {
     exit 1
 }
 
+# need COMMAND PACKAGE WHY: that command, from Debian's package where it may be installed.
+need() {
+    command -v "$1" >/dev/null && return
+    [[ $EUID == 0 ]] && command -v apt-get >/dev/null ||
+        fail "$3 need $1; on Debian and Ubuntu: apt-get install $2"
+    say "installing $2, which $3 need"
+    apt-get update -qq && apt-get install -qq -y --no-install-recommends "$2"
+}
+
 # Whether $1 runs and is a Python that the project supports. A launcher on the PATH may exist and still not run.
 supported() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; }
 
