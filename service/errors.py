@@ -5,6 +5,7 @@ ServiceError
 ├── UnauthorizedError        no valid key
 ├── ForbiddenError           not allowed by the settings
 ├── UnknownError             no such model, layer or id
+├── RefusedModelError        a model's file cannot be served
 ├── NotAcceptableError       no form of answer that the client takes
 ├── SlowClientError          the body did not come in time
 ├── TooLargeError            more bytes, images or pixels than the settings allow
@@ -35,6 +36,10 @@ class ForbiddenError(ServiceError):
 
 class UnknownError(ServiceError):
     """There is no such model, layer or id."""
+
+
+class RefusedModelError(ServiceError):
+    """A file of the model that is to be loaded cannot be served."""
 
 
 class NotAcceptableError(ServiceError):
@@ -92,6 +97,7 @@ STATUS: dict[type[ServiceError], int] = {
     TooLargeError: 413,
     UnsupportedTypeError: 415,
     UndecodableError: 422,
+    RefusedModelError: 422,
     QueueFullError: 429,
     NotReadyError: 503,
     ExpiredError: 504,

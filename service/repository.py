@@ -2,11 +2,11 @@
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from service.errors import NotReadyError, StartError, UnknownError
+from service.errors import NotReadyError, RefusedModelError, StartError, UnknownError
 from service.served import Served
 
 log = logging.getLogger("emcaps")
@@ -47,6 +47,7 @@ class Repository:
         self._stamps: dict[Key, Stamp] = {}
         self._misnamed: set[str] = set()
         self._unloaded: set[str] = set()
+        self._put_away: Sequence[Key] = ()
         self._started = False
         self.refresh()
         if default not in self.names:
@@ -72,6 +73,11 @@ class Repository:
     def refused(self) -> list[tuple[str, int, str]]:
         """Name, version and reason of each file that is not served as it stands."""
         return [(name, version, reason) for (name, version), reason in sorted(self._refused.items())]
+
+    @property
+    def unloaded(self) -> list[tuple[str, int]]:
+        """Name and version of each file whose model was unloaded."""
+        return list(self._put_away)
 
     @property
     def ready(self) -> bool:
@@ -126,16 +132,21 @@ class Repository:
         """Load all versions of a model anew, one that was unloaded too.
 
         Raises:
-            UnknownError: There is no such model in the folder, or none of its versions can be served.
+            UnknownError: There is no such model in the folder.
+            RefusedModelError: A version of it cannot be served; those that can, are.
         """
         with self._changing:
             self._unloaded.discard(name)
             for key in [key for key in self._stamps if key[0] == name]:
                 del self._stamps[key]
             self._refresh()
-            if not self.versions(name):
-                reasons = [f"version {key[1]}: {reason}" for key, reason in self._refused.items() if key[0] == name]
-                raise UnknownError(f"no model {name[:80]!r} can be loaded: {'; '.join(reasons) or 'there is no file'}")
+            reasons = [f"version {version}: {reason}" for known, version, reason in self.refused if known == name]
+            served = self.versions(name)
+            if reasons:
+                serves = f"; served: {', '.join(map(str, served))}" if served else ""
+                raise RefusedModelError(f"model {name[:80]!r} cannot be loaded whole: {'; '.join(reasons)}{serves}")
+            if not served:
+                raise UnknownError(f"no model {name[:80]!r} can be loaded: there is no file")
 
     def unload(self, name: str) -> None:
         """Serve a model no more until it is loaded again, whatever happens to its files.
@@ -157,10 +168,12 @@ class Repository:
 
     def _refresh(self) -> None:
         try:
-            found = {key: path for key, path in self._scan().items() if key[0] not in self._unloaded}
+            there = self._scan()
         except OSError as error:
             log.error("the folder of models cannot be read, nothing changes: %s", error.strerror)
             return
+        found = {key: path for key, path in there.items() if key[0] not in self._unloaded}
+        self._put_away = sorted(there.keys() - found.keys())
         for key in [key for key in self._stamps if key not in found]:
             del self._stamps[key]
             self._drop(key)

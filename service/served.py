@@ -2,6 +2,7 @@
 
 import math
 import threading
+import time
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from service.artefact import Metadata
 from service.batcher import Answer, Batcher
+from service.errors import ExpiredError, InferenceError
 from service.statistics import Statistics
 
 
@@ -73,7 +75,12 @@ class Served:
         self, images: NDArray[np.uint8], outputs: Sequence[str] | None, deadline_s: float = math.inf
     ) -> Answer:
         """The named outputs for samples, on the device with the least to do; see ``Batcher.run``."""
-        return await self._least_loaded.run(images, outputs, deadline_s)
+        began = time.monotonic()
+        try:
+            return await self._least_loaded.run(images, outputs, deadline_s)
+        except (ExpiredError, InferenceError):
+            self.statistics.failed(time.monotonic() - began)
+            raise
 
     def begin(self) -> bool:
         """Count one more user, unless it has been retired."""

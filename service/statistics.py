@@ -7,13 +7,14 @@ from typing import Any
 
 
 class Statistics:
-    """An observer of one version's batches. Safe for threads."""
+    """An observer of one version's batches, and of its requests that fail. Safe for threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._requests = self._images = self._batches = 0
         self._queue_s = self._inference_s = 0.0
         self._last_ms = 0
+        self._failed, self._failed_s = 0, 0.0
         self._by_size: dict[int, tuple[int, float]] = {}
 
     def batch(self, *, images: int, padding: int, waits_s: Sequence[float], taken_s: float) -> None:
@@ -28,6 +29,12 @@ class Statistics:
             count, seconds = self._by_size.get(images, (0, 0.0))
             self._by_size[images] = (count + 1, seconds + taken_s)
 
+    def failed(self, taken_s: float) -> None:
+        """A request was let in and not answered, after so long."""
+        with self._lock:
+            self._failed += 1
+            self._failed_s += taken_s
+
     def as_json(self) -> dict[str, Any]:
         """The protocol's fields; durations in nanoseconds."""
         with self._lock:
@@ -37,6 +44,7 @@ class Statistics:
                 "execution_count": self._batches,
                 "inference_stats": {
                     "success": _duration(self._requests, self._queue_s + self._inference_s),
+                    "fail": _duration(self._failed, self._failed_s),
                     "queue": _duration(self._requests, self._queue_s),
                     "compute_infer": _duration(self._batches, self._inference_s),
                 },

@@ -3,12 +3,14 @@
 import asyncio
 from typing import Any
 
-from fastapi import APIRouter
+import orjson
+from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from service import __version__, answers
 from service.artefact import CONV_LAYERS, Metadata
-from service.errors import ForbiddenError, NotReadyError
+from service.errors import ForbiddenError, MalformedError, NotReadyError
+from service.intake import read_body
 from service.openapi import v2_errors
 from service.served import Served
 from service.service import Service
@@ -87,14 +89,16 @@ def v2_routes(service: Service) -> APIRouter:
         return readiness(name, version)
 
     @router.post("/repository/index")
-    async def index() -> Response:
-        """All versions in the folder, those that are refused with their reasons."""
-        served = [(version.name, version.version, "READY", "") for version in repository.served]
-        refused = [(name, version, "UNAVAILABLE", reason) for name, version, reason in repository.refused]
+    async def index(request: Request) -> Response:
+        """All versions in the folder, those that are refused with their reasons; with ``ready`` those that serve."""
+        rows = [(version.name, version.version, "READY", "") for version in repository.served]
+        if not await _only_ready(service, request):
+            rows += [(name, version, "UNAVAILABLE", reason) for name, version, reason in repository.refused]
+            rows += [(name, version, "UNAVAILABLE", "unloaded") for name, version in repository.unloaded]
         return answers.json(
             [
                 {"name": name, "version": str(version), "state": state, "reason": reason}
-                for name, version, state, reason in sorted(served + refused)
+                for name, version, state, reason in sorted(rows)
             ]
         )
 
@@ -114,6 +118,20 @@ def v2_routes(service: Service) -> APIRouter:
 
     router.include_router(infer_routes(service))
     return router
+
+
+async def _only_ready(service: Service, request: Request) -> bool:
+    """What the body's ``ready`` says; there need be no body."""
+    if request.headers.get("content-length", "0") == "0" and "transfer-encoding" not in request.headers:
+        return False
+    try:
+        content = orjson.loads(await read_body(request, service.settings))
+    except orjson.JSONDecodeError as error:
+        raise MalformedError(f"the body is no JSON: {error}") from None
+    ready = content.get("ready", False) if isinstance(content, dict) else None
+    if not isinstance(ready, bool):
+        raise MalformedError('the body must be an object, {"ready": true} for those that serve, or absent')
+    return ready
 
 
 def _check_control(service: Service) -> None:

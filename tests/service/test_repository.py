@@ -8,7 +8,7 @@ import onnx
 import pytest
 
 from service.batcher import Batcher
-from service.errors import NotReadyError, StartError, UnknownError
+from service.errors import NotReadyError, RefusedModelError, StartError, UnknownError
 from service.queue import Queue
 from service.repository import Repository
 from service.served import Served
@@ -218,10 +218,12 @@ def test_unloading_and_loading(repository: Repository) -> None:
     repository.unload("norb")
     repository.refresh()
     assert not repository.ready
+    assert repository.unloaded == [("norb", 1), ("norb", 2)]
     with pytest.raises(UnknownError, match="no model 'norb'"):
         repository.unload("norb")
     repository.load("norb")
     assert repository.versions("norb") == [1, 2]
+    assert repository.unloaded == []
 
 
 def test_loading_again_reads_the_files_again(repository: Repository) -> None:
@@ -237,8 +239,16 @@ def test_what_cannot_be_loaded(repository: Repository, tmp_path: Path) -> None:
     with pytest.raises(UnknownError, match="there is no file"):
         repository.load("cat")
     write_model(tmp_path, "cat", 7, b"broken")
-    with pytest.raises(UnknownError, match="version 7: not an ONNX file"):
+    with pytest.raises(RefusedModelError, match="version 7: not an ONNX file"):
         repository.load("cat")
+
+
+def test_a_model_that_loads_in_part(repository: Repository, tmp_path: Path) -> None:
+    """Its sound versions serve, and the error names those that do not."""
+    write_model(tmp_path, "norb", 3, b"broken")
+    with pytest.raises(RefusedModelError, match=r"version 3: not an ONNX file.*; served: 1, 2"):
+        repository.load("norb")
+    assert repository.versions("norb") == [1, 2]
 
 
 def test_a_repository_that_is_closed_lets_nobody_begin(repository: Repository) -> None:

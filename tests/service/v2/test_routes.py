@@ -204,6 +204,10 @@ def test_repository(client: Client) -> None:
     ]
     assert client.post("/v2/repository/models/stereo/unload").status_code == 200
     assert client.get("/v2/models/stereo/ready").status_code == 404
+    *_, row = client.post("/v2/repository/index").json()
+    assert row == {"name": "stereo", "version": "1", "state": "UNAVAILABLE", "reason": "unloaded"}
+    ready = client.post("/v2/repository/index", json={"ready": True}).json()
+    assert [row["name"] for row in ready] == ["norb", "norb"]
     assert client.post("/v2/repository/models/stereo/load").status_code == 200
     assert client.get("/v2/models/stereo/ready").status_code == 200
     assert client.post("/v2/repository/models/cat/load").status_code == 404
@@ -229,3 +233,18 @@ def test_statistics(client: Client) -> None:
     assert [batch["batch_size"] for batch in of_norb["batch_stats"]] == [2, 8]
     everything = client.get("/v2/models/stats").json()["model_stats"]
     assert [row["inference_count"] for row in everything] == [0, 10, 0]
+
+
+def test_failures_are_counted(client: Client, session: FakeSession) -> None:
+    """Requests that were let in and got no answer, apart from those that did."""
+    session.failure = RuntimeError("no")
+    client.post(INFER, json={"inputs": [images(1)]})
+    (of_norb,) = client.get("/v2/models/norb/stats").json()["model_stats"]
+    assert (of_norb["inference_stats"]["fail"]["count"], of_norb["inference_stats"]["success"]["count"]) == (1, 0)
+
+
+@pytest.mark.parametrize("body", [b"{", b"[]", b'{"ready": 1}'])
+def test_an_index_of_what(client: Client, body: bytes) -> None:
+    """A body that asks for something else is refused."""
+    answer = client.post("/v2/repository/index", content=body)
+    assert (answer.status_code, list(answer.json())) == (400, ["error"])
