@@ -1,6 +1,8 @@
-"""Real pictures for schemathesis, which runs in an environment of its own and loads this file as its hooks."""
+"""Real pictures and tensors for schemathesis, which runs in an environment of its own and loads this file as hooks."""
 
+import base64
 import io
+import json
 
 import schemathesis
 from hypothesis import strategies
@@ -23,8 +25,21 @@ def picture(kind: str, level: int, side: int) -> bytes:
     return file.getvalue()
 
 
+def infer_request(pictures: list[bytes]) -> bytes:
+    """A request of the Open Inference Protocol, of which all is JSON: no header says that bytes follow."""
+    data = [base64.b64encode(content).decode() for content in pictures]
+    return json.dumps(
+        {"inputs": [{"name": "files", "datatype": "BYTES", "shape": [len(data), 1], "data": data}]}
+    ).encode()
+
+
+levels, sides = strategies.integers(0, 255), strategies.integers(1, 64)
 for kind, (name, *aliases) in KINDS.items():
-    levels, sides = strategies.integers(0, 255), strategies.integers(1, 64)
     schemathesis.openapi.media_type(
         name, strategies.builds(picture, strategies.just(kind), levels, sides), aliases=aliases
     )
+
+pictures = strategies.builds(picture, strategies.sampled_from(sorted(KINDS)), levels, sides)
+schemathesis.openapi.media_type(
+    "application/octet-stream", strategies.builds(infer_request, strategies.lists(pictures, min_size=1, max_size=8))
+)
