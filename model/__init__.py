@@ -1,7 +1,7 @@
 """Matrix capsules with EM routing (Hinton, Sabour, Frosst, ICLR 2018) in PyTorch.
 
 A capsule is an activation in [0, 1] and a 4×4 pose matrix. The files, in the order of their imports:
-config ← windows ← routing ← fused ← route ← capsules ← network ← export.
+config ← pixels, config ← windows ← routing ← fused ← route ← capsules ← network ← export.
 
 Axes, as they are named in every shape here:
 
@@ -14,6 +14,7 @@ slot         one (parent_site, position): a place where some child is seen by so
 
 from model.config import CapsNetConfig, RoutingConfig, as_published, mnist, small_norb, small_norb_small, tiny
 from model.network import CapsNet, Prediction
+from model.pixels import standardise
 
 __all__ = [
     "CapsNet",
@@ -24,5 +25,6 @@ __all__ = [
     "mnist",
     "small_norb",
     "small_norb_small",
+    "standardise",
     "tiny",
 ]

@@ -9,9 +9,8 @@ from torch.nn import functional
 
 from model.capsules import Capsules, PrimaryCaps, RoutedCaps
 from model.config import CapsNetConfig
+from model.pixels import standardise
 from model.windows import Windows
-
-SMALLEST_CONTRAST = 1.0  # grey levels: an even image stays even instead of becoming its own noise
 
 
 class Prediction(NamedTuple):
@@ -97,7 +96,11 @@ class CapsNet(nn.Module):
         Raises:
             ValueError: Wrong number of channels, or an image smaller than the crop.
         """
-        features = functional.relu(self.stem_norm(self.stem(self.standardise(images))))
+        return self.see(standardise(images, self.config, self.stem.weight.dtype))
+
+    def see(self, pixels: Float[Tensor, "batch channel crop crop"]) -> Prediction:
+        """Classify images that ``standardise`` has cropped and standardised."""
+        features = functional.relu(self.stem_norm(self.stem(pixels)))
         primary = self.primary_caps(features)
         routed_1 = self.conv_caps_1(primary)
         first = Capsules(routed_1.activation_logits.sigmoid(), routed_1.poses)
@@ -114,20 +117,3 @@ class CapsNet(nn.Module):
             second,
             classes.assignments.squeeze(1),
         )
-
-    def standardise(
-        self, images: UInt8[Tensor, "batch channel row column"] | Float[Tensor, "batch channel row column"]
-    ) -> Float[Tensor, "batch channel crop crop"]:
-        """The centre crop of each image with zero mean and unit variance over its pixels and channels."""
-        channels, height, width = images.shape[1:]
-        crop = self.config.crop_size
-        if channels != self.config.channels or min(height, width) < crop:
-            raise ValueError(
-                f"images must have {self.config.channels} channels and at least {crop}×{crop} pixels, "
-                f"found {channels} of {height}×{width}"
-            )
-        top, left = (height - crop) // 2, (width - crop) // 2
-        pixels = images[:, :, top : top + crop, left : left + crop].to(self.stem.weight.dtype)
-        pixels = pixels - pixels.mean((1, 2, 3), keepdim=True)
-        variance = pixels.square().mean((1, 2, 3), keepdim=True)
-        return pixels * variance.clamp_min(SMALLEST_CONTRAST**2).rsqrt()

@@ -10,15 +10,25 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+import torch
 import tyro
 
-from training import checkpoint, report
+from model import CapsNet
+from training import checkpoint
+from training.checkpoint import Network
 from training.config import RECIPES, TrainConfig, restore
 from training.data import ImageSet, load
 from training.data.download import download
 from training.evaluate import evaluate
-from training.loop import NonFiniteError, split, train
+from training.loop import NonFiniteError, train
+from training.loop import split as _split
 from training.release import release, training_record
+from training.suites.adversarial import adversarial
+from training.suites.poses import poses
+from training.suites.report import write
+from training.suites.routing import routing
+from training.suites.standard import standard
+from training.suites.viewpoint import viewpoint
 
 if TYPE_CHECKING:
     Recipe = TrainConfig
@@ -54,23 +64,61 @@ def train_command(config: Recipe) -> None:
 
 def evaluate_command(
     run_folder: Path,
+    suite: Annotated[
+        Literal["standard", "viewpoint", "adversarial", "poses", "routing"], tyro.conf.Positional
+    ] = "standard",
     root: Path | None = None,
     split: Literal["held-out", "test"] = "held-out",
     checkpoint: Literal["best", "last"] = "best",
+    baseline: Path | None = None,
+    images: int = 1000,
 ) -> None:
-    """Error of a trained network with its confidence interval, by class and instance, and its confusions.
+    """Ask a trained network; a table is printed, JSON and a picture go into the run's folder.
+
+    standard: error with its confidence interval, confusions, one crop and thirteen.
+    viewpoint: errors at elevations or lightings that a run trained with --elevations or --lightings never saw.
+    adversarial: accuracy under attacks that know the network.
+    poses: what the winning pose tells of elevation, lighting and azimuth.
+    routing: how assignments sharpen, dead capsules, activations.
 
     Args:
         run_folder: folder of the run
+        suite: what is asked
         root: folder that holds the data sets; the one that the run was trained from if absent
         split: the images held out from training, or the official test split, which is for final figures alone
         checkpoint: which of the run's checkpoints
+        baseline: folder of a run of --architecture cnn, beside which viewpoint, adversarial and poses put the capsules;
+            for viewpoint it must have been trained with --keep-epochs
+        images: of how many images, evenly drawn from all, adversarial and routing speak
     """
     network, config, _ = _open(run_folder, root, checkpoint)
-    images = _held_out(config) if split == "held-out" else _test(config)
-    evaluation = evaluate(network, images, progress=True)
-    print(report.table(evaluation, images.classes))
-    for path in report.write(evaluation, images.classes, run_folder):
+    judged = _held_out(config) if split == "held-out" else _test(config)
+    if not len(judged):
+        raise ValueError("the run held nothing out; only --split test has images that it never saw")
+    some = judged.subset(torch.arange(0, len(judged), max(1, len(judged) // images))[:images])
+    networks = {"capsules" if isinstance(network, CapsNet) else "CNN": network}
+    if baseline is not None and suite in ("adversarial", "poses"):
+        networks["CNN"] = _open(baseline, root, checkpoint)[0]
+    if suite == "standard":
+        report = standard(network, judged)
+    elif suite == "viewpoint":
+        column = "lighting" if config.lightings else "elevation"
+        candidates = {} if baseline is None else _epochs(baseline)
+        report = viewpoint(network, judged, column, config.lightings or config.elevations, candidates)
+    elif suite == "adversarial":
+        report = adversarial(networks, some)
+    elif suite == "poses":
+        report = poses(networks, _split(config)[0], judged)
+    elif isinstance(network, CapsNet):
+        report = routing(network, some)
+    else:
+        raise ValueError(f"{run_folder} holds a CNN, in which nothing is routed")
+    print(report.table)
+    if baseline is None and suite in ("viewpoint", "adversarial", "poses"):
+        print(
+            "\nto see a CNN beside it: train the same with --architecture cnn --keep-epochs, then --baseline ITS_FOLDER"
+        )
+    for path in write(report, run_folder, suite):
         print(f"wrote {path}")
 
 
@@ -93,12 +141,17 @@ def release_command(
         checkpoint: which of the run's checkpoints
     """
     network, config, saved = _open(run_folder, root, checkpoint)
-    held_out = _held_out(config)
-    evaluation = evaluate(network, held_out, progress=True)
+    if not isinstance(network, CapsNet):
+        raise ValueError(f"{run_folder} holds a CNN, which is there to compare with; only capsules are released")
+    training, held_out = _split(config)
+    evaluation = evaluate(network, held_out, progress=True) if len(held_out) else None
     record = training_record(config, saved, evaluation)
-    step = max(1, len(held_out) // PARITY_IMAGES)
-    path = release(network, record, held_out.images[::step][:PARITY_IMAGES], models, name, version)
-    print(f"wrote {path}: held-out error {evaluation.error:.2%}, {path.stat().st_size / 1e6:.2f} MB")
+    images = (held_out if len(held_out) else training).images
+    path = release(
+        network, record, images[:: max(1, len(images) // PARITY_IMAGES)][:PARITY_IMAGES], models, name, version
+    )
+    judged = "nothing was held out" if evaluation is None else f"held-out error {evaluation.error:.2%}"
+    print(f"wrote {path}: {judged}, {path.stat().st_size / 1e6:.2f} MB")
 
 
 COMMANDS: dict[str, Callable[..., None]] = {
@@ -135,14 +188,22 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _open(run_folder: Path, root: Path | None, which: str) -> tuple[Any, TrainConfig, dict[str, Any]]:
+def _open(run_folder: Path, root: Path | None, which: str) -> tuple[Network, TrainConfig, dict[str, Any]]:
     saved = checkpoint.load(run_folder / f"{which}.pt")
     config = restore(saved["config"])
     return checkpoint.rebuild(saved), config if root is None else replace(config, root=root), saved
 
 
+def _epochs(run_folder: Path) -> dict[str, Network]:
+    """The checkpoints of all epochs of a run, by file name."""
+    paths = sorted(run_folder.glob("epoch-*.pt"))
+    if not paths:
+        raise FileNotFoundError(f"no epoch-*.pt in {run_folder}; train with --keep-epochs")
+    return {path.name: checkpoint.rebuild(checkpoint.load(path)) for path in paths}
+
+
 def _held_out(config: TrainConfig) -> ImageSet:
-    return split(config)[1]
+    return _split(config)[1]
 
 
 def _test(config: TrainConfig) -> ImageSet:

@@ -10,8 +10,11 @@ from typing import Any, BinaryIO
 import torch
 
 from model import CapsNet, CapsNetConfig, RoutingConfig
+from training.baselines import ConvNet
 
 FORMAT = 1
+Network = CapsNet | ConvNet
+ARCHITECTURES: dict[str, type[Network]] = {"capsules": CapsNet, "cnn": ConvNet}
 
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
@@ -35,10 +38,11 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
         os.close(folder)
 
 
-def save(path: Path, network: CapsNet, **state: Any) -> None:
+def save(path: Path, network: Network, **state: Any) -> None:
     """Write the network and what else is given (tensors, numbers, text, lists and dicts of these)."""
     content = {
         "format": FORMAT,
+        "architecture": next(name for name, kind in ARCHITECTURES.items() if isinstance(network, kind)),
         "network": asdict(network.config),
         "weights": network.state_dict(),
         **state,
@@ -65,12 +69,12 @@ def load(path: Path) -> dict[str, Any]:
     return content
 
 
-def rebuild(content: dict[str, Any]) -> CapsNet:
+def rebuild(content: dict[str, Any]) -> Network:
     """The network of a loaded checkpoint, on the CPU, in evaluation mode."""
     fields = dict(content["network"])
     config = CapsNetConfig(
         **{**fields, "classes": tuple(fields["classes"]), "routing": RoutingConfig(**fields["routing"])}
     )
-    network = CapsNet(config)
+    network = ARCHITECTURES[content.get("architecture", "capsules")](config)
     network.load_state_dict(content["weights"])
     return network.eval()

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from model import CapsNet
+from training.checkpoint import Network
 from training.data import ImageSet
 
 BATCH = 64
@@ -32,7 +32,7 @@ class Evaluation(NamedTuple):
 
 
 @torch.no_grad()
-def predict(network: CapsNet, images: Tensor, *, progress: bool = False) -> Tensor:
+def predict(network: Network, images: Tensor, *, progress: bool = False) -> Tensor:
     """The most active class of each image: uint8 [n, channels, height, width] to int64 [n] on the CPU."""
     network.eval()
     device = next(network.parameters()).device
@@ -55,7 +55,7 @@ def wilson(wrong: int, images: int) -> tuple[float, float]:
     return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
 
 
-def evaluate(network: CapsNet, images: ImageSet, *, progress: bool = False) -> Evaluation:
+def evaluate(network: Network, images: ImageSet, *, progress: bool = False) -> Evaluation:
     """Judge a network by a set of images."""
     predicted = predict(network, images.images, progress=progress)
     wrong = predicted != images.labels

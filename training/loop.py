@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim.lr_scheduler import OneCycleLR
 
-from model import CapsNet
 from training import checkpoint
 from training.augment import mix
-from training.config import FOLDER_CLASSES, TrainConfig
-from training.data import ImageSet, hold_out, load
+from training.checkpoint import ARCHITECTURES, Network
+from training.config import FOLDER_CLASSES, TrainConfig, restore
+from training.data import ImageSet, hold_out, load, photographed
 from training.distributed import Worker, join
 from training.evaluate import predict
 from training.journal import Journal
@@ -56,6 +56,7 @@ def train(config: TrainConfig) -> Path:
     """
     with join(config.device) as worker:
         training, held_out = split(config)
+        held_out = held_out.subset(familiar(held_out, config))
         if config.network.classes == FOLDER_CLASSES:
             config = replace(config, network=replace(config.network, classes=training.classes))
         last, best = config.run_folder / "last.pt", config.run_folder / "best.pt"
@@ -69,7 +70,7 @@ def train(config: TrainConfig) -> Path:
 
         origin = commit()  # of the code that runs; the files may change while it does
         torch.manual_seed(config.seed)
-        network = CapsNet(config.network).to(worker.device)
+        network = ARCHITECTURES[config.architecture](config.network).to(worker.device)
         optimizer = torch.optim.AdamW(network.parameters(), config.learning_rate, weight_decay=config.weight_decay)
         steps_per_epoch = len(training) // config.batch_size
         steps = config.epochs * steps_per_epoch
@@ -172,17 +173,21 @@ def train(config: TrainConfig) -> Path:
                         epoch=epoch + 1,
                         training_loss=mean_loss,
                         training_accuracy=accuracy,
-                        held_out_error=error,
+                        **({} if error is None else {"held_out_error": error}),
                     )
+                    judged = "nothing held out" if error is None else f"held-out error {error:.2%}"
                     journal.say(
                         f"epoch {epoch + 1}: loss {mean_loss:.4f}, training accuracy {accuracy:.2%}, "
-                        f"held-out error {error:.2%}, {progress.seconds:.0f} s"
+                        f"{judged}, {progress.seconds:.0f} s"
                     )
-                    is_best = error < progress.best_error or not best.exists()
-                    progress = Progress(step=progress.step, best_error=min(error, progress.best_error))
+                    is_best = error is None or error < progress.best_error or not best.exists()
+                    best_error = progress.best_error if error is None else min(error, progress.best_error)
+                    progress = Progress(step=progress.step, best_error=best_error)
                     save(last)
                     if is_best:
                         save(best)
+                    if config.keep_epochs:
+                        save(config.run_folder / f"epoch-{epoch + 1}.pt")
                     saved_at = began = time.monotonic()
                 elif now - saved_at > 60.0 * config.checkpoint_minutes:
                     save(last)
@@ -204,19 +209,29 @@ def split(config: TrainConfig) -> tuple[ImageSet, ImageSet]:
         raise ValueError(f"{images.name} has the classes {images.classes}, the network {network.classes}")
     if images.images.shape[1:] != shape:
         raise ValueError(f"{images.name} has images {list(images.images.shape[1:])}, the network takes {list(shape)}")
-    if "instance" in images.info:
+    if "instance" in images.info and config.held_out_instance is None:
+        training, held_out = images, images.subset(torch.arange(0))
+    elif "instance" in images.info:
         training, held_out = hold_out(images, instance=config.held_out_instance)
     elif Path(config.data).is_dir():
         training, held_out = hold_out(images, share=FOLDER_SHARE, seed=config.seed)
     else:
         training, held_out = hold_out(images, rows=config.held_out_rows, seed=config.seed)
+    training = training.subset(familiar(training, config))
     if len(training) < config.batch_size:
         raise ValueError(f"{len(training)} images to train on do not fill one batch of {config.batch_size}")
     return training, held_out
 
 
-def _held_out_error(network: CapsNet, held_out: ImageSet, worker: Worker) -> float:
-    """Share of held-out images that are classified wrongly, each process judging its part."""
+def familiar(images: ImageSet, config: TrainConfig) -> Tensor:
+    """Which images were taken as those that the run trains on: bool [n]."""
+    return photographed(images, elevation=config.elevations, lighting=config.lightings)
+
+
+def _held_out_error(network: Network, held_out: ImageSet, worker: Worker) -> float | None:
+    """Share of held-out images that are classified wrongly, each process judging its part; None if there are none."""
+    if not len(held_out):
+        return None
     own = held_out.subset(torch.arange(worker.rank, len(held_out), worker.world))
     wrong = int((predict(network, own.images) != own.labels).sum())
     return worker.sum([float(wrong)])[0] / len(held_out)
@@ -242,9 +257,9 @@ def _plain(config: TrainConfig) -> dict[str, Any]:
 def _changed(saved: dict[str, Any], config: TrainConfig) -> list[str]:
     """The options that differ from those of a saved run, but for those that say where and how fast it runs."""
     free = {"resume", "root", "run_folder", "device", "checkpoint_minutes"}
-    current = _plain(config)
+    before, current = _plain(restore(saved)), _plain(config)  # options that are newer than the run have their defaults
     return [
-        f"{name} was {saved.get(name)}, now {current[name]}"
+        f"{name} was {before[name]}, now {current[name]}"
         for name in sorted(current.keys() - free)
-        if saved.get(name) != current[name]
+        if before[name] != current[name]
     ]

@@ -19,6 +19,10 @@ from training.runtime import VERSION, Graph
 
 BOUND = 1e-4
 BATCHES = (1, 2, 8)
+RECIPE = (
+    *("loss", "batch_size", "learning_rate", "warmup_share", "weight_decay"),
+    *("brightness", "contrast", "shift", "warp", "mirror", "mixup"),
+)
 
 
 class ReleaseError(ValueError):
@@ -61,23 +65,26 @@ def measure_parity(network: CapsNet, proto: onnx.ModelProto, images: Tensor) -> 
     return {**worst, "batches": list(BATCHES), "torch": torch.__version__, "onnxruntime": VERSION}
 
 
-def training_record(config: TrainConfig, saved: dict[str, Any], evaluation: Evaluation) -> dict[str, Any]:
-    """What an artefact says of its training."""
-    by_instance = bool(evaluation.by_instance)
-    protocol = (
-        f"instance {config.held_out_instance} of each category held out"
-        if by_instance
-        else f"{evaluation.images} images held out, drawn by seed {config.seed}"
-    )
+def training_record(config: TrainConfig, saved: dict[str, Any], evaluation: Evaluation | None) -> dict[str, Any]:
+    """What an artefact says of its training; without an evaluation nothing was held out."""
+    if evaluation is None:
+        protocol = "all instances, nothing held out"
+    elif evaluation.by_instance:
+        protocol = f"instance {config.held_out_instance} of each category held out"
+    else:
+        protocol = f"{evaluation.images} images held out, drawn by seed {config.seed}"
+    for name in ("elevation", "lighting"):
+        if values := getattr(config, f"{name}s"):
+            protocol += f"; trained on {name}s {', '.join(map(str, values))} alone"
     return {
         "data_set": config.data if not Path(config.data).is_dir() else Path(config.data).name,
         "protocol": protocol,
         "seed": config.seed,
         "epochs": config.epochs,
         "steps": saved["progress"]["step"],
-        "loss": config.loss,
-        "validation_error": round(evaluation.error, 6),
-        "validation_images": evaluation.images,
+        **{name: getattr(config, name) for name in RECIPE},
+        "validation_error": None if evaluation is None else round(evaluation.error, 6),
+        "validation_images": 0 if evaluation is None else evaluation.images,
         "commit": saved["commit"],
     }
 

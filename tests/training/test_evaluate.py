@@ -1,13 +1,9 @@
-"""An evaluation counts right, and its pictures and tables are written."""
-
-import json
-from pathlib import Path
+"""An evaluation counts right."""
 
 import pytest
 import torch
 
 from model import CapsNet
-from training import report
 from training.data import ImageSet
 from training.evaluate import evaluate, predict, wilson
 
@@ -38,14 +34,3 @@ def test_errors_are_counted(network: CapsNet, images: ImageSet) -> None:
 def test_wilson_interval(wrong: int, low: float, high: float) -> None:
     """It holds at the ends too, and agrees with published values (18 of 1000: 1.14 to 2.83 %)."""
     assert wilson(wrong, 1000) == pytest.approx((low, high), abs=2e-4)
-
-
-def test_report_is_written(network: CapsNet, images: ImageSet, tmp_path: Path) -> None:
-    """The table names the classes, the JSON holds the numbers and the picture is one."""
-    found = evaluate(network, images)
-    text = report.table(found, images.classes)
-    assert "error 20.00%" in text
-    assert all(name in text for name in images.classes)
-    numbers, picture = report.write(found, images.classes, tmp_path)
-    assert json.loads(numbers.read_text())["confusion"] == found.confusion.tolist()
-    assert picture.read_bytes().startswith(b"\x89PNG")

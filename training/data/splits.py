@@ -43,6 +43,28 @@ def hold_out(
     return images.subset(~held), images.subset(held)
 
 
+def photographed(images: ImageSet, **values: tuple[int, ...]) -> Tensor:
+    """Which images were taken under any of the named values of each column (elevation, lighting): bool [n].
+
+    A column with no values named is no condition.
+
+    Raises:
+        ValueError: The set has no such column, or no image with one of the values.
+    """
+    under = torch.ones(len(images), dtype=torch.bool)
+    for column, wanted in values.items():
+        if not wanted:
+            continue
+        if column not in images.info:
+            raise ValueError(f"{images.name} knows no {column}, found {column} {', '.join(map(str, wanted))} named")
+        found = images.info[column]
+        known = found.unique().tolist()
+        if missing := [value for value in wanted if value not in known]:
+            raise ValueError(f"{images.name} has no {column} {missing[0]}; there are {', '.join(map(str, known))}")
+        under &= torch.isin(found, torch.tensor(wanted))
+    return under
+
+
 def _by_instance(images: ImageSet, instance: int) -> Tensor:
     if "instance" not in images.info:
         raise ValueError(f"{images.name} has no instances to hold out; hold out rows or a share")

@@ -1,0 +1,33 @@
+"""Pixels as a network takes them: cropped to the centre and standardised (paper, section 6)."""
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from model.config import CapsNetConfig
+
+SMALLEST_CONTRAST = 1.0  # grey levels: an even image stays even instead of becoming its own noise
+
+
+def standardise(
+    images: UInt8[Tensor, "batch channel row column"] | Float[Tensor, "batch channel row column"],
+    config: CapsNetConfig,
+    dtype: torch.dtype = torch.float32,
+) -> Float[Tensor, "batch channel crop crop"]:
+    """The centre crop of each image of pixels in 0–255, with zero mean and unit variance over its pixels and channels.
+
+    Raises:
+        ValueError: Wrong number of channels, or an image smaller than the crop.
+    """
+    channels, height, width = images.shape[1:]
+    crop = config.crop_size
+    if channels != config.channels or min(height, width) < crop:
+        raise ValueError(
+            f"images must have {config.channels} channels and at least {crop}×{crop} pixels, "
+            f"found {channels} of {height}×{width}"
+        )
+    top, left = (height - crop) // 2, (width - crop) // 2
+    pixels = images[:, :, top : top + crop, left : left + crop].to(dtype)
+    pixels = pixels - pixels.mean((1, 2, 3), keepdim=True)
+    variance = pixels.square().mean((1, 2, 3), keepdim=True)
+    return pixels * variance.clamp_min(SMALLEST_CONTRAST**2).rsqrt()

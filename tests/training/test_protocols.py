@@ -1,0 +1,142 @@
+"""What a run trains on and is judged by, on a small smallNORB of random pictures: the whole way by the command line."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+from tests.training.data.writers import prepared
+from training import checkpoint
+from training.__main__ import main
+from training.baselines import ConvNet
+from training.config import TrainConfig, restore
+from training.loop import split, train
+
+TINY = [
+    "--network.crop-size=20",
+    "--network.stem-channels=4",
+    "--network.primary-types=2",
+    "--network.conv-types-1=3",
+    "--network.conv-types-2=4",
+    "--batch-size=16",
+]
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of data sets."""
+    root = tmp_path_factory.mktemp("data")
+    (root / "smallnorb").mkdir()
+    np.savez(root / "smallnorb" / "train_48.npz", **prepared(300))  # type: ignore[arg-type]
+    return root
+
+
+@pytest.fixture(scope="module")
+def runs(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Capsules and a CNN that saw the three lowest elevations alone, two epochs each."""
+    runs = tmp_path_factory.mktemp("runs")
+    for name, options in (("capsules", []), ("cnn", ["--architecture=cnn", "--keep-epochs"])):
+        command = ["train", "smallnorb-stereo-small", f"--root={root}", f"--run-folder={runs / name}", *TINY, *options]
+        assert main([*command, "--epochs=2", "--elevations", "0", "1", "2"]) == 0
+    return runs
+
+
+def config_of(run: Path) -> TrainConfig:
+    return restore(checkpoint.load(run / "last.pt")["config"])
+
+
+def test_a_run_sees_its_elevations_alone(runs: Path) -> None:
+    """It trains on the named ones, of instances that are not held out, and holds out all elevations of the other."""
+    training, held_out = split(config_of(runs / "capsules"))
+    assert set(training.info["elevation"].tolist()) == {0, 1, 2}
+    assert 4 not in training.info["instance"].tolist()
+    assert set(held_out.info["elevation"].tolist()) == set(range(9))
+    assert set(held_out.info["instance"].tolist()) == {4}
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--elevations", "0", "9"], "smallnorb has no elevation 9; there are 0, 1, 2"),
+        (["--elevations", "0", "--lightings", "1"], "not both"),
+        (["--held-out-instance", "5"], "no instance 5"),
+    ],
+)
+def test_values_that_are_not_there(
+    root: Path, tmp_path: Path, options: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They are refused before anything is written."""
+    command = ["train", "smallnorb-stereo-small", f"--root={root}", f"--run-folder={tmp_path / 'run'}", *TINY]
+    assert main([*command, *options]) in (1, 2)
+    assert words in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_every_epoch_is_kept(runs: Path) -> None:
+    """Where it is asked for, and each rebuilds the network that it is of."""
+    kept = sorted(path.name for path in (runs / "cnn").glob("epoch-*.pt"))
+    assert kept == ["epoch-1.pt", "epoch-2.pt"]
+    assert isinstance(checkpoint.rebuild(checkpoint.load(runs / "cnn" / "epoch-1.pt")), ConvNet)
+    assert not list((runs / "capsules").glob("epoch-*.pt"))
+
+
+@pytest.mark.parametrize("suite", ["standard", "viewpoint", "adversarial", "poses", "routing"])
+def test_suites(runs: Path, suite: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each prints a table and leaves JSON and a picture in the run's folder."""
+    assert (
+        main(["evaluate", suite, f"--run-folder={runs / 'capsules'}", f"--baseline={runs / 'cnn'}", "--images=20"]) == 0
+    )
+    assert ("CNN" in capsys.readouterr().out) == (suite in ("viewpoint", "adversarial", "poses"))
+    assert isinstance(json.loads((runs / "capsules" / f"{suite}.json").read_text()), dict)
+    assert (runs / "capsules" / f"{suite}.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_without_a_baseline(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The capsules stand alone, and a line says how to get something to compare them with."""
+    assert main(["evaluate", "viewpoint", f"--run-folder={runs / 'capsules'}"]) == 0
+    assert "--architecture cnn --keep-epochs" in capsys.readouterr().out
+    assert main(["evaluate", "viewpoint", f"--run-folder={runs / 'cnn'}", f"--baseline={runs / 'capsules'}"]) == 1
+    assert "train with --keep-epochs" in capsys.readouterr().err
+
+
+def test_a_cnn_is_not_released(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is there to compare with; nothing routes in it either."""
+    assert main(["release", f"--run-folder={runs / 'cnn'}", "--name=x", f"--models={tmp_path}"]) == 1
+    assert "only capsules are released" in capsys.readouterr().err
+    assert main(["evaluate", "routing", f"--run-folder={runs / 'cnn'}"]) == 1
+    assert "nothing is routed" in capsys.readouterr().err
+
+
+def test_a_final_model(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With nothing held out it trains on every instance, is released, and says so; there is nothing to judge it by."""
+    run, models = tmp_path / "run", tmp_path / "models"
+    command = ["train", "smallnorb-stereo-small", f"--root={root}", f"--run-folder={run}", *TINY]
+    assert main([*command, "--epochs=1", "--held-out-instance", "None", "--warp=0.1", "--mixup=0.2"]) == 0
+    assert "nothing held out" in capsys.readouterr().out
+    assert sorted(split(config_of(run))[0].info["instance"].unique().tolist()) == [4, 6, 7, 8, 9]
+    assert main(["evaluate", f"--run-folder={run}"]) == 1
+    assert "held nothing out" in capsys.readouterr().err
+    assert main(["release", f"--run-folder={run}", "--name=final", f"--models={models}"]) == 0
+    entries = onnx.load(models / "final" / "1" / "model.onnx").metadata_props
+    record: dict[str, Any] = json.loads(next(entry.value for entry in entries if entry.key == "emcaps.training"))
+    assert record["protocol"] == "all instances, nothing held out"
+    assert record["validation_error"] is None
+    assert (record["warp"], record["mixup"]) == (0.1, 0.2)
+
+
+def test_runs_of_before_an_option_go_on(runs: Path, root: Path) -> None:
+    """A checkpoint that knows no later option is one that left it at its default."""
+    path = runs / "capsules" / "last.pt"
+    saved = checkpoint.load(path)
+    for name in ("mixup", "warp", "mirror", "weight_decay", "keep_epochs", "lightings"):
+        del saved["config"][name]
+    del saved["architecture"]
+    config = restore(saved["config"])
+    assert (config.mixup, config.keep_epochs, config.elevations) == (0.0, False, (0, 1, 2))
+    network = checkpoint.rebuild(saved)
+    state = {name: value for name, value in saved.items() if name not in ("format", "network", "weights")}
+    checkpoint.save(path, network, **state)
+    train(TrainConfig(**{**vars(config), "resume": True, "root": root}))  # which would refuse other options
