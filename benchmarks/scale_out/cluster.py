@@ -36,6 +36,7 @@ class Nodes:
 
     def __init__(self, cluster: Any, port: int) -> None:
         self._cluster, self.port = cluster, port
+        self._dead: set[str] = set()
         for _ in range(NODES):
             self.add()
 
@@ -49,6 +50,7 @@ class Nodes:
         entrance = places["Entrance"][0]
         chosen = entrance if with_entrance else next(place for place in places["Network"] if place != entrance)
         node = next(node for node in self._cluster.worker_nodes if node.node_id == chosen)
+        self._dead.add(chosen)
         self._cluster.remove_node(node, allow_graceful=False)
 
     def deploy(self, options: Options, load: Load) -> None:
@@ -56,9 +58,12 @@ class Nodes:
         serve.run(build_over(options, load), name=APPLICATION)
 
     def replicas(self) -> int:
-        """Networks that run now."""
+        """Networks that run now, on nodes that live; none without an entrance before them."""
         states = serve.status().applications[APPLICATION].deployments["Network"].replica_states
-        return int({str(getattr(state, "value", state)): count for state, count in states.items()}.get("RUNNING", 0))
+        ready = int({str(getattr(state, "value", state)): count for state, count in states.items()}.get("RUNNING", 0))
+        # For seconds after a node's death Ray still names what was there.
+        places = {name: [place for place in found if place not in self._dead] for name, found in _places().items()}
+        return min(ready, len(places["Network"])) if places["Entrance"] else 0
 
     def wait_for(self, replicas: int) -> float:
         """Return when so many networks run, with the seconds that it took.

@@ -15,7 +15,7 @@ from benchmarks.stress.client import Outcome, by_callers, post
 from deploy.ray.options import Options
 
 IMAGE_MS, BATCH = 50.0, 8
-CALLERS = 2 * BATCH * NODES  # for each replica a batch that runs and one that waits
+CALLERS = 2 * BATCH * NODES  # for each of all replicas a batch that runs and one that waits
 MEASURED_S = 20.0
 QUEUE = 2 * CALLERS
 LEAST = 2.7

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ray import serve
 from ray.exceptions import RayError
 from ray.serve import Application
-from ray.serve.config import AutoscalingConfig
+from ray.serve.config import AutoscalingConfig, RequestRouterConfig
 from ray.serve.exceptions import RayServeException
 from ray.serve.handle import DeploymentHandle
 
@@ -31,6 +31,9 @@ from service.settings import Settings
 
 LOST = (RayError, RayServeException)
 QUIET = {"enable_access_log": False}  # the service has a line of its own for each request
+LOOK_AGAIN_S = (
+    0.05  # longest time until a request that found all replicas full looks again; Serve's own is half a second
+)
 NO_LIMIT = 1_000_000  # requests on the entrance: who is one too many is told so by the service, with 429
 
 
@@ -88,6 +91,7 @@ def build_over(options: Options, load: Load, gpus: int = 0) -> Application:
             target_ongoing_requests=options.target_ongoing,
         ),
         ray_actor_options={"num_cpus": options.cpus_per_replica, "num_gpus": gpus},
+        request_router_config=RequestRouterConfig(max_backoff_s=LOOK_AGAIN_S),
         graceful_shutdown_timeout_s=options.drain_s,
         logging_config=QUIET,
     )

@@ -7,6 +7,9 @@ from pydantic_settings import SettingsConfigDict
 
 from service.settings import Settings
 
+# A replica that had fewer would idle: who waits for room looks for it only every so often.
+BATCHES_AHEAD = 8
+
 
 class Options(Settings):
     """The service's settings, and those of the cluster; arguments of ``build``, or environment variables ``EMCAPS_…``.
@@ -39,8 +42,8 @@ class Options(Settings):
 
     @property
     def max_ongoing(self) -> int:
-        """Most requests on one replica: those of a batch that runs and of the next; others wait for any replica."""
-        return 2 * self.max_batch
+        """Most requests on one replica, those of some batches; all others wait for whichever replica has room first."""
+        return BATCHES_AHEAD * self.max_batch
 
     def for_network(self) -> Settings:
         """The settings of the service's code in a replica of the networks.

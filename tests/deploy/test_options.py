@@ -16,7 +16,7 @@ def test_arguments_are_texts_and_come_before_the_environment(monkeypatch: pytest
     monkeypatch.setenv("EMCAPS_MAX_REPLICAS", "2")
     options = Options.model_validate({"max_replicas": "3", "models": "there"})
     assert (options.max_replicas, options.max_batch, str(options.models)) == (3, 4, "there")
-    assert (options.target_ongoing, options.max_ongoing) == (4, 8)
+    assert (options.target_ongoing, options.max_ongoing) == (4, 32)
 
 
 @pytest.mark.parametrize(
