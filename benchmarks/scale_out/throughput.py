@@ -14,7 +14,7 @@ from benchmarks.serving.trivial import png
 from benchmarks.stress.client import Outcome, by_callers, post
 from deploy.ray.options import Options
 
-IMAGE_MS, BATCH = 50.0, 8
+IMAGE_MS, BATCH = 100.0, 8
 CALLERS = 2 * BATCH * NODES  # for each of all replicas a batch that runs and one that waits
 MEASURED_S = 20.0
 QUEUE = 2 * CALLERS

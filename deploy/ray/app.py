@@ -25,6 +25,7 @@ from deploy.ray.remote import Remote
 from deploy.ray.request_id import OneRequestId
 from service.app import create_app_over
 from service.batcher import Observer
+from service.keys import Keys, check_exposure
 from service.logs import configure
 from service.opening import Load, Ready, load_as_set, queue_of
 from service.settings import Settings
@@ -68,9 +69,16 @@ def build(options: Options) -> Application:
 
     Args:
         options: ``models`` must be a folder that every node has at the same path.
+
+    Raises:
+        StartError: It would be open to others than this machine without a key.
     """
+    if options.api_keys is None:  # else the entrance reads them, on its node
+        check_exposure(options.host, Keys(None), options.allow_anonymous)
     device = _device(options)
-    chosen = options.model_copy(update={"models": options.models.resolve(), "device": device})
+    # Replicas have other working folders.
+    paths = {"models": options.models.resolve(), "api_keys": options.api_keys and options.api_keys.resolve()}
+    chosen = options.model_copy(update={**paths, "device": device})
     return build_over(chosen, load_as_set(chosen.for_network()), gpus=int(device == "cuda"))
 
 
