@@ -25,6 +25,7 @@ from deploy.ray.remote import Remote
 from deploy.ray.request_id import OneRequestId
 from service.app import create_app_over
 from service.batcher import Observer
+from service.cuda import count_gpus
 from service.keys import Keys, check_exposure
 from service.logs import configure
 from service.opening import Load, Ready, load_as_set, queue_of
@@ -118,7 +119,9 @@ def _device(options: Options) -> Literal["cpu", "cuda"]:
     """What every replica runs on: one device for all, or the answers would depend on where they were made."""
     if options.device != "auto":
         return options.device
-    return "cuda" if ray.cluster_resources().get("GPU", 0) else "cpu"
+    # serve run builds before it connects; the cluster is this machine then, unless an address is given.
+    gpus = ray.cluster_resources().get("GPU", 0) if ray.is_initialized() else count_gpus()
+    return "cuda" if gpus else "cpu"
 
 
 def _ready_there(
