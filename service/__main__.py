@@ -9,8 +9,8 @@ from pydantic_settings import SettingsError
 from service.app import create_app
 from service.errors import StartError
 from service.logs import configure
+from service.opening import load_as_set
 from service.server import Server, listen
-from service.session import CudaOptions, open_sessions
 from service.settings import Settings
 
 
@@ -26,13 +26,8 @@ def main() -> int:
         return _complain(f"{str(error).splitlines()[0]}; see --help", 2)
     request_log = configure(settings.log_format, settings.log_level)
     logging.getLogger("python_multipart").setLevel(logging.ERROR)  # it warns of each broken form; the answer says it
-    cuda = CudaOptions(settings.max_batch, settings.cuda_graphs, settings.tf32, settings.gpu_memory_mib)
     try:
-        app = create_app(
-            settings,
-            lambda path: open_sessions(path, settings.device, settings.threads, cuda=cuda),
-            log=request_log,
-        )
+        app = create_app(settings, load_as_set(settings), log=request_log)
         listener = listen(settings.host, settings.port)
     except StartError as error:
         return _complain(str(error), 1)

@@ -1,7 +1,7 @@
 """The HTTP service, put together from its parts."""
 
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -9,15 +9,14 @@ from typing import Any
 import structlog
 from fastapi import FastAPI
 
-from service.batcher import Batcher, Observer
 from service.decoder import Decoder
 from service.drain import Drain
 from service.guard import Guard
 from service.keys import Keys, check_exposure
 from service.metrics import BatchMetrics, Metrics
 from service.openapi import DocumentedAPI
+from service.opening import Load, MakeReady, ready_here
 from service.poses import PosesInMemory, PoseStore
-from service.queue import Queue
 from service.redis_poses import PosesInRedis
 from service.refusals import answer_errors
 from service.reload import Reloader
@@ -28,7 +27,6 @@ from service.routes.metrics import metrics_routes
 from service.routes.models import model_routes
 from service.served import Served
 from service.service import Service
-from service.session import Session
 from service.settings import Settings
 from service.statistics import Statistics
 from service.v2.routes import v2_routes
@@ -37,11 +35,11 @@ from service.watch import Watch
 
 def create_app(
     settings: Settings,
-    load: Callable[[Path], Sequence[Session]],
+    load: Load,
     clock: Callable[[], float] = time.monotonic,
     log: Any = structlog.stdlib.get_logger("emcaps"),  # noqa: B008
 ) -> FastAPI:
-    """The service over the folder of models that the settings name.
+    """The service over the folder of models that the settings name, whose networks run in this process.
 
     Args:
         settings: What was set.
@@ -53,13 +51,26 @@ def create_app(
         StartError: There is no folder, the default model cannot be served, the file of keys cannot be read, the URL of
             the store of poses is none, or the service would be open to others without keys.
     """
+    return create_app_over(settings, ready_here(settings, load, clock), clock, log)
+
+
+def create_app_over(settings: Settings, make_ready: MakeReady, clock: Callable[[], float], log: Any) -> FastAPI:
+    """The service as ``create_app`` makes it, over networks wherever they are.
+
+    Args:
+        settings: What was set.
+        make_ready: Makes a version ready to serve.
+        clock: Seconds that only grow.
+        log: Takes a line for each request.
+
+    Raises:
+        StartError: As ``create_app`` does.
+    """
 
     def open_version(name: str, version: int, path: Path) -> Served:
-        sessions = load(path)
         statistics = Statistics()
-        observers: list[Observer] = [BatchMetrics(metrics, name), statistics]
-        batchers = [Batcher(session, _queue(settings), clock, observers) for session in sessions]
-        return Served(name, version, sessions[0].metadata, sessions[0].provider, batchers, statistics)
+        ready = make_ready(name, version, path, [BatchMetrics(metrics, name), statistics])
+        return Served(name, version, ready.metadata, ready.provider, ready.networks, statistics)
 
     def load_failed(name: str, version: int) -> None:
         metrics.load_failures.labels(name, version).inc()
@@ -108,10 +119,6 @@ def create_app(
     for routes in (capsule_routes, model_routes, health_routes, metrics_routes, v2_routes):
         app.include_router(routes(service))
     return app
-
-
-def _queue(settings: Settings) -> Queue:
-    return Queue(max_batch=settings.max_batch, max_wait_s=settings.max_wait_ms / 1e3, max_waiting=settings.max_queue)
 
 
 def _pose_store(settings: Settings, metrics: Metrics, clock: Callable[[], float]) -> PoseStore:

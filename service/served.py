@@ -1,17 +1,58 @@
-"""One version of a model while it is served: the batchers of its networks, those who use it, and its end."""
+"""One version of a model while it is served: its networks, those who use it, and its end."""
 
 import math
 import threading
 import time
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from service.artefact import Metadata
-from service.batcher import Answer, Batcher
+from service.batcher import Answer
 from service.errors import ExpiredError, InferenceError
 from service.statistics import Statistics
+
+
+class Runs(Protocol):
+    """What runs samples for a version: a ``Batcher``, or whatever sends them elsewhere."""
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still works, or has ended because it was told to."""
+        ...
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it has been told to end."""
+        ...
+
+    @property
+    def waiting(self) -> int:
+        """Samples that no batch has taken yet."""
+        ...
+
+    @property
+    def load(self) -> int:
+        """Samples that wait or run."""
+        ...
+
+    def check_room(self) -> None:
+        """Refuse before any work what would be refused after it; see ``Batcher.check_room``."""
+        ...
+
+    async def run(self, images: NDArray[np.uint8], outputs: Sequence[str] | None, deadline_s: float) -> Answer:
+        """The named outputs for samples; see ``Batcher.run``."""
+        ...
+
+    def stop(self) -> None:
+        """Let no more in, and end once all is answered."""
+        ...
+
+    def join(self) -> None:
+        """Return when it has ended."""
+        ...
 
 
 class Served:
@@ -24,7 +65,7 @@ class Served:
         version: A positive integer.
         metadata: What the file says of itself.
         provider: Where it runs.
-        batchers: One for each device.
+        networks: One for each device.
         statistics: What they have run so far.
     """
 
@@ -34,12 +75,12 @@ class Served:
         version: int,
         metadata: Metadata,
         provider: str,
-        batchers: Sequence[Batcher],
+        networks: Sequence[Runs],
         statistics: Statistics,
     ) -> None:
         self.statistics = statistics
         self.name, self.version, self.metadata, self.provider = name, version, metadata, provider
-        self._batchers = list(batchers)
+        self._networks = list(networks)
         self._lock = threading.Lock()
         self._users = 0
         self._retired = False
@@ -47,21 +88,21 @@ class Served:
     @property
     def alive(self) -> bool:
         """Whether the threads of all its networks still run, or have ended because they were told to."""
-        return all(batcher.alive for batcher in self._batchers)
+        return all(network.alive for network in self._networks)
 
     @property
     def stopped(self) -> bool:
         """Whether its threads have been told to end."""
-        return all(batcher.stopped for batcher in self._batchers)
+        return all(network.stopped for network in self._networks)
 
     @property
-    def _least_loaded(self) -> Batcher:
-        return min(self._batchers, key=lambda batcher: batcher.load)
+    def _least_loaded(self) -> Runs:
+        return min(self._networks, key=lambda network: network.load)
 
     @property
     def waiting(self) -> int:
         """Samples that no batch has taken yet, over all devices."""
-        return sum(batcher.waiting for batcher in self._batchers)
+        return sum(network.waiting for network in self._networks)
 
     def check_room(self) -> None:
         """Refuse before any work what would be refused after it.
@@ -109,9 +150,9 @@ class Served:
     def close(self) -> None:
         """Run what waits, and return when the threads have ended."""
         self._stop()
-        for batcher in self._batchers:
-            batcher.join()
+        for network in self._networks:
+            network.join()
 
     def _stop(self) -> None:
-        for batcher in self._batchers:
-            batcher.stop()
+        for network in self._networks:
+            network.stop()

@@ -1,0 +1,1 @@
+"""Ways to run the service on more than one machine."""
