@@ -32,12 +32,7 @@ def check(seconds: float = 60.0, times: float = 10.0) -> None:
         seconds: of overload
         times: the load, in capacities
     """
-    options = ["--fixed-ms=0", f"--image-ms={IMAGE_MS}", f"--max-batch={BATCH}", f"--max-queue={QUEUE}"]
-    server = Contender(
-        "stand-in",
-        Path(sys.executable),
-        ["-m", "benchmarks.serving.stand_in", "{port}", "{models}", *options],
-    )
+    server = contender(IMAGE_MS, BATCH, f"--max-queue={QUEUE}")
     best = best_images_per_s(0.0, IMAGE_MS, BATCH)
     request = post(server.path, server.body, server.headers)
     with tempfile.TemporaryDirectory() as name:
@@ -53,6 +48,13 @@ def check(seconds: float = 60.0, times: float = 10.0) -> None:
     print(f"cores kept busy: {service:.2f} by the service, {generator:.2f} by the generator")
     print("\n".join(failures) or "kept: p99, throughput, and 429 for all others")
     sys.exit(bool(failures))
+
+
+def contender(image_ms: float, batch: int, *options: str) -> Contender:
+    """The service before a device that sleeps so long for each image."""
+    sleeps = ["--fixed-ms=0", f"--image-ms={image_ms}", f"--max-batch={batch}"]
+    arguments = ["-m", "benchmarks.serving.stand_in", "{port}", "{models}", *sleeps, *options]
+    return Contender("stand-in", Path(sys.executable), arguments)
 
 
 def judge(capacity: Outcome, overload: Outcome, best: float) -> list[str]:

@@ -11,44 +11,46 @@ from pathlib import Path
 import tyro
 from tqdm import tqdm
 
-from benchmarks.serving.contenders import contenders
 from benchmarks.serving.process import memory_mib
+from benchmarks.serving.stand_in import best_images_per_s
 from benchmarks.serving.trivial import write_model
-from benchmarks.stress.client import at_rate, by_callers, post
-from benchmarks.stress.overload import summary
+from benchmarks.stress.client import at_rate, post
+from benchmarks.stress.overload import contender, summary
 
 LOAD, GROWTH = 0.8, 0.02
-CAPACITY_S, CALLERS = 10.0, 8
+IMAGE_MS, BATCH = 2.0, 8
 
 Sample = tuple[float, float]
 """Seconds since the start, MiB."""
 
 
 def check(minutes: float = 10.0) -> None:
-    """Load the service over a trivial network, and exit with 1 if its memory grows or a request fails.
+    """Load the service before a device of 500 images a second, and exit with 1 if its memory grows or a request fails.
 
-    Capacity is what 8 callers of the same generator get. Memory is what the process holds for itself alone.
-    It may grow by 2 % from the end of the first minute (of a short run: its first fifth) to the last such stretch.
+    The device sleeps, so that 80 % of it is 80 % whatever else the machine does. Memory is what the process holds for
+    itself alone. It may grow by 2 % from the end of the first minute (of a short run: its first fifth) to the last such
+    stretch.
 
     Args:
         minutes: of load
     """
-    seconds, (ours, *_) = 60 * minutes, contenders()
-    request = post(ours.path, ours.body, ours.headers)
+    seconds = 60 * minutes
+    server = contender(IMAGE_MS, BATCH)
+    best = best_images_per_s(0.0, IMAGE_MS, BATCH)
+    request = post(server.path, server.body, server.headers)
     samples: list[Sample] = []
     with tempfile.TemporaryDirectory() as name:
         write_model(Path(name))
-        with ours.start(Path(name)) as running, tqdm(desc="soak", unit="s", total=round(seconds)) as progress:
-            capacity = asyncio.run(by_callers(running.port, request, CALLERS, CAPACITY_S))
+        with server.start(Path(name)) as running, tqdm(desc="soak", unit="s", total=round(seconds)) as progress:
             began = time.perf_counter()
 
             def tick() -> None:
                 samples.append((time.perf_counter() - began, memory_mib(running.pid)))
                 progress.update()
 
-            outcome = asyncio.run(at_rate(running.port, request, LOAD * capacity.per_s, seconds, tick))
+            outcome = asyncio.run(at_rate(running.port, request, LOAD * best, seconds, tick))
     before, after = ends(samples, warm_s=min(60.0, seconds / 5))
-    print(f"capacity: {summary(capacity)}\n80 % for {minutes:g} minutes: {summary(outcome)}")
+    print(f"80 % of {best:.0f} images/s for {minutes:g} minutes: {summary(outcome)}")
     print(f"memory: {before:.1f} MiB after the first minute, {after:.1f} MiB at the end ({after / before - 1:+.2%})")
     failed = sum(outcome.statuses.values()) - outcome.statuses[200] + outcome.broken + outcome.unsent
     if failed:
