@@ -3,6 +3,8 @@ ARG ACCELERATOR=gpu
 
 FROM python:3.13-slim AS build
 ARG ACCELERATOR
+# More of the project's extras, by their names: tracing
+ARG EXTRAS=""
 RUN case "$ACCELERATOR" in \
     gpu | cpu) ;; \
     *) echo "ACCELERATOR is '$ACCELERATOR'; it must be gpu or cpu" >&2; exit 1 ;; \
@@ -12,7 +14,8 @@ COPY pyproject.toml constraints.txt ./
 # The dependencies alone, as the project's metadata names them: the code itself needs no building.
 RUN python -c "import tomllib; \
 project = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
-print(*project['dependencies'], *project['optional-dependencies']['$ACCELERATOR'], sep='\n')" > requirements.txt \
+extras = project['optional-dependencies']; \
+print(*project['dependencies'], *(need for name in '$ACCELERATOR $EXTRAS'.split() for need in extras[name]), sep='\n')" > requirements.txt \
     && python -m venv --without-pip /opt/emcaps \
     && python -m pip --python /opt/emcaps/bin/python install --disable-pip-version-check --no-cache-dir --quiet \
         --only-binary :all: --constraint constraints.txt --requirement requirements.txt

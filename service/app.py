@@ -1,5 +1,6 @@
 """The HTTP service, put together from its parts."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -9,6 +10,8 @@ from typing import Any
 import structlog
 from fastapi import FastAPI
 
+from service import __version__
+from service.batcher import Observer
 from service.decoder import Decoder
 from service.drain import Drain
 from service.guard import Guard
@@ -29,6 +32,7 @@ from service.served import Served
 from service.service import Service
 from service.settings import Settings
 from service.statistics import Statistics
+from service.traces import Traces
 from service.v2.routes import v2_routes
 from service.watch import Watch
 
@@ -49,7 +53,8 @@ def create_app(
 
     Raises:
         StartError: There is no folder, the default model cannot be served, the file of keys cannot be read, the URL of
-            the store of poses is none, or the service would be open to others without keys.
+            the store of poses is none, what traces need is not installed, or the service would be open to
+            others without keys.
     """
     return create_app_over(settings, ready_here(settings, load, clock), clock, log)
 
@@ -69,7 +74,10 @@ def create_app_over(settings: Settings, make_ready: MakeReady, clock: Callable[[
 
     def open_version(name: str, version: int, path: Path) -> Served:
         statistics = Statistics()
-        ready = make_ready(name, version, path, [BatchMetrics(metrics, name), statistics])
+        observers: list[Observer] = [BatchMetrics(metrics, name), statistics]
+        if traces is not None:
+            observers.append(traces.observer(name))
+        ready = make_ready(name, version, path, observers)
         return Served(name, version, ready.metadata, ready.provider, ready.networks, statistics)
 
     def load_failed(name: str, version: int) -> None:
@@ -77,6 +85,7 @@ def create_app_over(settings: Settings, make_ready: MakeReady, clock: Callable[[
 
     metrics, keys = Metrics(), Keys(settings.api_keys)
     check_exposure(settings.host, keys, settings.allow_anonymous)
+    traces = Traces(settings.traces_url, __version__) if settings.traces_url else None
     repository = Repository(settings.models, settings.default_model, open_version, load_failed)
     metrics.watch(repository)
 
@@ -103,6 +112,8 @@ def create_app_over(settings: Settings, make_ready: MakeReady, clock: Callable[[
         service.decoder.close()
         service.repository.close()
         await service.kept.close()
+        if traces is not None:
+            await asyncio.to_thread(traces.close)
 
     app = DocumentedAPI(
         title="emcaps",
@@ -114,7 +125,7 @@ def create_app_over(settings: Settings, make_ready: MakeReady, clock: Callable[[
     app.state.service = service
     app.add_middleware(Guard, keys=keys)
     app.add_middleware(Drain, most_bytes=2 * settings.max_body_bytes)
-    app.add_middleware(Watch, metrics=metrics, log=log)  # the last one added stands outermost
+    app.add_middleware(Watch, metrics=metrics, log=log, traces=traces)  # the last one added stands outermost
     answer_errors(app)
     for routes in (capsule_routes, model_routes, health_routes, metrics_routes, v2_routes):
         app.include_router(routes(service))

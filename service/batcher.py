@@ -7,13 +7,13 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from service.errors import ExpiredError, InferenceError, NotReadyError, ServiceError
-from service.queue import Batch, Job, Queue
+from service.queue import ORIGIN, Batch, Job, Queue
 from service.session import Arrays, Session
 
 log = logging.getLogger("emcaps")
@@ -40,8 +40,13 @@ class Answer:
 class Observer(Protocol):
     """Who hears of each batch, in the network's thread."""
 
-    def batch(self, *, images: int, padding: int, waits_s: Sequence[float], taken_s: float) -> None:
-        """A batch of so many samples, beside so many rows of padding, ran; its requests began after such waits."""
+    def batch(
+        self, *, images: int, padding: int, waits_s: Sequence[float], taken_s: float, origins: Sequence[Any]
+    ) -> None:
+        """A batch of so many samples, beside so many rows of padding, ran.
+
+        Its requests began after such waits; the origins are those of all who had samples in it, where they have any.
+        """
         ...
 
 
@@ -129,7 +134,7 @@ class Batcher:
         """
         loop = asyncio.get_running_loop()
         now = self._clock()
-        job = Job(images, outputs, now, deadline_s)
+        job = Job(images, outputs, now, deadline_s, ORIGIN.get())
         future: asyncio.Future[Answer] = loop.create_future()
         with self._changed:
             if self._closing:
@@ -238,8 +243,9 @@ class Batcher:
             self._images_per_s = rate if before is None else before + SMOOTHING * (rate - before)
         # First, so that whoever has an answer finds it counted.
         padding = self._session.padding(size)
+        origins = [job.origin for job, _, _ in batch.parts if job.origin is not None]
         for observer in self._observers:
-            observer.batch(images=size, padding=padding, waits_s=waits_s, taken_s=taken_s)
+            observer.batch(images=size, padding=padding, waits_s=waits_s, taken_s=taken_s, origins=origins)
         _settle(settled)
 
     def _fail(self, job: Job, error: ServiceError) -> None:

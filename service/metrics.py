@@ -1,6 +1,7 @@
 """What Prometheus reads: requests, queues, batches, and models."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -55,7 +56,9 @@ class BatchMetrics:
         self._queue_seconds = metrics.queue_seconds.labels(model)
         self._inference_seconds = metrics.inference_seconds.labels(model)
 
-    def batch(self, *, images: int, padding: int, waits_s: Sequence[float], taken_s: float) -> None:
+    def batch(
+        self, *, images: int, padding: int, waits_s: Sequence[float], taken_s: float, origins: Sequence[Any]
+    ) -> None:
         self._images.inc(images)
         self._padding.inc(padding)
         self._batch_images.observe(images)

@@ -3,12 +3,17 @@
 import math
 from collections import deque
 from collections.abc import Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from service.errors import QueueFullError
+
+ORIGIN: ContextVar[Any] = ContextVar("origin", default=None)
+"""The origin of jobs that are made in this context: of a request, the span that batches are linked with."""
 
 
 @dataclass(eq=False)
@@ -20,6 +25,7 @@ class Job:
         outputs: Names of the outputs that are asked for, or None for all.
         arrived_s: When it came, on the queue's clock.
         deadline_s: From when on it is not worth a run any more.
+        origin: What whoever asked is known by to observers of batches.
         taken: Samples that a batch has taken so far.
     """
 
@@ -27,6 +33,7 @@ class Job:
     outputs: Sequence[str] | None
     arrived_s: float
     deadline_s: float = math.inf
+    origin: Any = None
     taken: int = field(default=0, init=False)
 
 

@@ -72,6 +72,8 @@ class Settings(BaseSettings):
     """listen without keys where others than this machine can ask"""
     drain_s: int = Field(30, ge=1)
     """longest time that SIGTERM waits for requests that have begun, in seconds"""
+    traces_url: str = ""
+    """where an OpenTelemetry collector takes traces, like http://127.0.0.1:4318/v1/traces; needs the extra tracing"""
     log_format: Literal["auto", "json", "text"] = "auto"
     """json is a line of JSON for each event; auto is text on a terminal and json elsewhere"""
     log_level: Literal["debug", "info", "warning", "error"] = "info"

@@ -17,7 +17,9 @@ class Statistics:
         self._failed, self._failed_s = 0, 0.0
         self._by_size: dict[int, tuple[int, float]] = {}
 
-    def batch(self, *, images: int, padding: int, waits_s: Sequence[float], taken_s: float) -> None:
+    def batch(
+        self, *, images: int, padding: int, waits_s: Sequence[float], taken_s: float, origins: Sequence[Any]
+    ) -> None:
         """One batch has run."""
         with self._lock:
             self._requests += len(waits_s)

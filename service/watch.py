@@ -12,6 +12,8 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.metrics import Metrics
+from service.queue import ORIGIN
+from service.traces import Traces
 
 RECORD = "emcaps.record"  # its place in the scope of a request
 QUIET = ("/health/", "/v2/health/", "/metrics")  # asked every few seconds, and worth a line only when they fail
@@ -27,6 +29,7 @@ class Record:
         model: Name of the model that answered; empty where none did.
         images: Samples that it answered.
         reason: Why the answer is not the one asked for; empty where it is.
+        decode_began_s: When its images were there to be decoded, on the clock of ``Watch``.
         decode_s: Seconds that its images took to decode.
         queue_s: Seconds until a batch took its first sample.
         inference_s: Seconds that its batches ran.
@@ -36,6 +39,7 @@ class Record:
     model: str = ""
     images: int = 0
     reason: str = ""
+    decode_began_s: float = 0.0
     decode_s: float = 0.0
     queue_s: float = 0.0
     inference_s: float = 0.0
@@ -55,13 +59,19 @@ class Watch:
         app: The application around which this stands.
         metrics: What is counted.
         log: Takes a line for each request.
+        traces: Takes its spans, if anybody wants them.
         clock: Seconds that only grow.
     """
 
     def __init__(
-        self, app: ASGIApp, metrics: Metrics, log: Any, clock: Callable[[], float] = time.perf_counter
+        self,
+        app: ASGIApp,
+        metrics: Metrics,
+        log: Any,
+        traces: Traces | None = None,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        self._app, self._metrics, self._log, self._clock = app, metrics, log, clock
+        self._app, self._metrics, self._log, self._traces, self._clock = app, metrics, log, traces, clock
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -70,6 +80,11 @@ class Watch:
         began = self._clock()
         record = scope[RECORD] = Record(_request_id(scope))
         structlog.contextvars.bind_contextvars(request_id=record.id)
+        trace = None
+        if self._traces is not None and not scope["path"].startswith(QUIET):
+            headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+            trace = self._traces.begin(scope["method"], headers, began)
+            ORIGIN.set(trace.origin)
         status = 500  # of what fails before it is answered
 
         async def watched_send(message: Message) -> None:
@@ -88,6 +103,8 @@ class Watch:
             route = getattr(scope.get("route"), "path", "none")
             self._metrics.requests.labels(route, record.model, status).inc()
             self._metrics.request_seconds.labels(route).observe(taken_s)
+            if trace is not None:
+                trace.end(record, route, status, began + taken_s)
             if record.reason:
                 self._metrics.unanswered.labels(record.reason).inc()
             if status >= 400 or not scope["path"].startswith(QUIET):

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,7 +66,9 @@ class Ledger:
     _ran: list[Ran] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def batch(self, *, images: int, padding: int, waits_s: Sequence[float], taken_s: float) -> None:
+    def batch(
+        self, *, images: int, padding: int, waits_s: Sequence[float], taken_s: float, origins: Sequence[Any]
+    ) -> None:
         """One batch has run."""
         with self._lock:
             self._ran.append(Ran(images, padding, list(waits_s), taken_s))

@@ -101,7 +101,9 @@ class Remote:
         self._measure(unanswered, self._clock() - job.arrived_s)
         for ran in reply.batches:
             for observer in self._observers:
-                observer.batch(images=ran.images, padding=ran.padding, waits_s=ran.waits_s, taken_s=ran.taken_s)
+                observer.batch(
+                    images=ran.images, padding=ran.padding, waits_s=ran.waits_s, taken_s=ran.taken_s, origins=()
+                )
         if isinstance(reply.said, ServiceError):
             raise reply.said
         return reply.said

@@ -47,9 +47,9 @@ def capsule_routes(service: Service) -> APIRouter:
         record.model = served.name
 
         async def answered() -> Arrays:
-            began = time.perf_counter()
+            record.decode_began_s = time.perf_counter()
             images = await service.decoder.samples(served.metadata.image, contents)
-            record.decode_s = time.perf_counter() - began
+            record.decode_s = time.perf_counter() - record.decode_began_s
             answer = await served.run(images, outputs, deadline_s)
             record.images, record.queue_s, record.inference_s = len(images), answer.queue_s, answer.inference_s
             return answer.arrays

@@ -1,6 +1,7 @@
 """``/v2/models/{name}/infer``: tensors or encoded files in, tensors out."""
 
 import asyncio
+import time
 from typing import Annotated, Any
 
 import numpy as np
@@ -56,7 +57,9 @@ def infer_routes(service: Service) -> APIRouter:
             deadline_s = service.clock() + _wait_ms(request, asked, service.settings.timeout_ms) / 1e3
 
             async def answered() -> Arrays:
+                record.decode_began_s = time.perf_counter()
                 images = await _samples(service, served.metadata, asked)
+                record.decode_s = time.perf_counter() - record.decode_began_s
                 answer = await served.run(images, list({output.name for output in outputs}), deadline_s)
                 record.images, record.queue_s, record.inference_s = len(images), answer.queue_s, answer.inference_s
                 return answer.arrays

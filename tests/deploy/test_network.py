@@ -143,7 +143,7 @@ async def test_whoever_hangs_up_leaves_the_queue(tmp_path: Path) -> None:
 def test_a_ledger_gives_each_batch_once() -> None:
     """Whoever takes it counts it."""
     ledger = Ledger()
-    ledger.batch(images=3, padding=1, waits_s=[0.5], taken_s=0.25)
+    ledger.batch(images=3, padding=1, waits_s=[0.5], taken_s=0.25, origins=[])
     assert ledger.take() == [Ran(3, 1, [0.5], 0.25)]
     assert ledger.take() == []
     assert Reply(UnknownError("no")).batches == ()

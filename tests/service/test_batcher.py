@@ -4,6 +4,7 @@ import asyncio
 import math
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from service.batcher import Answer, Batcher
 from service.errors import ExpiredError, InferenceError, NotReadyError, QueueFullError
-from service.queue import Queue
+from service.queue import ORIGIN, Queue
 from tests.service.doubles import SIDE, FakeClock, FakeSession, GatedSession
 
 LIMIT_S = 30  # of a test that hangs
@@ -211,15 +212,19 @@ def test_closing_answers_what_waits_and_lets_nothing_in() -> None:
 
 
 def test_each_batch_is_told_of() -> None:
-    """Its samples, and how long each request waited for its first batch; the answer says that as well."""
+    """Its samples, how long each request waited for its first batch (the answer says that as well), and who asked."""
 
     class Told:
         def __init__(self) -> None:
             self.batches: list[tuple[int, int, list[float]]] = []
+            self.origins: list[list[Any]] = []
 
-        def batch(self, *, images: int, padding: int, waits_s: Sequence[float], taken_s: float) -> None:
+        def batch(
+            self, *, images: int, padding: int, waits_s: Sequence[float], taken_s: float, origins: Sequence[Any]
+        ) -> None:
             assert taken_s > 0
             self.batches.append((images, padding, list(waits_s)))
+            self.origins.append(list(origins))
 
     class Padded(GatedSession):
         def padding(self, images: int) -> int:
@@ -230,6 +235,7 @@ def test_each_batch_is_told_of() -> None:
         batcher = Batcher(session, Queue(max_batch=4, max_wait_s=0.0, max_waiting=9), clock, [told])
         first = asyncio.create_task(batcher.run(samples(1), None))
         await began(session)
+        ORIGIN.set("late")
         late = asyncio.create_task(batcher.run(samples(2, 3, 4, 5, 6), None))
         await waits(first, late)
         assert (batcher.waiting, batcher.load) == (5, 6)
@@ -240,5 +246,6 @@ def test_each_batch_is_told_of() -> None:
         batcher.stop()
         await asyncio.to_thread(batcher.join)
         assert told.batches == [(1, 3, [0]), (4, 0, [7]), (1, 3, [])]
+        assert told.origins == [[], ["late"], ["late"]]
 
     asyncio.run(scenario())
