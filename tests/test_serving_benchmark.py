@@ -27,7 +27,7 @@ from benchmarks.serving.stand_in import Sleeper, best_images_per_s
 from benchmarks.serving.table import markdown
 from benchmarks.serving.tensors import Tensors, request_of
 from benchmarks.serving.trivial import CLASSES, png, write_model
-from benchmarks.stress import fuzz, mutants, overload, restarts, soak
+from benchmarks.stress import fuzz, mutants, overload, replicas, restarts, soak
 from benchmarks.stress.client import Answer, Client, Outcome, at_rate, by_callers, post
 from service.onnx_session import OnnxSession
 
@@ -145,7 +145,7 @@ def test_each_benchmark_says_what_it_takes(name: str) -> None:
     assert "--picture" in found.stdout
 
 
-@pytest.mark.parametrize("module", [overload, soak, restarts, fuzz])
+@pytest.mark.parametrize("module", [overload, soak, restarts, replicas, fuzz])
 def test_each_check_says_what_it_takes(module: object) -> None:
     """Each runs as a program of its own."""
     command = [sys.executable, "-m", module.__name__, "--help"]  # type: ignore[attr-defined]
