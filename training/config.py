@@ -104,7 +104,15 @@ class TrainConfig:
         return Augment(self.network.crop_size, self.shift, self.brightness, self.contrast, self.warp, self.mirror)
 
 
-_SMALL_NORB = TrainConfig(data="smallnorb", network=small_norb(), run_folder=Path("runs/smallnorb-stereo"))
+_SMALL_NORB = TrainConfig(
+    data="smallnorb",
+    network=small_norb(),
+    run_folder=Path("runs/smallnorb-stereo"),
+    brightness=63.0,
+    contrast=(0.2, 1.8),
+    warp=0.15,
+    mirror=True,
+)
 _DIGITS = TrainConfig(
     data="mnist",
     network=mnist(),
@@ -140,6 +148,7 @@ RECIPES: dict[str, tuple[str, TrainConfig]] = {
             data="pictures",
             network=replace(small_norb_small(channels=1), classes=FOLDER_CLASSES),
             run_folder=Path("runs/folder"),
+            mirror=False,  # some things differ from their mirror images
         ),
     ),
 }
