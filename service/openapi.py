@@ -48,11 +48,12 @@ V2_BODY: dict[str, Any] = {
                         "minItems": 1,
                         "items": {
                             "type": "object",
-                            "required": ["name", "datatype", "shape"],
+                            "required": ["name", "datatype", "shape", "data"],
                             "properties": {
                                 "name": {"enum": ["images", "files"]},
                                 "datatype": {"enum": ["UINT8", "BYTES"]},
                                 "shape": {"type": "array", "minItems": 1, "items": {"type": "integer", "minimum": 1}},
+                                "data": {"type": "array", "minItems": 1},
                             },
                         },
                     },
