@@ -183,11 +183,12 @@ def train(config: TrainConfig) -> Path:
                     is_best = error is None or error < progress.best_error or not best.exists()
                     best_error = progress.best_error if error is None else min(error, progress.best_error)
                     progress = Progress(step=progress.step, best_error=best_error)
-                    save(last)
+                    # The last state at the end: a run that is killed before does the epoch's end again.
                     if is_best:
                         save(best)
                     if config.keep_epochs:
                         save(config.run_folder / f"epoch-{epoch + 1}.pt")
+                    save(last)
                     saved_at = began = time.monotonic()
                 elif now - saved_at > 60.0 * config.checkpoint_minutes:
                     save(last)
