@@ -116,6 +116,7 @@ def train(config: TrainConfig) -> Path:
                 images = training.images[rows].to(worker.device)
                 labels = training.labels[rows].to(worker.device)
                 draws = _generator(config.seed, 1 + worker.rank, progress.step)
+                torch.manual_seed(draws.initial_seed())  # dropout draws from the generator that all share
                 # forward
                 with torch.autocast(worker.device.type, torch.bfloat16, enabled=worker.device.type == "cuda"):
                     mixture = mix(augment(images, draws), config.mixup, draws)

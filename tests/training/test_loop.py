@@ -65,10 +65,11 @@ def test_training_learns(shapes: Path, tmp_path: Path, loss: Any) -> None:
     assert last["held_out_error"] < 0.45
 
 
-def test_killed_run_resumes_bit_for_bit(shapes: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("architecture", ["capsules", "cnn"])
+def test_killed_run_resumes_bit_for_bit(shapes: Path, tmp_path: Path, architecture: str) -> None:
     """A run that SIGKILL ended in the middle of an epoch and one that nothing disturbed end with the same bits."""
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    options = ("--epochs=8",)  # of 24 steps each
+    options = ("--epochs=8", f"--architecture={architecture}")  # of 24 steps each
     start = [sys.executable, *command(shapes, killed, *options, batch=4)]
     with subprocess.Popen(start, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
