@@ -22,6 +22,7 @@ from training.suites.report import Report, columns
 RIDGE = 1e-3  # of the mean square of a feature: what the pseudo-inverse needs where features outnumber images
 COMPONENTS = 16
 PAIRS = 4  # with other azimuths, of each image
+AZIMUTHS = {"azimuth": 10.0, "azimuth_relative": 20.0}  # degrees of a step: in original files, in the prepared form
 QUESTIONS = ("elevation, R²", "lighting, accuracy", "azimuth difference, R²")
 
 
@@ -53,16 +54,16 @@ def poses(
     Raises:
         ValueError: The images do not say how they were taken.
     """
-    azimuth = next((name for name in ("azimuth", "azimuth_relative") if name in held_out.info), None)
-    if azimuth is None or "elevation" not in held_out.info or "lighting" not in held_out.info:
-        raise ValueError(f"{held_out.name} knows no elevation, lighting and azimuth; the suite is for smallNORB")
+    for images in (training, held_out):
+        if not {"elevation", "lighting"} <= images.info.keys() or not AZIMUTHS.keys() & images.info.keys():
+            raise ValueError(f"{images.name} knows no elevation, lighting and azimuth; the suite is for smallNORB")
     found: dict[str, dict[str, tuple[float, float]]] = {}
     for name, network in networks.items():
         fitted, judged = (look(network, images, progress=progress) for images in (training, held_out))
         found[name] = {
             "elevation, R²": _elevation(fitted, judged, seed),
             "lighting, accuracy": _lighting(fitted, judged, seed),
-            "azimuth difference, R²": _azimuth(fitted, judged, azimuth, seed),
+            "azimuth difference, R²": _azimuth(fitted, judged, seed),
         }
     rows = [["", *(f"{name}{what}" for name in networks for what in ("", " shuffled"))]]
     for question in QUESTIONS:
@@ -133,11 +134,11 @@ def answers(fitted: Seen, judged: Seen, targets: Tensor, shuffled: torch.Generat
     return said
 
 
-def views(seen: Seen, azimuth: str, seed: int) -> tuple[Seen, Tensor]:
+def views(seen: Seen, seed: int) -> tuple[Seen, Tensor]:
     """Pairs of views of one object that differ in azimuth alone, and cosine and sine of the difference [n, 2].
 
-    A pair's features are the products of its two views' first 16 principal components: a difference of angles shows
-    in products of their cosines and sines, not in sums.
+    A pair's features are the products of its two views' features: a difference of angles shows in products of their
+    cosines and sines, not in sums.
     """
     info, generator = seen.images.info, torch.Generator().manual_seed(seed)
     fixed = [info[name] for name in ("instance", "elevation", "lighting")] + [seen.images.labels]
@@ -152,7 +153,7 @@ def views(seen: Seen, azimuth: str, seed: int) -> tuple[Seen, Tensor]:
     first = torch.arange(len(groups)).repeat(PAIRS)
     other = (torch.rand(len(first), generator=generator) * sizes[groups[first]]).long()
     second = order[starts[groups[first]] + other]
-    step = 10.0 if azimuth == "azimuth" else 20.0  # degrees: the prepared form counts every second one
+    azimuth, step = next((name, step) for name, step in AZIMUTHS.items() if name in info)
     angle = torch.deg2rad(step * (info[azimuth][second] - info[azimuth][first]).double())
     kept = (first != second) & (seen.predicted[first] == seen.predicted[second])
     first, second, angle = first[kept], second[kept], angle[kept]
@@ -178,11 +179,11 @@ def _lighting(fitted: Seen, judged: Seen, seed: int) -> tuple[float, float]:
     return right, by_chance
 
 
-def _azimuth(fitted: Seen, judged: Seen, azimuth: str, seed: int) -> tuple[float, float]:
+def _azimuth(fitted: Seen, judged: Seen, seed: int) -> tuple[float, float]:
     centre = fitted.features.mean(0)
-    _, _, directions = torch.pca_lowrank(fitted.features - centre, q=min(COMPONENTS, fitted.features.shape[1]))
+    directions = torch.linalg.eigh(torch.cov(fitted.features.T)).eigenvectors[:, -COMPONENTS:]  # the principal ones
     fitted, judged = (seen._replace(features=(seen.features - centre) @ directions) for seen in (fitted, judged))
-    (fitted_pairs, wanted), (judged_pairs, true) = (views(seen, azimuth, seed) for seen in (fitted, judged))
+    (fitted_pairs, wanted), (judged_pairs, true) = (views(seen, seed) for seen in (fitted, judged))
     shuffled = torch.Generator().manual_seed(seed)
     return (
         r_squared(answers(fitted_pairs, judged_pairs, wanted), true),
