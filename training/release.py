@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,7 @@ def training_record(config: TrainConfig, saved: dict[str, Any], evaluation: Eval
         "epochs": config.epochs,
         "steps": saved["progress"]["step"],
         **{name: getattr(config, name) for name in RECIPE},
+        "routing": asdict(config.network.routing),
         "validation_error": None if evaluation is None else round(evaluation.error, 6),
         "validation_images": 0 if evaluation is None else evaluation.images,
         "commit": saved["commit"],

@@ -125,6 +125,7 @@ def test_a_final_model(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture
     assert record["protocol"] == "all instances, nothing held out"
     assert record["validation_error"] is None
     assert (record["warp"], record["mixup"]) == (0.1, 0.2)
+    assert record["routing"]["density_temperature"] == 16.0
 
 
 def test_runs_of_before_an_option_go_on(runs: Path, root: Path) -> None:
