@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 
 from benchmarks.server import ROOT, ServerError, ask_server
 from service.bucket_session import BucketSession, bucket_sizes
+from service.cpu_session import CpuSession
 from service.cuda import CudaOptions, count_gpus, open_on_gpu
 from service.errors import StartError
-from service.onnx_session import CPU, CUDA, RUNTIME, Arrays, OnnxSession, load
+from service.onnx_session import CPU, CUDA, RUNTIME, Arrays, load
 from service.session import Session, choose_provider
 
 BOUND = 1e-4
@@ -141,7 +142,7 @@ def check_model(
     """
     model = "/".join(path.parts[-3:-1])
     rows = {size: Figures(model, size) for size in bucket_sizes(options.max_batch)}
-    truth = OnnxSession(path)
+    truth = CpuSession(path)
     image = truth.metadata.image
     shape = image.channels, image.height, image.width
     expected = [(images, truth.run(images)) for images in batches(options.max_batch, shape)]

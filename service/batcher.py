@@ -1,11 +1,11 @@
-"""Requests batched onto one network: the thread that runs it, and the waiting around it."""
+"""Requests batched onto one network: the threads that run it, and the waiting around them."""
 
 import asyncio
 import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -29,7 +29,7 @@ class Answer:
     Attributes:
         arrays: Outputs by name, a row for each sample.
         queue_s: Seconds until a batch took the first of them.
-        inference_s: Seconds that its batches ran, those of others in them included.
+        inference_s: Seconds that its batches ran, those of others in them included, added up.
     """
 
     arrays: Arrays
@@ -38,7 +38,7 @@ class Answer:
 
 
 class Observer(Protocol):
-    """Who hears of each batch, in the network's thread."""
+    """Who hears of each batch, in the thread that ran it."""
 
     def batch(
         self, *, images: int, padding: int, waits_s: Sequence[float], taken_s: float, origins: Sequence[Any]
@@ -52,20 +52,22 @@ class Observer(Protocol):
 
 @dataclass(eq=False)
 class Caller:
-    """Whoever waits for a job: its event loop, its future, and what has been answered so far."""
+    """Whoever waits for a job: its event loop, its future, and what has been answered so far, by its first row."""
 
     loop: asyncio.AbstractEventLoop
     future: asyncio.Future[Answer]
-    pieces: list[Arrays]
+    pieces: dict[int, Arrays]
+    answered: int = 0
     queue_s: float = 0.0
     inference_s: float = 0.0
 
 
 class Batcher:
-    """Runs one session in a thread of its own, which takes what waits as soon as it is free.
+    """Runs one session in threads of its own, as many as it bears; each takes what waits as soon as it is free.
 
-    The queue and what belongs to it are shared by the event loop and that thread, under one lock that is held for
-    microseconds. Answers go back through the event loop that asked.
+    What waits is shared out evenly among the threads that are free. The queue and what belongs to it are shared by the
+    event loop and the threads, under one lock that is held for microseconds. Answers go back through the event loop
+    that asked.
 
     Args:
         session: The network; nobody else runs it.
@@ -85,20 +87,24 @@ class Batcher:
         self._changed = threading.Condition()
         self._callers: dict[Job, Caller] = {}
         self._running = 0
+        self._free = session.workers
         self._waking = False
         self._closing = False
         self._images_per_s: float | None = None
-        self._thread = threading.Thread(target=self._work, name="inference", daemon=True)
-        self._thread.start()
+        self._threads = [
+            threading.Thread(target=self._work, name="inference", daemon=True) for _ in range(session.workers)
+        ]
+        for thread in self._threads:
+            thread.start()
 
     @property
     def alive(self) -> bool:
-        """Whether the thread still runs, or has ended because it was told to."""
-        return self._closing or self._thread.is_alive()
+        """Whether all threads still run, or have ended because they were told to."""
+        return self._closing or all(thread.is_alive() for thread in self._threads)
 
     @property
     def stopped(self) -> bool:
-        """Whether the thread has been told to end."""
+        """Whether the threads have been told to end."""
         return self._closing
 
     @property
@@ -140,7 +146,7 @@ class Batcher:
             if self._closing:
                 raise NotReadyError("the service is draining")
             self._queue.put(job, self._images_per_s)
-            self._callers[job] = Caller(loop, future, [])
+            self._callers[job] = Caller(loop, future, {})
             wake = not self._waking
             self._waking = True
         if wake:
@@ -157,14 +163,15 @@ class Batcher:
                 self._callers.pop(job, None)
 
     def stop(self) -> None:
-        """Let no more in, run what waits, and end the thread after that."""
+        """Let no more in, run what waits, and end the threads after that."""
         with self._changed:
             self._closing = True
-            self._changed.notify()
+            self._changed.notify_all()
 
     def join(self) -> None:
-        """Return when the thread has ended."""
-        self._thread.join()
+        """Return when the threads have ended."""
+        for thread in self._threads:
+            thread.join()
 
     def _wake(self) -> None:
         with self._changed:
@@ -186,7 +193,7 @@ class Batcher:
             except Exception:  # the runtime's own kinds share no base class
                 log.exception("inference failed on a batch of %d", size)
                 with self._changed:
-                    self._running = 0
+                    self._ran(size)
                     for job, _, _ in batch.parts:
                         self._fail(job, InferenceError("the model could not answer this request"))
                 continue
@@ -201,7 +208,7 @@ class Batcher:
                 for job in self._queue.expired(now):
                     self._fail(job, ExpiredError(EXPIRED))
                 # What waits for company gets none any more when no request is let in.
-                batch = self._queue.take(math.inf if self._closing else now)
+                batch = self._queue.take(math.inf if self._closing else now, among=self._free)
                 if batch is None and not self._closing:
                     ready_at = self._queue.ready_at()
                     self._changed.wait(None if ready_at == math.inf else ready_at - now)
@@ -210,7 +217,14 @@ class Batcher:
                     self._running += stop - start
                     if start == 0 and (caller := self._callers.get(job)):
                         caller.queue_s = now - job.arrived_s
+                self._free -= batch is not None
+                if self._free and self._queue.waiting:
+                    self._changed.notify()  # another thread, which has its share to take
                 return batch
+
+    def _ran(self, images: int) -> None:
+        self._running -= images
+        self._free += 1
 
     def _deliver(self, batch: Batch, arrays: Arrays, size: int, taken_s: float) -> None:
         """Hand each request its rows."""
@@ -218,7 +232,7 @@ class Batcher:
         row, waits_s = 0, list[float]()
         settled: list[tuple[Caller, Answer | ServiceError]] = []
         with self._changed:
-            self._running = 0
+            self._ran(size)
             for job, start, stop in batch.parts:
                 piece = {name: values[row : row + stop - start] for name, values in arrays.items()}
                 row += stop - start
@@ -232,13 +246,14 @@ class Batcher:
                     log.error("output %s is not finite", broken[0])
                     self._fail(job, InferenceError("the model answered a number that is not finite"))
                     continue
-                caller.pieces.append(piece)
-                if stop == len(job.images):
+                caller.pieces[start] = piece
+                caller.answered += stop - start
+                if caller.answered == len(job.images):
                     names = piece if job.outputs is None else job.outputs
-                    whole = piece if start == 0 else _joined(caller.pieces)
+                    whole = _joined(caller.pieces)
                     answer = {name: whole[name] for name in names}
                     settled.append((caller, Answer(answer, caller.queue_s, caller.inference_s)))
-            rate = size / max(taken_s, 1e-6)
+            rate = len(self._threads) * size / max(taken_s, 1e-6)
             before = self._images_per_s
             self._images_per_s = rate if before is None else before + SMOOTHING * (rate - before)
         # First, so that whoever has an answer finds it counted.
@@ -254,8 +269,11 @@ class Batcher:
             _settle([(caller, error)])
 
 
-def _joined(pieces: Sequence[Arrays]) -> Arrays:
-    return {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
+def _joined(pieces: Mapping[int, Arrays]) -> Arrays:
+    """The pieces in the order of their rows; they may have ended in another."""
+    if len(pieces) == 1:
+        return pieces[0]
+    return {name: np.concatenate([pieces[start][name] for start in sorted(pieces)]) for name in pieces[0]}
 
 
 def _settle(answers: Sequence[tuple[Caller, Answer | ServiceError]]) -> None:

@@ -101,6 +101,8 @@ class BucketSession:
         StartError: A recorded graph answers otherwise than an ordinary run.
     """
 
+    workers = 1  # whose batches follow each other on the device
+
     def __init__(
         self,
         loaded: Loaded,

@@ -11,8 +11,9 @@ from typing import Any
 
 from service.bucket_session import BucketSession
 from service.capture import GATE
+from service.cpu_session import CpuSession
 from service.errors import StartError
-from service.onnx_session import CPU, CUDA, RUNTIME, OnnxSession, TrialError, load
+from service.onnx_session import CUDA, RUNTIME, TrialError, load
 
 DRIVER = "libcuda.so.1"
 MIB = 2**20
@@ -94,7 +95,7 @@ def count_gpus(open_library: Callable[[str], Any] = ctypes.CDLL) -> int:
 
 def _runs_on_cpu(path: Path, runtime: Any) -> bool:
     try:
-        OnnxSession(path, CPU, runtime=runtime)
+        CpuSession(path, runtime=runtime)
     except (ValueError, StartError):
         return False
     return True

@@ -1,7 +1,7 @@
-"""A model file made a session of onnxruntime, or refused with the reason; and how it runs on the CPU."""
+"""A model file made a session of onnxruntime, or refused with the reason."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,34 +78,6 @@ def load(
     metadata = read_metadata(session.get_modelmeta().custom_metadata_map)
     check_tensors(metadata, session.get_inputs(), session.get_outputs())
     return Loaded(session, taken, metadata, [output.name for output in session.get_outputs()])
-
-
-class OnnxSession:
-    """A network that onnxruntime finds memory for as it runs, as is best on the CPU.
-
-    Args:
-        path: The ``model.onnx``.
-        provider: Where it runs; what does not run there is not run at all.
-        threads: Of one inference on the CPU; 0 takes one per core that this process may use.
-        runtime: The onnxruntime module, or what stands for it in tests.
-
-    Raises:
-        ValueError: The file is damaged, breaks the contract, or answers numbers that are not finite.
-        StartError: The provider cannot be started on this machine.
-    """
-
-    def __init__(self, path: Path, provider: str = CPU, threads: int = 0, runtime: Any = RUNTIME) -> None:
-        self._loaded = load(path, provider, threads=threads, runtime=runtime)
-        self.provider, self.metadata = self._loaded.provider, self._loaded.metadata
-        for size in (1, 2):
-            try_out(self.run, black_and_white(self.metadata, size))
-
-    def run(self, images: NDArray[np.uint8], outputs: Sequence[str] | None = None) -> Arrays:
-        names = self._loaded.outputs if outputs is None else list(outputs)
-        return dict(zip(names, self._loaded.session.run(names, {"images": images}), strict=True))
-
-    def padding(self, images: int) -> int:
-        return 0
 
 
 def black_and_white(metadata: Metadata, size: int) -> NDArray[np.uint8]:

@@ -109,12 +109,15 @@ class Queue:
             self.discard(job)
         return late
 
-    def take(self, now_s: float) -> Batch | None:
-        """The next batch, or None if there is nothing to run yet."""
+    def take(self, now_s: float, among: int = 1) -> Batch | None:
+        """The next batch, or None if there is nothing to run yet.
+
+        It is an even share of what waits, if it is taken by one ``among`` several who are free.
+        """
         if not self._jobs or self.ready_at() > now_s:
             return None
         parts: list[tuple[Job, int, int]] = []
-        room = self._max_batch
+        room = min(self._max_batch, -(-self.waiting // among))
         while self._jobs and room:
             job = self._jobs[0]
             start, stop = job.taken, min(len(job.images), job.taken + room)

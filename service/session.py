@@ -10,17 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.artefact import Metadata
+from service.cpu_session import CpuSession
 from service.cuda import CudaOptions, count_gpus, open_on_gpu
 from service.errors import StartError
-from service.onnx_session import CPU, CUDA, RUNTIME, Arrays, OnnxSession, usable_cores
+from service.onnx_session import CPU, CUDA, RUNTIME, Arrays, usable_cores
 
 __all__ = [
     "CPU",
     "CUDA",
     "Arrays",
+    "CpuSession",
     "CudaOptions",
     "Device",
-    "OnnxSession",
     "Session",
     "choose_provider",
     "open_session",
@@ -35,10 +36,12 @@ log = logging.getLogger("emcaps")
 
 
 class Session(Protocol):
-    """What runs batches: the seam between HTTP and the network. One thread at a time calls ``run``."""
+    """What runs batches: the seam between HTTP and the network."""
 
     metadata: Metadata
     provider: str
+    workers: int
+    """Threads that may call ``run`` at the same time."""
 
     def run(self, images: NDArray[np.uint8], outputs: Sequence[str] | None = None) -> Arrays:
         """Outputs by name (None: all) for images [batch, channels, height, width]; blocks until they are there."""
@@ -76,7 +79,7 @@ def open_sessions(
     Args:
         path: The ``model.onnx``.
         device: Where.
-        threads: Of one inference on the CPU; 0 takes one per core that this process may use.
+        threads: Of inference on the CPU; 0 takes one per core that this process may use.
         runtime: The onnxruntime module, or what stands for it in tests.
         cuda: What can be chosen on a GPU.
         gpus: Counts them. Where it finds none, the first is tried all the same: onnxruntime then says what is missing.
@@ -96,7 +99,7 @@ def open_sessions(
                 log.warning("GPU %d: %s; serving without it", device_id, error)
         if not sessions:
             log.warning("no GPU can be used; serving on the CPU")
-    return sessions or [OnnxSession(path, CPU, threads, runtime)]
+    return sessions or [CpuSession(path, threads, runtime)]
 
 
 def choose_provider(device: Device, available: Sequence[str]) -> str:

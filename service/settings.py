@@ -37,7 +37,7 @@ class Settings(BaseSettings):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """where networks run; cuda refuses to start without a GPU, auto takes one if there is one"""
     threads: int = Field(0, ge=0, le=1024)
-    """threads of one inference on the CPU; 0 takes one per core that the process may use"""
+    """threads of inference on the CPU; 0 takes one per core that the process may use"""
     cuda_graphs: bool = False
     """record each batch size as a CUDA graph, which saves launches; off because no GPU was there to try it on"""
     tf32: bool = False

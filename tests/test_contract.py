@@ -15,7 +15,7 @@ from model import CapsNet
 from model.export import OUTPUTS
 from service.app import create_app
 from service.images import decode, fit, open_image
-from service.session import CPU, OnnxSession
+from service.session import CpuSession
 from service.settings import Settings
 from tests.service.doubles import Client, client_of, encoded
 from training.data.smallnorb import shrink
@@ -31,7 +31,7 @@ def client(exported: onnx.ModelProto, tmp_path_factory: pytest.TempPathFactory) 
     path.parent.mkdir(parents=True)
     path.write_bytes(exported.SerializeToString())
     settings = Settings(models=folder, default_model="shapes")
-    with client_of(create_app(settings, lambda file: [OnnxSession(file, CPU)])) as client:
+    with client_of(create_app(settings, lambda file: [CpuSession(file)])) as client:
         yield client
 
 
@@ -85,7 +85,7 @@ def test_training_and_service_shrink_alike() -> None:
 @pytest.mark.parametrize("path", sorted(MODELS.glob("*/*/model.onnx")), ids=lambda path: path.parent.parent.name)
 def test_shipped_models_keep_the_contract(path: Path) -> None:
     """Every shipped model loads, is small, was trained by a known commit and stands within the bound of parity."""
-    session = OnnxSession(path, CPU)
+    session = CpuSession(path)
     assert path.stat().st_size < 3_000_000
     assert session.metadata.training["commit"]
     assert not session.metadata.training["commit"].endswith("dirty")

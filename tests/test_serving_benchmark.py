@@ -29,7 +29,7 @@ from benchmarks.serving.tensors import Tensors, request_of
 from benchmarks.serving.trivial import CLASSES, png, write_model
 from benchmarks.stress import fuzz, mutants, overload, replicas, restarts, soak
 from benchmarks.stress.client import Answer, Client, Outcome, at_rate, by_callers, post
-from service.onnx_session import OnnxSession
+from service.cpu_session import CpuSession
 
 FIGURES = {
     "requests": 100,
@@ -79,7 +79,7 @@ def test_ratios_are_taken_within_rounds() -> None:
 
 def test_the_trivial_network_keeps_the_contract(tmp_path: Path) -> None:
     """The service takes it, and the stand-in answers as it does."""
-    session = OnnxSession(write_model(tmp_path))
+    session = CpuSession(write_model(tmp_path))
     images = np.full((2, 1, 48, 48), 100, np.uint8)
     images[1] = 7
     expected = session.run(images)

@@ -24,6 +24,7 @@ class Sleeper:
     """A session that answers as the trivial network does, and takes ``fixed_ms`` and ``image_ms`` for each image."""
 
     provider = "stand-in"
+    workers = 1
 
     def __init__(self, fixed_ms: float, image_ms: float) -> None:
         self.metadata = Metadata.model_validate(metadata_values())

@@ -71,6 +71,7 @@ class FakeSession:
     def __init__(self, channels: int = 1, height: int = SIDE, width: int = SIDE) -> None:
         self.metadata = Metadata.model_validate(metadata_values(channels, height, width))
         self.provider = "FakeProvider"
+        self.workers = 1
         self.batches: list[NDArray[np.uint8]] = []
         self.failure: Exception | None = None
         self.last_element = 0.0

@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -85,6 +85,53 @@ def test_a_large_request_is_split_and_joined() -> None:
             )
         assert [first_elements(answer) for answer in found] == [list(range(10)), [50, 51, 52]]
         assert max(len(batch) for batch in session.batches) == 4
+
+    asyncio.run(scenario())
+
+
+class TwoAtOnce(GatedSession):
+    """Bears two threads; a batch with a black sample waits until one without has run, and may fail then."""
+
+    def __init__(self, *, fails: bool = False) -> None:
+        super().__init__()
+        self.workers, self._fails = 2, fails
+
+    def run(self, images: NDArray[np.uint8], outputs: Sequence[str] | None = None) -> Mapping[str, NDArray[np.float32]]:
+        if (images == 0).all((1, 2, 3)).any():
+            answer = super().run(images, outputs)
+            if self._fails:
+                raise RuntimeError("a black sample")
+            return answer
+        try:
+            return FakeSession.run(self, images, outputs)
+        finally:
+            self.gate.release()
+
+
+def test_threads_share_a_request_and_its_rows_stay_in_order() -> None:
+    """Of four samples each of two threads runs two, and the later ones are ready first."""
+
+    async def scenario() -> None:
+        session = TwoAtOnce()
+        async with batching(session) as batcher:
+            answer = await batcher.run(samples(0, 1, 2, 3), ["activations"])
+            assert first_elements(answer) == [0, 1, 2, 3]
+            assert [batch[:, 0, 0, 0].tolist() for batch in session.batches] == [[2, 3], [0, 1]]
+            assert batcher.load == 0
+
+    asyncio.run(scenario())
+
+
+def test_a_request_of_which_a_part_failed_is_an_error_and_the_threads_go_on() -> None:
+    """Half of an answer is none."""
+
+    async def scenario() -> None:
+        async with batching(TwoAtOnce(fails=True)) as batcher:
+            with pytest.raises(InferenceError):
+                await batcher.run(samples(0, 1), None)
+            assert batcher.load == 0
+            found = await asyncio.gather(*(batcher.run(samples(level), None) for level in (5, 6, 7)))
+            assert [first_elements(answer) for answer in found] == [[5], [6], [7]]
 
     asyncio.run(scenario())
 

@@ -12,7 +12,7 @@ from onnx import numpy_helper
 from service.bucket_session import BucketSession, bucket_sizes
 from service.errors import StartError
 from service.onnx_session import CPU, CUDA, TrialError, load
-from service.session import OnnxSession
+from service.session import CpuSession
 from tests.service.doubles import make_model, output_shapes, write_model
 from tests.service.gpu import RuntimeWithGpu
 
@@ -60,7 +60,7 @@ def test_no_row_of_an_earlier_batch_is_seen(path: Path) -> None:
     session.run(np.full((7, 1, 8, 8), 255, np.uint8))
     session.run(pixels(5))
     bucket = session._buckets[-1]
-    black = OnnxSession(path).run(np.zeros((1, 1, 8, 8), np.uint8))
+    black = CpuSession(path).run(np.zeros((1, 1, 8, 8), np.uint8))
     for name, values in black.items():
         np.testing.assert_array_equal(bucket._outputs[name].numpy()[5:], values.repeat(3, axis=0))
 
@@ -81,7 +81,7 @@ def test_batches_larger_than_the_largest_bucket(path: Path) -> None:
     images = pixels(11)
     arrays = session.run(images, ["poses"])
     assert list(arrays) == ["poses"]
-    np.testing.assert_array_equal(arrays["poses"], OnnxSession(path).run(images)["poses"])
+    np.testing.assert_array_equal(arrays["poses"], CpuSession(path).run(images)["poses"])
     assert session.padding(11) == 1
 
 
@@ -89,7 +89,7 @@ def test_images_that_are_not_in_one_piece(path: Path) -> None:
     """Views with gaps are taken as well."""
     session = session_of(path, max_batch=4)
     images = pixels(8)[::2]
-    np.testing.assert_array_equal(session.run(images)["poses"], OnnxSession(path).run(images)["poses"])
+    np.testing.assert_array_equal(session.run(images)["poses"], CpuSession(path).run(images)["poses"])
 
 
 def test_padding(path: Path) -> None:
@@ -130,7 +130,7 @@ def test_a_graph_for_each_bucket(path: Path) -> None:
     )
     assert set(runtime.plain_graphs) == {"-1"}
     runtime.runs.clear()
-    np.testing.assert_array_equal(session.run(pixels(3))["poses"], OnnxSession(path).run(pixels(3))["poses"])
+    np.testing.assert_array_equal(session.run(pixels(3))["poses"], CpuSession(path).run(pixels(3))["poses"])
     assert [run.graph for run in runtime.runs] == ["4"]
 
 

@@ -67,6 +67,15 @@ def test_every_sample_runs_once_and_in_order(numbers: list[int], max_batch: int)
     assert waiting.waiting == 0
 
 
+def test_what_waits_is_shared_out_evenly_among_those_who_are_free() -> None:
+    """Each takes its share of what is left, rounded up, and never more than a batch."""
+    waiting = queue(max_batch=4)
+    waiting.put(job(5), None)
+    assert [sizes(waiting.take(0.0, among=free)) for free in (3, 2, 1)] == [[2], [2], [1]]
+    waiting.put(job(9), None)
+    assert sizes(waiting.take(0.0, among=2)) == [4]
+
+
 def test_outputs_of_a_batch_are_what_any_job_asks_for() -> None:
     """All of them, if one job wants all."""
     waiting = queue()

@@ -7,7 +7,7 @@ import pytest
 from onnx import TensorProto, numpy_helper
 
 from service.errors import StartError
-from service.session import CPU, CUDA, OnnxSession, choose_provider, open_session, open_sessions
+from service.session import CPU, CUDA, CpuSession, choose_provider, open_session, open_sessions
 from tests.service.doubles import FakeSession, make_model, output_shapes, write_model
 from tests.service.gpu import RuntimeWithGpu
 
@@ -159,4 +159,4 @@ def test_a_session_that_fails_in_its_trial(tmp_path: Path) -> None:
     column = next(constant for constant in model.graph.initializer if constant.name == "poses_column")
     column.CopyFrom(numpy_helper.from_array(np.array([5, 5, 1, 1]), "poses_column"))
     with pytest.raises(ValueError, match=r"fails on a batch of 1|cannot be|can be run"):
-        OnnxSession(write_model(tmp_path, "m", 1, model), CPU)
+        CpuSession(write_model(tmp_path, "m", 1, model))
