@@ -59,6 +59,8 @@ class CapsNetConfig:
         channels: Channels of an image: 1, or 2 for the left and right camera of a stereo pair.
         image_size: Height and width of the images that are handed in, in pixels.
         crop_size: Height and width of the centre crop that the network looks at, in pixels.
+        resolution: Height and width that the crop is shrunk to by averaging areas, in pixels; by default it is
+            taken as it is.
         stem_channels: A, channels of the convolution at the bottom.
         primary_types: B, capsule types of PrimaryCaps.
         conv_types_1: C, capsule types of ConvCaps1.
@@ -83,6 +85,7 @@ class CapsNetConfig:
     batch_norm: bool = True
     coordinate_addition: bool = True
     routing: RoutingConfig = field(default_factory=RoutingConfig)
+    resolution: int | None = None
 
     def __post_init__(self) -> None:
         if len(self.classes) < 2 or len(set(self.classes)) != len(self.classes):
@@ -95,6 +98,15 @@ class CapsNetConfig:
             raise ValueError(
                 f"crop_size must lie between {SMALLEST_CROP} and image_size={self.image_size}, found {self.crop_size!r}"
             )
+        if not SMALLEST_CROP <= self.input_size <= self.crop_size:
+            raise ValueError(
+                f"resolution must lie between {SMALLEST_CROP} and crop_size={self.crop_size}, found {self.resolution!r}"
+            )
+
+    @property
+    def input_size(self) -> int:
+        """Height and width of what the first layer sees, in pixels."""
+        return self.crop_size if self.resolution is None else self.resolution
 
 
 def small_norb(channels: int = 2) -> CapsNetConfig:

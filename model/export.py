@@ -100,14 +100,15 @@ def metadata(network: CapsNet) -> dict[str, Any]:
         "conv_caps_1": config.conv_types_1,
         "conv_caps_2": config.conv_types_2,
     }
+    pixels = config.crop_size / config.input_size  # of the image, in one that the first layer sees
     layers = [
         {
             "name": name,
             "grid": [field.grid, field.grid],
             "types": types[name],
             "receptive_field": {
-                "size": [field.size, field.size],
-                "stride": [field.stride, field.stride],
+                "size": [field.size * pixels] * 2,
+                "stride": [field.stride * pixels] * 2,
                 "offset": [margin, margin],
             },
         }

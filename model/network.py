@@ -28,7 +28,7 @@ class Prediction(NamedTuple):
 
 
 class ReceptiveField(NamedTuple):
-    """What the sites of a grid see of the crop: site n covers ``size`` pixels from n · ``stride`` on."""
+    """What the sites of a grid see of the first layer's input: site n covers ``size`` pixels from n · ``stride`` on."""
 
     grid: int
     size: int
@@ -54,14 +54,14 @@ class CapsNet(nn.Module):
     def __init__(self, config: CapsNetConfig) -> None:
         super().__init__()
         self.config = config
-        stem = ReceptiveField(config.crop_size, 1, 1).above(5, 2)
+        stem = ReceptiveField(config.input_size, 1, 1).above(5, 2)
         first = stem.above(3, 2)
         second = first.above(3, 1)
         self.fields = {"primary_caps": stem, "conv_caps_1": first, "conv_caps_2": second}
 
         coordinates = None
         if config.coordinate_addition:
-            centres = (torch.arange(second.grid) * second.stride + second.size / 2) / config.crop_size
+            centres = (torch.arange(second.grid) * second.stride + second.size / 2) / config.input_size
             coordinates = torch.cartesian_prod(centres, centres)
 
         self.stem = nn.Conv2d(config.channels, config.stem_channels, 5, 2, bias=not config.batch_norm)
@@ -98,8 +98,8 @@ class CapsNet(nn.Module):
         """
         return self.see(standardise(images, self.config, self.stem.weight.dtype))
 
-    def see(self, pixels: Float[Tensor, "batch channel crop crop"]) -> Prediction:
-        """Classify images that ``standardise`` has cropped and standardised."""
+    def see(self, pixels: Float[Tensor, "batch channel resolution resolution"]) -> Prediction:
+        """Classify images that ``standardise`` has made ready."""
         features = functional.relu(self.stem_norm(self.stem(pixels)))
         primary = self.primary_caps(features)
         routed_1 = self.conv_caps_1(primary)

@@ -1,4 +1,4 @@
-"""Pixels as a network takes them: cropped to the centre and standardised (paper, section 6)."""
+"""Pixels as a network takes them: cropped to the centre, shrunk and standardised (paper, section 6)."""
 
 import torch
 from jaxtyping import Float, UInt8
@@ -13,8 +13,10 @@ def standardise(
     images: UInt8[Tensor, "batch channel row column"] | Float[Tensor, "batch channel row column"],
     config: CapsNetConfig,
     dtype: torch.dtype = torch.float32,
-) -> Float[Tensor, "batch channel crop crop"]:
+) -> Float[Tensor, "batch channel resolution resolution"]:
     """The centre crop of each image of pixels in 0–255, with zero mean and unit variance over its pixels and channels.
+
+    Where the configuration has a resolution, the crop is shrunk to it first, by averaging areas.
 
     Raises:
         ValueError: Wrong number of channels, or an image smaller than the crop.
@@ -28,6 +30,25 @@ def standardise(
         )
     top, left = (height - crop) // 2, (width - crop) // 2
     pixels = images[:, :, top : top + crop, left : left + crop].to(dtype)
+    if config.input_size < crop:
+        averaging = torch.tensor(area_shares(crop, config.input_size), dtype=dtype, device=pixels.device)
+        pixels = averaging @ pixels @ averaging.T
     pixels = pixels - pixels.mean((1, 2, 3), keepdim=True)
     variance = pixels.square().mean((1, 2, 3), keepdim=True)
     return pixels * variance.clamp_min(SMALLEST_CONTRAST**2).rsqrt()
+
+
+def area_shares(size: int, smaller: int) -> list[list[float]]:
+    """What share each of ``size`` pixels has in each of the ``smaller`` number that cover the same length.
+
+    >>> area_shares(3, 2)
+    [[0.6666666666666666, 0.3333333333333333, 0.0], [0.0, 0.3333333333333333, 0.6666666666666666]]
+    """
+    # In units of 1 / smaller of a pixel all edges are whole: one pixel spans `smaller` of them, a new one `size`.
+    return [
+        [
+            max(0, min((new + 1) * size, (old + 1) * smaller) - max(new * size, old * smaller)) / size
+            for old in range(size)
+        ]
+        for new in range(smaller)
+    ]

@@ -39,7 +39,7 @@ class ConvNet(nn.Module):
         self.config = config
         self.conv_1 = nn.Conv2d(config.channels, 32, 5, padding=2)
         self.conv_2 = nn.Conv2d(32, 64, 5, padding=2)
-        self.hidden = nn.Linear(64 * (config.crop_size // 4) ** 2, FEATURES)
+        self.hidden = nn.Linear(64 * (config.input_size // 4) ** 2, FEATURES)
         self.dropout = nn.Dropout(DROPOUT)
         self.last = nn.Linear(FEATURES, len(config.classes))
 
@@ -53,8 +53,8 @@ class ConvNet(nn.Module):
         """
         return self.see(standardise(images, self.config, self.last.weight.dtype))
 
-    def see(self, pixels: Float[Tensor, "batch channel crop crop"]) -> Guess:
-        """Classify images that ``standardise`` has cropped and standardised."""
+    def see(self, pixels: Float[Tensor, "batch channel resolution resolution"]) -> Guess:
+        """Classify images that ``standardise`` has made ready."""
         for convolution in (self.conv_1, self.conv_2):
             pixels = functional.max_pool2d(functional.relu(convolution(pixels)), 2)
         features = functional.relu(self.hidden(pixels.flatten(1)))

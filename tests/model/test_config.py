@@ -67,6 +67,8 @@ def test_routing_names_an_unknown_mass() -> None:
         ("conv_types_2", -1),
         ("crop_size", 16),
         ("crop_size", 25),
+        ("resolution", 16),
+        ("resolution", 21),
     ],
 )
 def test_network_names_what_it_refuses(name: str, value: Any) -> None:

@@ -1,6 +1,7 @@
 """The ONNX file says what the network says, with operators that all run on a GPU."""
 
 import json
+from dataclasses import replace
 from operator import itemgetter
 from pathlib import Path
 
@@ -48,6 +49,21 @@ def test_graph_and_network_agree(network: CapsNet, graph: Graph, images: Tensor)
     for name, values in zip(OUTPUTS, expected, strict=True):
         assert found[name].dtype == np.float32
         np.testing.assert_allclose(found[name], values.numpy(), rtol=1e-5, atol=1e-5, err_msg=name)
+
+
+def test_a_graph_shrinks_its_crop_as_the_network_does() -> None:
+    """The areas' shares are constants in the file; images of all kinds come out alike."""
+    torch.manual_seed(0)
+    network = CapsNet(replace(tiny(), crop_size=24, resolution=18)).eval()
+    proto = export(network)
+    assert not {node.op_type for node in proto.graph.node} & REFUSED
+    graph = Graph(proto)
+    for images in batches():
+        with torch.no_grad():
+            expected = outputs(network(images))
+        found = graph.run(images.numpy())
+        for name, values in zip(OUTPUTS, expected, strict=True):
+            np.testing.assert_allclose(found[name], values.numpy(), rtol=1e-5, atol=1e-5, err_msg=name)
 
 
 def test_every_level_of_grey_is_finite(graph: Graph) -> None:
@@ -175,6 +191,9 @@ def test_receptive_fields_are_in_pixels_of_the_whole_image() -> None:
     """On smallNORB the crop begins 8 pixels inside the 48×48 image, and the fields of a layer with it."""
     layers = {layer["name"]: layer for layer in metadata(CapsNet(small_norb()))["layers"]}
     assert layers["conv_caps_2"]["receptive_field"] == {"size": [17, 17], "stride": [4, 4], "offset": [8, 8]}
+    shrunk = replace(small_norb(), crop_size=48, resolution=32)
+    layers = {layer["name"]: layer for layer in metadata(CapsNet(shrunk))["layers"]}
+    assert layers["conv_caps_2"]["receptive_field"] == {"size": [25.5, 25.5], "stride": [6, 6], "offset": [0, 0]}
 
 
 def test_export_of_a_network_in_training_is_refused() -> None:

@@ -8,9 +8,10 @@ from torch import Tensor
 
 from model.config import CapsNetConfig, mnist, small_norb_small, tiny
 from model.network import CapsNet, Prediction
-from model.pixels import standardise
+from model.pixels import area_shares, standardise
 
-CONFIGS = [tiny(), tiny(channels=2), replace(tiny(), crop_size=24), replace(tiny(), crop_size=17)]
+SHRUNK = replace(tiny(), crop_size=24, resolution=18)
+CONFIGS = [tiny(), tiny(channels=2), replace(tiny(), crop_size=24), replace(tiny(), crop_size=17), SHRUNK]
 
 
 def build(config: CapsNetConfig, dtype: torch.dtype = torch.float32) -> CapsNet:
@@ -90,6 +91,23 @@ def test_the_crop_is_the_centre(size: int) -> None:
     elsewhere = torch.full_like(image, 255.0)
     elsewhere[:, :, inside, inside] = crop
     torch.testing.assert_close(standardise(elsewhere, config), standardise(crop, config), rtol=0, atol=0)
+
+
+def test_a_crop_is_shrunk_by_averaging_areas() -> None:
+    """Of 24×24 pixels each of 12×12 blocks is one mean, and each of 18×18 covers one and a third: the whole is kept."""
+    image = pictures(SHRUNK).double()
+    halves = image.unfold(2, 2, 2).unfold(3, 2, 2).mean((-2, -1))
+    shares = torch.tensor(area_shares(24, 12), dtype=torch.float64)
+    torch.testing.assert_close(shares @ image @ shares.T, halves)
+    shares = torch.tensor(area_shares(24, 18), dtype=torch.float64)
+    torch.testing.assert_close(shares.sum(1), torch.ones(18).double())
+    torch.testing.assert_close(shares.sum(0), torch.full((24,), 18 / 24).double())
+    shrunk = shares @ image @ shares.T
+    first = image[:, :, :2, :2] * torch.tensor([[9, 3], [3, 1]]) / 16
+    torch.testing.assert_close(shrunk[:, :, 0, 0], first.sum((2, 3)))
+    centred = shrunk - shrunk.mean((1, 2, 3), keepdim=True)
+    expected = centred / centred.square().mean((1, 2, 3), keepdim=True).sqrt()
+    torch.testing.assert_close(standardise(image, SHRUNK, torch.float64), expected)
 
 
 def test_pixels_mean_the_same_as_bytes_and_as_floats() -> None:
@@ -181,7 +199,7 @@ def test_coordinates_are_receptive_field_centres(config: CapsNetConfig) -> None:
     assert coordinates is not None
     for site, (row, column) in enumerate(coordinates.tolist()):
         corner = divmod(site, field.grid)
-        centre = [(index * field.stride + field.size / 2) / config.crop_size for index in corner]
+        centre = [(index * field.stride + field.size / 2) / config.input_size for index in corner]
         assert [row, column] == pytest.approx(centre)
         assert 0 < row < 1
         assert 0 < column < 1
