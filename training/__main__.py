@@ -22,7 +22,8 @@ from training.data.download import download
 from training.evaluate import evaluate
 from training.loop import NonFiniteError, train
 from training.loop import split as _split
-from training.release import release, training_record
+from training.record import Judged, training_record
+from training.release import release
 from training.suites.adversarial import adversarial
 from training.suites.poses import poses
 from training.suites.report import write
@@ -129,6 +130,7 @@ def release_command(
     models: Path = Path("models"),
     version: int | None = None,
     checkpoint: Literal["best", "last"] = "best",
+    judged_by: tuple[Path, ...] = (),
 ) -> None:
     """Export a trained network for the service, after holding it against torch on real images.
 
@@ -139,19 +141,29 @@ def release_command(
         models: folder of models that the service reads
         version: version of the model; the one after the highest if absent
         checkpoint: which of the run's checkpoints
+        judged_by: where the run held nothing out, folders of runs of the same recipe that did: the artefact's record
+            has their error
     """
     network, config, saved = _open(run_folder, root, checkpoint)
     if not isinstance(network, CapsNet):
         raise ValueError(f"{run_folder} holds a CNN, which is there to compare with; only capsules are released")
     training, held_out = _split(config)
-    evaluation = evaluate(network, held_out, progress=True) if len(held_out) else None
-    record = training_record(config, saved, evaluation)
+    if judged_by and len(held_out):
+        raise ValueError(f"{run_folder} held images out: it is judged by them, not by other runs")
+    judged = [Judged(config, evaluate(network, held_out, progress=True))] if len(held_out) else []
+    for folder in judged_by:
+        other, its_config, _ = _open(folder, root, checkpoint)
+        unseen = _held_out(its_config)
+        if not len(unseen):
+            raise ValueError(f"{folder} held nothing out to be judged by")
+        judged.append(Judged(its_config, evaluate(other, unseen, progress=True)))
+    record = training_record(config, saved, judged)
     images = (held_out if len(held_out) else training).images
     path = release(
         network, record, images[:: max(1, len(images) // PARITY_IMAGES)][:PARITY_IMAGES], models, name, version
     )
-    judged = "nothing was held out" if evaluation is None else f"held-out error {evaluation.error:.2%}"
-    print(f"wrote {path}: {judged}, {path.stat().st_size / 1e6:.2f} MB")
+    error = f"held-out error {record['validation_error']:.2%}" if judged else "nothing was held out"
+    print(f"wrote {path}: {error}, {path.stat().st_size / 1e6:.2f} MB")
 
 
 COMMANDS: dict[str, Callable[..., None]] = {

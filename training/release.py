@@ -2,7 +2,6 @@
 
 import shutil
 import tempfile
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +13,10 @@ from torch import Tensor
 from model import CapsNet
 from model.export import OUTPUTS, export, outputs, set_metadata
 from training.checkpoint import write_atomically
-from training.config import TrainConfig
-from training.evaluate import Evaluation
 from training.runtime import VERSION, Graph
 
 BOUND = 1e-4
 BATCHES = (1, 2, 8)
-RECIPE = (
-    *("loss", "batch_size", "learning_rate", "warmup_share", "weight_decay"),
-    *("brightness", "contrast", "shift", "warp", "mirror", "mixup"),
-)
 
 
 class ReleaseError(ValueError):
@@ -64,31 +57,6 @@ def measure_parity(network: CapsNet, proto: onnx.ModelProto, images: Tensor) -> 
     for level in (0, 1, 127, 128, 254, 255):
         _refuse_non_finite(graph.run(np.full_like(images[:1].numpy(), level)), f"pixels of {level} alone")
     return {**worst, "batches": list(BATCHES), "torch": torch.__version__, "onnxruntime": VERSION}
-
-
-def training_record(config: TrainConfig, saved: dict[str, Any], evaluation: Evaluation | None) -> dict[str, Any]:
-    """What an artefact says of its training; without an evaluation nothing was held out."""
-    if evaluation is None:
-        protocol = "all instances, nothing held out"
-    elif evaluation.by_instance:
-        protocol = f"instance {config.held_out_instance} of each category held out"
-    else:
-        protocol = f"{evaluation.images} images held out, drawn by seed {config.seed}"
-    for name in ("elevation", "lighting"):
-        if values := getattr(config, f"{name}s"):
-            protocol += f"; trained on {name}s {', '.join(map(str, values))} alone"
-    return {
-        "data_set": config.data if not Path(config.data).is_dir() else Path(config.data).name,
-        "protocol": protocol,
-        "seed": config.seed,
-        "epochs": config.epochs,
-        "steps": saved["progress"]["step"],
-        **{name: getattr(config, name) for name in RECIPE},
-        "routing": asdict(config.network.routing),
-        "validation_error": None if evaluation is None else round(evaluation.error, 6),
-        "validation_images": 0 if evaluation is None else evaluation.images,
-        "commit": saved["commit"],
-    }
 
 
 def release(

@@ -48,6 +48,13 @@ def config_of(run: Path) -> TrainConfig:
     return restore(checkpoint.load(run / "last.pt")["config"])
 
 
+def record_of(version: Path) -> dict[str, Any]:
+    """What an artefact says of its training."""
+    entries = onnx.load(version / "model.onnx").metadata_props
+    record: dict[str, Any] = json.loads(next(entry.value for entry in entries if entry.key == "emcaps.training"))
+    return record
+
+
 def test_a_run_sees_its_elevations_alone(runs: Path) -> None:
     """It trains on the named ones, of instances that are not held out, and holds out all elevations of the other."""
     training, held_out = split(config_of(runs / "capsules"))
@@ -120,12 +127,44 @@ def test_a_final_model(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture
     assert main(["evaluate", f"--run-folder={run}"]) == 1
     assert "held nothing out" in capsys.readouterr().err
     assert main(["release", f"--run-folder={run}", "--name=final", f"--models={models}"]) == 0
-    entries = onnx.load(models / "final" / "1" / "model.onnx").metadata_props
-    record: dict[str, Any] = json.loads(next(entry.value for entry in entries if entry.key == "emcaps.training"))
+    record = record_of(models / "final" / "1")
     assert record["protocol"] == "all instances, nothing held out"
     assert record["validation_error"] is None
     assert (record["warp"], record["mixup"]) == (0.1, 0.2)
     assert record["routing"]["density_temperature"] == 16.0
+
+
+def test_a_final_model_is_judged_by_runs_that_held_instances_out(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its record has their mean error and says whose; runs of another recipe, or that can tell nothing, are refused."""
+
+    def train(name: str, *options: str) -> str:
+        command = ["train", "smallnorb-stereo-small", f"--root={root}", f"--run-folder={tmp_path / name}", *TINY]
+        assert main([*command, "--epochs=1", *options]) == 0
+        return str(tmp_path / name)
+
+    final = train("final", "--held-out-instance", "None")
+    folds = [train(f"fold-{instance}", f"--held-out-instance={instance}") for instance in (4, 9)]
+    other = train("other", "--warp=0.2")
+    wrong = images = 0
+    for fold in folds:
+        assert main(["evaluate", f"--run-folder={fold}"]) == 0
+        found = json.loads((Path(fold) / "standard.json").read_text())
+        wrong, images = wrong + round(found["error"] * found["images"]), images + found["images"]
+    capsys.readouterr()
+    release = ["release", f"--run-folder={final}", "--name=final", f"--models={tmp_path / 'models'}", "--judged-by"]
+    assert main([*release, *folds]) == 0
+    record = record_of(tmp_path / "models" / "final" / "1")
+    assert record["protocol"].endswith("the same recipe with instance 4, 9 held out")
+    assert record["validation_error"] == pytest.approx(wrong / images, abs=1e-6)
+    assert record["validation_images"] == images
+    assert main([*release, other]) == 1
+    assert "another warp" in capsys.readouterr().err
+    assert main([*release, final]) == 1
+    assert "held nothing out" in capsys.readouterr().err
+    assert main(["release", f"--run-folder={folds[0]}", "--name=x", f"--models={tmp_path}", "--judged-by", final]) == 1
+    assert "judged by them" in capsys.readouterr().err
 
 
 def test_runs_of_before_an_option_go_on(runs: Path, root: Path) -> None:

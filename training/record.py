@@ -1,0 +1,75 @@
+"""What an artefact says of its training: the recipe, and the error on images that it never saw."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from training.config import TrainConfig
+from training.evaluate import Evaluation
+
+RECIPE = (
+    *("loss", "batch_size", "learning_rate", "warmup_share", "weight_decay"),
+    *("brightness", "contrast", "shift", "warp", "mirror", "mixup"),
+)
+# In what a final model and the runs that it is judged by may differ.
+FREE = {"run_folder", "root", "resume", "held_out_instance", "seed", "device", "keep_epochs", "checkpoint_minutes"}
+
+
+class Judged(NamedTuple):
+    """A run, and what it does on the images that it held out."""
+
+    config: TrainConfig
+    evaluation: Evaluation
+
+
+def training_record(config: TrainConfig, saved: dict[str, Any], judged: Sequence[Judged]) -> dict[str, Any]:
+    """What an artefact says of its training.
+
+    Args:
+        config: Of its run.
+        saved: The run's checkpoint.
+        judged: The run itself where it held images out; where it held none, any runs of the same recipe that did. The
+            record has their error over all images together.
+
+    Raises:
+        ValueError: The recipes differ.
+    """
+    for other in judged:
+        options = (field.name for field in fields(TrainConfig) if field.name not in FREE)
+        if differing := [name for name in options if getattr(other.config, name) != getattr(config, name)]:
+            raise ValueError(f"{other.config.run_folder} was trained with another {', '.join(differing)}")
+    images = sum(evaluation.images for _, evaluation in judged)
+    error = sum(evaluation.error * evaluation.images for _, evaluation in judged) / images if judged else None
+    return {
+        "data_set": config.data if not Path(config.data).is_dir() else Path(config.data).name,
+        "protocol": _protocol(config, judged),
+        "seed": config.seed,
+        "epochs": config.epochs,
+        "steps": saved["progress"]["step"],
+        **{name: getattr(config, name) for name in RECIPE},
+        "crop_size": config.network.crop_size,
+        "resolution": config.network.input_size,
+        "routing": asdict(config.network.routing),
+        "validation_error": None if error is None else round(error, 6),
+        "validation_images": images,
+        "commit": saved["commit"],
+    }
+
+
+def _protocol(config: TrainConfig, judged: Sequence[Judged]) -> str:
+    """What was held out, of whom."""
+    by_instance = any(evaluation.by_instance for _, evaluation in judged)
+    if by_instance or not judged:
+        protocol = "all instances, nothing held out"
+        if config.held_out_instance is not None:
+            protocol = f"instance {config.held_out_instance} of each category held out"
+        elif judged:
+            instances = ", ".join(sorted({str(other.held_out_instance) for other, _ in judged}))
+            protocol = f"all instances; the error is that of the same recipe with instance {instances} held out"
+    else:
+        protocol = f"{judged[0].evaluation.images} images held out, drawn by seed {config.seed}"
+    for name in ("elevation", "lighting"):
+        if values := getattr(config, f"{name}s"):
+            protocol += f"; trained on {name}s {', '.join(map(str, values))} alone"
+    return protocol
