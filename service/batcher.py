@@ -29,7 +29,7 @@ class Answer:
     Attributes:
         arrays: Outputs by name, a row for each sample.
         queue_s: Seconds until a batch took the first of them.
-        inference_s: Seconds that its batches ran, those of others in them included, added up.
+        inference_s: Seconds from then on until the last batch with samples of it had run.
     """
 
     arrays: Arrays
@@ -59,7 +59,7 @@ class Caller:
     pieces: dict[int, Arrays]
     answered: int = 0
     queue_s: float = 0.0
-    inference_s: float = 0.0
+    began_s: float = 0.0
 
 
 class Batcher:
@@ -216,7 +216,7 @@ class Batcher:
                 for job, start, stop in batch.parts if batch else ():
                     self._running += stop - start
                     if start == 0 and (caller := self._callers.get(job)):
-                        caller.queue_s = now - job.arrived_s
+                        caller.queue_s, caller.began_s = now - job.arrived_s, time.monotonic()
                 self._free -= batch is not None
                 if self._free and self._queue.waiting:
                     self._changed.notify()  # another thread, which has its share to take
@@ -241,7 +241,6 @@ class Batcher:
                     continue  # it has gone
                 if start == 0:
                     waits_s.append(caller.queue_s)
-                caller.inference_s += taken_s
                 if any(not np.isfinite(piece[name]).all() for name in broken):
                     log.error("output %s is not finite", broken[0])
                     self._fail(job, InferenceError("the model answered a number that is not finite"))
@@ -252,7 +251,7 @@ class Batcher:
                     names = piece if job.outputs is None else job.outputs
                     whole = _joined(caller.pieces)
                     answer = {name: whole[name] for name in names}
-                    settled.append((caller, Answer(answer, caller.queue_s, caller.inference_s)))
+                    settled.append((caller, Answer(answer, caller.queue_s, time.monotonic() - caller.began_s)))
             rate = len(self._threads) * size / max(taken_s, 1e-6)
             before = self._images_per_s
             self._images_per_s = rate if before is None else before + SMOOTHING * (rate - before)

@@ -32,7 +32,7 @@ Load = Callable[[Path], Sequence[Session]]
 
 
 def ready_here(settings: Settings, load: Load, clock: Callable[[], float]) -> MakeReady:
-    """Versions on networks of this process, each of which batches in a thread of its own.
+    """Versions on networks of this process, each of which batches in threads of its own.
 
     Args:
         settings: What was set.

@@ -32,7 +32,7 @@ class Record:
         decode_began_s: When its images were there to be decoded, on the clock of ``Watch``.
         decode_s: Seconds that its images took to decode.
         queue_s: Seconds until a batch took its first sample.
-        inference_s: Seconds that its batches ran.
+        inference_s: Seconds from then on until its last batch had run.
     """
 
     id: str

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -114,7 +115,9 @@ def test_threads_share_a_request_and_its_rows_stay_in_order() -> None:
     async def scenario() -> None:
         session = TwoAtOnce()
         async with batching(session) as batcher:
+            began = time.monotonic()
             answer = await batcher.run(samples(0, 1, 2, 3), ["activations"])
+            assert 0.0 < answer.inference_s <= time.monotonic() - began
             assert first_elements(answer) == [0, 1, 2, 3]
             assert [batch[:, 0, 0, 0].tolist() for batch in session.batches] == [[2, 3], [0, 1]]
             assert batcher.load == 0
