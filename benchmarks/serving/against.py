@@ -88,8 +88,9 @@ def measure_shipped(models: Path, rounds: int, seconds: float, progress: "tqdm[A
     """Over the smallNORB network on the CPU at its best batch; ``progress`` moves on by ``rounds + 1``."""
     file = max((models / "smallnorb").glob("*/model.onnx"), key=lambda path: int(path.parent.name))
     progress.set_postfix_str("smallNORB, raw")
-    found = _raw(file, BATCHES, seconds / 2)
-    batch = max(found, key=lambda size: found[size])
+    found = [_raw(file, BATCHES, seconds / 4) for _ in range(rounds)]
+    # By the fastest of the rounds: whoever else is on the machine only ever slows a batch.
+    batch = max(BATCHES, key=lambda size: max(rates[size] for rates in found))
     progress.update()
     server = contenders()[0].with_settings("--max-batch", str(batch))
     raw, runs = [], []
