@@ -10,6 +10,7 @@ from training.__main__ import main
 TINY = [
     "--network.image-size=24",
     "--network.crop-size=20",
+    "--network.resolution=20",
     "--network.stem-channels=4",
     "--network.primary-types=2",
     "--network.conv-types-1=3",

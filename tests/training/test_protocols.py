@@ -17,6 +17,7 @@ from training.loop import split, train
 
 TINY = [
     "--network.crop-size=20",
+    "--network.resolution=20",
     "--network.stem-channels=4",
     "--network.primary-types=2",
     "--network.conv-types-1=3",
@@ -131,7 +132,7 @@ def test_a_final_model(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture
     assert record["protocol"] == "all instances, nothing held out"
     assert record["validation_error"] is None
     assert (record["warp"], record["mixup"]) == (0.1, 0.2)
-    assert record["routing"]["density_temperature"] == 16.0
+    assert record["routing"]["density_temperature"] == 4.0
 
 
 def test_a_final_model_is_judged_by_runs_that_held_instances_out(
