@@ -234,24 +234,24 @@ class Batcher:
         with self._changed:
             self._ran(size)
             for job, start, stop in batch.parts:
-                piece = {name: values[row : row + stop - start] for name, values in arrays.items()}
+                # Only what the job asks for: batches of one job may have been asked for different things by others.
+                names = arrays if job.outputs is None else job.outputs
+                piece = {name: arrays[name][row : row + stop - start] for name in names}
                 row += stop - start
                 caller = self._callers.get(job)
                 if caller is None:
                     continue  # it has gone
                 if start == 0:
                     waits_s.append(caller.queue_s)
-                if any(not np.isfinite(piece[name]).all() for name in broken):
+                if any(not np.isfinite(arrays[name][row - (stop - start) : row]).all() for name in broken):
                     log.error("output %s is not finite", broken[0])
                     self._fail(job, InferenceError("the model answered a number that is not finite"))
                     continue
                 caller.pieces[start] = piece
                 caller.answered += stop - start
                 if caller.answered == len(job.images):
-                    names = piece if job.outputs is None else job.outputs
-                    whole = _joined(caller.pieces)
-                    answer = {name: whole[name] for name in names}
-                    settled.append((caller, Answer(answer, caller.queue_s, time.monotonic() - caller.began_s)))
+                    ran_s = time.monotonic() - caller.began_s
+                    settled.append((caller, Answer(_joined(caller.pieces), caller.queue_s, ran_s)))
             rate = len(self._threads) * size / max(taken_s, 1e-6)
             before = self._images_per_s
             self._images_per_s = rate if before is None else before + SMOOTHING * (rate - before)

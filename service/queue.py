@@ -112,12 +112,14 @@ class Queue:
     def take(self, now_s: float, among: int = 1) -> Batch | None:
         """The next batch, or None if there is nothing to run yet.
 
-        It is an even share of what waits, if it is taken by one ``among`` several who are free.
+        It is an even share of what waits, if it is taken by one ``among`` several who are free; but of samples that
+        waited for each other, to run together, it is all.
         """
         if not self._jobs or self.ready_at() > now_s:
             return None
         parts: list[tuple[Job, int, int]] = []
-        room = min(self._max_batch, -(-self.waiting // among))
+        share = self.waiting if self._max_wait_s else -(-self.waiting // among)
+        room = min(self._max_batch, share)
         while self._jobs and room:
             job = self._jobs[0]
             start, stop = job.taken, min(len(job.images), job.taken + room)

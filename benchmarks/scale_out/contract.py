@@ -78,7 +78,7 @@ def questions() -> list[Asked]:
 
 
 READ = (
-    "/models", "/models/mnist", "/models/smallnorb?version=2", "/health/live", "/health/ready", "/openapi.json",
+    "/models", "/models/mnist", "/models/smallnorb?version=3", "/health/live", "/health/ready", "/openapi.json",
     "/docs", "/v2", "/v2/health/live", "/v2/health/ready", "/v2/models/smallnorb",
     "/v2/models/mnist/versions/1/ready",
 )  # fmt: skip

@@ -125,6 +125,22 @@ def test_threads_share_a_request_and_its_rows_stay_in_order() -> None:
     asyncio.run(scenario())
 
 
+def test_parts_of_a_request_may_run_beside_requests_for_more() -> None:
+    """One batch answers all outputs, for the sake of another request, and the other batch only those asked for."""
+
+    async def scenario() -> None:
+        async with batching(TwoAtOnce()) as batcher:
+            all_outputs, some = await asyncio.gather(
+                batcher.run(samples(0), None), batcher.run(samples(1, 2, 3), ["activations", "poses"])
+            )
+            assert first_elements(some) == [1, 2, 3]
+            assert list(some.arrays) == ["activations", "poses"]
+            assert "conv_caps_1_poses" in all_outputs.arrays
+            assert batcher.alive
+
+    asyncio.run(scenario())
+
+
 def test_a_request_of_which_a_part_failed_is_an_error_and_the_threads_go_on() -> None:
     """Half of an answer is none."""
 

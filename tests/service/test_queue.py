@@ -76,6 +76,13 @@ def test_what_waits_is_shared_out_evenly_among_those_who_are_free() -> None:
     assert sizes(waiting.take(0.0, among=2)) == [4]
 
 
+def test_what_waited_for_company_is_not_shared_out() -> None:
+    """A batch that is full at last runs whole, whoever else is free."""
+    waiting = queue(max_batch=4, max_wait_s=1.0)
+    waiting.put(job(4), None)
+    assert sizes(waiting.take(0.0, among=3)) == [4]
+
+
 def test_outputs_of_a_batch_are_what_any_job_asks_for() -> None:
     """All of them, if one job wants all."""
     waiting = queue()
