@@ -52,6 +52,9 @@ class TrainConfig:
     """largest norm of the gradient that a step is taken with"""
     weight_decay: float = 0.0
     """share of each weight that a step at rate 1 would take away, apart from the gradient (AdamW)"""
+    average_share: float = 0.0
+    """share of the run that the weights are averaged over, exponentially: what is judged and released is the average;
+    0: the last weights are"""
 
     loss: Literal["spread", "cross-entropy"] = "cross-entropy"
     first_margin: float = 0.2
@@ -90,6 +93,8 @@ class TrainConfig:
         for name in ("warmup_share", "margin_share"):
             if not 0.0 < getattr(self, name) < 1.0:
                 raise ValueError(f"{name} must lie between 0 and 1, found {getattr(self, name)}")
+        if not 0.0 <= self.average_share < 1.0:
+            raise ValueError(f"average_share must be 0 or lie below 1, found {self.average_share}")
         if not 0.0 < self.first_margin <= self.last_margin <= 1.0:
             raise ValueError(f"margins must rise within (0, 1], found {self.first_margin} to {self.last_margin}")
         for name in ("weight_decay", "mixup"):

@@ -18,6 +18,7 @@ from torch.optim.lr_scheduler import OneCycleLR
 
 from training import checkpoint
 from training.augment import mix
+from training.average import Average
 from training.checkpoint import ARCHITECTURES, Network
 from training.config import FOLDER_CLASSES, TrainConfig, restore
 from training.data import ImageSet, hold_out, load, photographed
@@ -77,9 +78,12 @@ def train(config: TrainConfig) -> Path:
         schedule = OneCycleLR(
             optimizer, config.learning_rate, steps, pct_start=config.warmup_share, cycle_momentum=False
         )
+        average = Average(network, config.average_share * steps) if config.average_share else None
+        outcome = average.network if average else network
         progress = Progress()
         if saved is not None:
-            network.load_state_dict(saved["weights"])
+            outcome.load_state_dict(saved["weights"])
+            network.load_state_dict(saved.get("trained_weights", saved["weights"]))
             optimizer.load_state_dict(saved["optimizer"])
             schedule.load_state_dict(saved["schedule"])
             progress = Progress(**saved["progress"])
@@ -92,7 +96,8 @@ def train(config: TrainConfig) -> Path:
             if worker.leads:
                 checkpoint.save(
                     path,
-                    network,
+                    outcome,
+                    trained_weights=network.state_dict(),
                     optimizer=optimizer.state_dict(),
                     schedule=schedule.state_dict(),
                     progress=progress._asdict(),
@@ -141,6 +146,8 @@ def train(config: TrainConfig) -> Path:
                 # step
                 optimizer.step()
                 schedule.step()
+                if average:
+                    average.update(network)
                 now = time.monotonic()
                 correct = int((logits.argmax(1) == labels).sum())
                 progress = progress._replace(
@@ -165,7 +172,7 @@ def train(config: TrainConfig) -> Path:
                         images_per_s=rate,
                     )
                 if done == steps_per_epoch:
-                    error = _held_out_error(network, held_out, worker)
+                    error = _held_out_error(outcome, held_out, worker)
                     mean_loss, accuracy = (
                         value / worker.world / done for value in worker.sum([progress.loss, progress.correct])
                     )

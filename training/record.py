@@ -9,7 +9,7 @@ from training.config import TrainConfig
 from training.evaluate import Evaluation
 
 RECIPE = (
-    *("loss", "batch_size", "learning_rate", "warmup_share", "weight_decay"),
+    *("loss", "batch_size", "learning_rate", "warmup_share", "weight_decay", "average_share"),
     *("brightness", "contrast", "shift", "warp", "mirror", "mixup"),
 )
 # In what a final model and the runs that it is judged by may differ.

@@ -70,7 +70,7 @@ def test_training_learns(shapes: Path, tmp_path: Path, loss: Any) -> None:
 def test_killed_run_resumes_bit_for_bit(shapes: Path, tmp_path: Path, architecture: str) -> None:
     """A run that SIGKILL ended in the middle of an epoch and one that nothing disturbed end with the same bits."""
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    options = ("--epochs=8", f"--architecture={architecture}")  # of 24 steps each
+    options = ("--epochs=8", f"--architecture={architecture}", "--average-share=0.2")  # of 24 steps each
     start = [sys.executable, *command(shapes, killed, *options, batch=4)]
     with subprocess.Popen(start, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
@@ -87,8 +87,10 @@ def test_killed_run_resumes_bit_for_bit(shapes: Path, tmp_path: Path, architectu
         again = [sys.executable, *command(shapes, run, *options, *resume, batch=4)]
         subprocess.run(again, env=ENVIRONMENT, check=True, capture_output=True)
     ends = [checkpoint.load(run / "last.pt") for run in (whole, killed)]
-    for name, values in ends[0]["weights"].items():
-        assert torch.equal(values, ends[1]["weights"][name]), name
+    for kind in ("weights", "trained_weights"):
+        for name, values in ends[0][kind].items():
+            assert torch.equal(values, ends[1][kind][name]), f"{kind} {name}"
+    assert not torch.equal(*(next(iter(ends[0][kind].values())) for kind in ("weights", "trained_weights")))
     assert records(whole) == records(killed)
 
 

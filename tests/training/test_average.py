@@ -1,0 +1,38 @@
+"""What is judged and released is a mean over steps, and works like the network that it was made of."""
+
+import copy
+
+import torch
+
+from model import CapsNet
+from training.average import Average
+
+
+def test_average_is_exponential(network: CapsNet) -> None:
+    """After steps to known weights, the average is the weighted sum of all that were seen, the first included."""
+    start = copy.deepcopy(network.state_dict())
+    average = Average(network, horizon=4.0)
+    expected = {name: values.double() for name, values in start.items()}
+    for step in (1.0, -2.0, 3.0):
+        with torch.no_grad():
+            for parameter in network.parameters():
+                parameter.add_(step)
+        average.update(network)
+        expected = {
+            name: 0.75 * mean + 0.25 * network.state_dict()[name].double() if start[name].is_floating_point() else mean
+            for name, mean in expected.items()
+        }
+    found = average.network.state_dict()
+    for name, _ in network.named_parameters():
+        torch.testing.assert_close(found[name].double(), expected[name], rtol=1e-5, atol=1e-5)
+
+
+def test_indices_are_kept_whole(network: CapsNet) -> None:
+    """The windows' indices are no weights: a network that did not change has an average that answers the same."""
+    network.eval()
+    average = Average(network, horizon=3.0)
+    for _ in range(5):
+        average.update(network)
+    images = torch.randint(0, 256, (2, 1, 24, 24), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        torch.testing.assert_close(average.network.eval()(images).poses, network(images).poses)
