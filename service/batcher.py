@@ -187,18 +187,19 @@ class Batcher:
     def _work(self) -> None:
         while (batch := self._next()) is not None:
             size = sum(stop - start for _, start, stop in batch.parts)
-            began = time.monotonic()
             try:
-                arrays = self._session.run(batch.images, batch.outputs)
+                began = time.monotonic()
+                try:
+                    arrays = self._session.run(batch.images, batch.outputs)
+                finally:
+                    taken_s = time.monotonic() - began
+                    at_once = self._ran(size)
+                self._deliver(batch, arrays, size, taken_s, at_once)
             except Exception:  # the runtime's own kinds share no base class
                 log.exception("inference failed on a batch of %d", size)
                 with self._changed:
-                    self._ran(size)
                     for job, _, _ in batch.parts:
                         self._fail(job, InferenceError("the model could not answer this request"))
-                continue
-            taken_s = time.monotonic() - began
-            self._deliver(batch, arrays, size, taken_s)
 
     def _next(self) -> Batch | None:
         """The next batch, when there is one; None once all is done and the batcher closes."""
@@ -222,17 +223,19 @@ class Batcher:
                     self._changed.notify()  # another thread, which has its share to take
                 return batch
 
-    def _ran(self, images: int) -> None:
-        self._running -= images
-        self._free += 1
+    def _ran(self, images: int) -> int:
+        """A batch has ended; how many ran at once, with it."""
+        with self._changed:
+            self._running -= images
+            self._free += 1
+            return len(self._threads) - self._free + 1
 
-    def _deliver(self, batch: Batch, arrays: Arrays, size: int, taken_s: float) -> None:
+    def _deliver(self, batch: Batch, arrays: Arrays, size: int, taken_s: float, at_once: int) -> None:
         """Hand each request its rows."""
         broken = [name for name, values in arrays.items() if not np.isfinite(values).all()]
         row, waits_s = 0, list[float]()
-        settled: list[tuple[Caller, Answer | ServiceError]] = []
+        complete: list[tuple[Caller, float]] = []
         with self._changed:
-            self._ran(size)
             for job, start, stop in batch.parts:
                 # Only what the job asks for: batches of one job may have been asked for different things by others.
                 names = arrays if job.outputs is None else job.outputs
@@ -250,17 +253,19 @@ class Batcher:
                 caller.pieces[start] = piece
                 caller.answered += stop - start
                 if caller.answered == len(job.images):
-                    ran_s = time.monotonic() - caller.began_s
-                    settled.append((caller, Answer(_joined(caller.pieces), caller.queue_s, ran_s)))
-            rate = len(self._threads) * size / max(taken_s, 1e-6)
+                    complete.append((caller, time.monotonic() - caller.began_s))
+            rate = at_once * size / max(taken_s, 1e-6)
             before = self._images_per_s
             self._images_per_s = rate if before is None else before + SMOOTHING * (rate - before)
         # First, so that whoever has an answer finds it counted.
         padding = self._session.padding(size)
         origins = [job.origin for job, _, _ in batch.parts if job.origin is not None]
         for observer in self._observers:
-            observer.batch(images=size, padding=padding, waits_s=waits_s, taken_s=taken_s, origins=origins)
-        _settle(settled)
+            try:
+                observer.batch(images=size, padding=padding, waits_s=waits_s, taken_s=taken_s, origins=origins)
+            except Exception:  # whatever it is, the answers are there
+                log.exception("a batch could not be recorded")
+        _settle([(caller, Answer(_joined(caller.pieces), caller.queue_s, ran_s)) for caller, ran_s in complete])
 
     def _fail(self, job: Job, error: ServiceError) -> None:
         self._queue.discard(job)

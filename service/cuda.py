@@ -95,7 +95,7 @@ def count_gpus(open_library: Callable[[str], Any] = ctypes.CDLL) -> int:
 
 def _runs_on_cpu(path: Path, runtime: Any) -> bool:
     try:
-        CpuSession(path, runtime=runtime)
+        CpuSession(path, threads=1, runtime=runtime)
     except (ValueError, StartError):
         return False
     return True

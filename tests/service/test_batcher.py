@@ -258,6 +258,43 @@ def test_a_number_that_is_not_finite_is_its_own_callers_matter() -> None:
     asyncio.run(scenario())
 
 
+def test_an_answer_that_lacks_an_output_fails_its_callers_alone() -> None:
+    """A thread outlives whatever a session says; the next request is served."""
+
+    class Forgetful(FakeSession):
+        def run(self, images: NDArray[np.uint8], outputs: object = None) -> dict[str, NDArray[np.float32]]:
+            arrays = dict(super().run(images))
+            if (images == 13).any():
+                del arrays["poses"]
+            return arrays
+
+    async def scenario() -> None:
+        async with batching(Forgetful()) as batcher:
+            with pytest.raises(InferenceError):
+                await batcher.run(samples(13), ["poses"])
+            assert first_elements(await batcher.run(samples(6), None)) == [6]
+            assert batcher.load == 0
+
+    asyncio.run(scenario())
+
+
+def test_answers_come_even_if_nobody_could_be_told_of_the_batch() -> None:
+    """Records are worth less than answers."""
+
+    class Deaf:
+        def batch(self, **batch: object) -> None:
+            raise OSError("disk full")
+
+    async def scenario() -> None:
+        batcher = Batcher(FakeSession(), Queue(max_batch=4, max_wait_s=0.0, max_waiting=9), observers=[Deaf()])
+        async with asyncio.timeout(LIMIT_S):
+            assert [first_elements(await batcher.run(samples(level), None)) for level in (1, 2)] == [[1], [2]]
+        batcher.stop()
+        await asyncio.to_thread(batcher.join)
+
+    asyncio.run(scenario())
+
+
 def test_closing_answers_what_waits_and_lets_nothing_in() -> None:
     """Nothing that was accepted is lost."""
 
