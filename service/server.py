@@ -7,6 +7,7 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
+from service.connection import connection
 from service.service import Service
 from service.settings import Settings
 
@@ -27,6 +28,7 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
+                http=connection(settings.body_timeout_s),
                 log_config=None,
                 log_level="warning",
                 access_log=False,

@@ -59,7 +59,7 @@ class Settings(BaseSettings):
     max_pixels: int = Field(50_000_000, ge=1)
     """most pixels of one image, checked before it is decoded"""
     body_timeout_s: float = Field(30.0, gt=0)
-    """longest time that a client may take to send its request, in seconds"""
+    """longest time that a client may take to send its headers, and then its body, in seconds"""
     kept_poses: int = Field(10_000, ge=0)
     """most samples whose poses are kept for GET /poses/{id}"""
     kept_poses_s: float = Field(600.0, gt=0)
