@@ -19,14 +19,15 @@ from training.checkpoint import Network
 from training.config import RECIPES, TrainConfig, restore
 from training.data import ImageSet, load
 from training.data.download import download
-from training.evaluate import evaluate
+from training.evaluate import Evaluation, evaluate
 from training.loop import NonFiniteError, train
 from training.loop import split as _split
-from training.record import Judged, training_record
+from training.record import Judged, refuse_other_recipes, training_record
 from training.release import release
 from training.suites.adversarial import adversarial
+from training.suites.folds import folds
 from training.suites.poses import poses
-from training.suites.report import write
+from training.suites.report import Report, write
 from training.suites.routing import routing
 from training.suites.standard import standard
 from training.suites.viewpoint import viewpoint
@@ -66,7 +67,7 @@ def train_command(config: Recipe) -> None:
 def evaluate_command(
     run_folder: Path,
     suite: Annotated[
-        Literal["standard", "viewpoint", "adversarial", "poses", "routing"], tyro.conf.Positional
+        Literal["standard", "folds", "viewpoint", "adversarial", "poses", "routing"], tyro.conf.Positional
     ] = "standard",
     root: Path | None = None,
     split: Literal["held-out", "test"] = "held-out",
@@ -77,21 +78,27 @@ def evaluate_command(
     """Ask a trained network; a table is printed, JSON and a picture go into the run's folder.
 
     standard: error with its confidence interval, confusions, one crop and thirteen.
+    folds: error over all instances of smallNORB, of a folder that holds a run for each that was held out.
     viewpoint: errors at elevations or lightings that a run trained with --elevations or --lightings never saw.
     adversarial: accuracy under attacks that know the network.
     poses: what the winning pose tells of elevation, lighting and azimuth.
     routing: how assignments sharpen, dead capsules, activations.
 
     Args:
-        run_folder: folder of the run
+        run_folder: folder of the run; for folds, the folder that holds the runs' folders
         suite: what is asked
         root: folder that holds the data sets; the one that the run was trained from if absent
         split: the images held out from training, or the official test split, which is for final figures alone
         checkpoint: which of the run's checkpoints
-        baseline: folder of a run of --architecture cnn, beside which viewpoint, adversarial and poses put the capsules;
-            for viewpoint it must have been trained with --keep-epochs
+        baseline: folder of a run of --architecture cnn (for folds, of such runs), beside which all suites but standard
+            and routing put the capsules; for viewpoint it must have been trained with --keep-epochs
         images: of how many images, evenly drawn from all, adversarial and routing speak
     """
+    if suite == "folds":
+        _report(
+            _folds([run_folder] if baseline is None else [run_folder, baseline], root, checkpoint), run_folder, suite
+        )
+        return
     network, config, _ = _open(run_folder, root, checkpoint)
     judged = _held_out(config) if split == "held-out" else _test(config)
     if not len(judged):
@@ -114,13 +121,11 @@ def evaluate_command(
         report = routing(network, some)
     else:
         raise ValueError(f"{run_folder} holds a CNN, in which nothing is routed")
-    print(report.table)
+    _report(report, run_folder, suite)
     if baseline is None and suite in ("viewpoint", "adversarial", "poses"):
         print(
             "\nto see a CNN beside it: train the same with --architecture cnn --keep-epochs, then --baseline ITS_FOLDER"
         )
-    for path in write(report, run_folder, suite):
-        print(f"wrote {path}")
 
 
 def release_command(
@@ -204,6 +209,28 @@ def _open(run_folder: Path, root: Path | None, which: str) -> tuple[Network, Tra
     saved = checkpoint.load(run_folder / f"{which}.pt")
     config = restore(saved["config"])
     return checkpoint.rebuild(saved), config if root is None else replace(config, root=root), saved
+
+
+def _folds(folders: list[Path], root: Path | None, which: str) -> Report:
+    """Each folder's runs, judged by what each of them held out."""
+    found: dict[str, list[Evaluation]] = {}
+    for folder in folders:
+        runs = [_open(path.parent, root, which) for path in sorted(folder.glob(f"*/{which}.pt"))]
+        if not runs:
+            raise FileNotFoundError(f"no run in a folder of {folder}: */{which}.pt")
+        _, first, _ = runs[0]
+        refuse_other_recipes(first, [config for _, config, _ in runs])
+        name = "capsules" if first.architecture == "capsules" else "CNN"
+        if name in found:
+            raise ValueError(f"{folder} holds runs of {name} too; a baseline is trained with --architecture cnn")
+        found[name] = [evaluate(network, _held_out(config), progress=True) for network, config, _ in runs]
+    return folds(found, first.network.classes)
+
+
+def _report(report: Report, folder: Path, suite: str) -> None:
+    print(report.table)
+    for path in write(report, folder, suite):
+        print(f"wrote {path}")
 
 
 def _epochs(run_folder: Path) -> dict[str, Network]:

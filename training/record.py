@@ -35,10 +35,7 @@ def training_record(config: TrainConfig, saved: dict[str, Any], judged: Sequence
     Raises:
         ValueError: The recipes differ.
     """
-    for other in judged:
-        options = (field.name for field in fields(TrainConfig) if field.name not in FREE)
-        if differing := [name for name in options if getattr(other.config, name) != getattr(config, name)]:
-            raise ValueError(f"{other.config.run_folder} was trained with another {', '.join(differing)}")
+    refuse_other_recipes(config, [other.config for other in judged])
     images = sum(evaluation.images for _, evaluation in judged)
     error = sum(evaluation.error * evaluation.images for _, evaluation in judged) / images if judged else None
     return {
@@ -55,6 +52,18 @@ def training_record(config: TrainConfig, saved: dict[str, Any], judged: Sequence
         "validation_images": images,
         "commit": saved["commit"],
     }
+
+
+def refuse_other_recipes(config: TrainConfig, others: Sequence[TrainConfig]) -> None:
+    """Make sure that runs differ in nothing but what they were judged by, and where they stand.
+
+    Raises:
+        ValueError: One does; the message says in what.
+    """
+    for other in others:
+        options = (field.name for field in fields(TrainConfig) if field.name not in FREE)
+        if differing := [name for name in options if getattr(other, name) != getattr(config, name)]:
+            raise ValueError(f"{other.run_folder} was trained with another {', '.join(differing)}")
 
 
 def _protocol(config: TrainConfig, judged: Sequence[Judged]) -> str:

@@ -168,6 +168,28 @@ def test_a_final_model_is_judged_by_runs_that_held_instances_out(
     assert "judged by them" in capsys.readouterr().err
 
 
+def test_folds(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A folder of runs that held out an instance each is pooled, beside a folder of the CNN's."""
+    for kind in ("capsules", "cnn"):
+        for instance in (4, 9):
+            run = tmp_path / kind / f"fold-{instance}"
+            command = ["train", "smallnorb-stereo-small", f"--root={root}", f"--run-folder={run}", *TINY, "--epochs=1"]
+            assert main([*command, f"--architecture={kind}", f"--held-out-instance={instance}"]) == 0
+    capsys.readouterr()
+    evaluate = ["evaluate", "folds", f"--run-folder={tmp_path / 'capsules'}"]
+    assert main([*evaluate, f"--baseline={tmp_path / 'cnn'}"]) == 0
+    assert "times that of CNN" in capsys.readouterr().out
+    found = json.loads((tmp_path / "capsules" / "folds.json").read_text())
+    assert {(row["class"], row["instance"]) for row in found["CNN"]["by_instance"]} == {
+        (name, instance) for name in ("animal", "human", "airplane", "truck", "car") for instance in (4, 9)
+    }
+    assert (tmp_path / "capsules" / "folds.png").read_bytes().startswith(b"\x89PNG")
+    assert main([*evaluate, f"--baseline={tmp_path / 'capsules'}"]) == 1
+    assert "--architecture cnn" in capsys.readouterr().err
+    assert main([*evaluate, f"--baseline={tmp_path / 'none'}"]) == 1
+    assert "no run in a folder of" in capsys.readouterr().err
+
+
 def test_runs_of_before_an_option_go_on(runs: Path, root: Path) -> None:
     """A checkpoint that knows no later option is one that left it at its default."""
     path = runs / "capsules" / "last.pt"
