@@ -10,6 +10,7 @@ from training.average import Average
 
 def test_average_is_exponential(network: CapsNet) -> None:
     """After steps to known weights, the average is the weighted sum of all that were seen, the first included."""
+    network = copy.deepcopy(network)  # others use it too
     start = copy.deepcopy(network.state_dict())
     average = Average(network, horizon=4.0)
     expected = {name: values.double() for name, values in start.items()}
