@@ -32,6 +32,24 @@ IMAGES_BODY: dict[str, Any] = {
 }
 
 
+BASE64: dict[str, Any] = {"type": "string", "format": "byte"}
+PIXEL: dict[str, Any] = {"type": "integer", "minimum": 0, "maximum": 255}
+
+
+def _tensor(name: str, datatype: str, element: dict[str, Any]) -> dict[str, Any]:
+    """An input of the Open Inference Protocol; its data has as many elements as its shape says, nested or flat."""
+    return {
+        "type": "object",
+        "required": ["name", "datatype", "shape", "data"],
+        "properties": {
+            "name": {"const": name},
+            "datatype": {"const": datatype},
+            "shape": {"type": "array", "minItems": 1, "maxItems": 8, "items": {"type": "integer", "minimum": 1}},
+            "data": {"type": "array", "minItems": 1, "items": {"anyOf": [element, {"type": "array"}]}},
+        },
+    }
+
+
 V2_BODY: dict[str, Any] = {
     "description": "Inputs as JSON, or JSON with the bytes of tensors behind it (Inference-Header-Content-Length)",
     "required": True,
@@ -46,18 +64,17 @@ V2_BODY: dict[str, Any] = {
                     "inputs": {
                         "type": "array",
                         "minItems": 1,
+                        "maxItems": 1,
+                        "items": {"oneOf": [_tensor("files", "BYTES", BASE64), _tensor("images", "UINT8", PIXEL)]},
+                    },
+                    "outputs": {
+                        "type": "array",
                         "items": {
                             "type": "object",
-                            "required": ["name", "datatype", "shape", "data"],
-                            "properties": {
-                                "name": {"enum": ["images", "files"]},
-                                "datatype": {"enum": ["UINT8", "BYTES"]},
-                                "shape": {"type": "array", "minItems": 1, "items": {"type": "integer", "minimum": 1}},
-                                "data": {"type": "array", "minItems": 1},
-                            },
+                            "required": ["name"],
+                            "properties": {"name": {"type": "string"}, "parameters": {"type": "object"}},
                         },
                     },
-                    "outputs": {"type": "array", "items": {"type": "object"}},
                 },
             }
         },

@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Row = Annotated[list[float], Field(min_length=4, max_length=4)]
 Pose = Annotated[list[Row], Field(min_length=4, max_length=4)]
+Base64 = Annotated[str, Field(json_schema_extra={"format": "byte"})]
 
 
 class ImagesRequest(BaseModel):
@@ -13,7 +14,7 @@ class ImagesRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    images: Annotated[list[str], Field(min_length=1, description="Encoded images in base64, or data URLs")]
+    images: Annotated[list[Base64], Field(min_length=1, description="Encoded images in base64, or data URLs")]
 
 
 class ModelName(BaseModel):

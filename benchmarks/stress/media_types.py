@@ -40,6 +40,7 @@ for kind, (name, *aliases) in KINDS.items():
     )
 
 pictures = strategies.builds(picture, strategies.sampled_from(sorted(KINDS)), levels, sides)
+schemathesis.openapi.format("byte", pictures.map(lambda content: base64.b64encode(content).decode()))
 schemathesis.openapi.media_type(
     "application/octet-stream", strategies.builds(infer_request, strategies.lists(pictures, min_size=1, max_size=8))
 )

@@ -135,15 +135,13 @@ def _input(value: dict[str, Any], where: str, body: memoryview, place: int, most
         raise MalformedError(f"{where}.datatype must be UINT8 or BYTES, found {datatype[:40]!r}")
     parameters = _dictionary(value.get("parameters", {}), f"{where}.parameters")
     elements = math.prod(shape)
-    if datatype == "BYTES" and elements > most_files:
-        raise TooLargeError(f"{where} has {elements} files, {most_files} may be")
     if "binary_data_size" in parameters:
         size = _number(parameters["binary_data_size"], f"{where}.parameters.binary_data_size")
         if size > len(body) - place:
             raise MalformedError(f"{where} is said to have {size} bytes, {len(body) - place} are left in the body")
         blob = body[place : place + size]
         if datatype == "BYTES":
-            return Input(name, datatype, shape, files=_elements(blob, elements, where)), place + size
+            return Input(name, datatype, shape, files=_elements(blob, elements, where, most_files)), place + size
         if size != elements:
             raise MalformedError(f"{where} has {size} bytes, its shape {list(shape)} has {elements} elements")
         return Input(name, datatype, shape, np.frombuffer(blob, np.uint8).reshape(shape)), place + size
@@ -151,7 +149,7 @@ def _input(value: dict[str, Any], where: str, body: memoryview, place: int, most
         raise MalformedError(f"{where} has neither data nor parameters.binary_data_size")
     data = _list(value["data"], f"{where}.data")
     if datatype == "BYTES":
-        return Input(name, datatype, shape, files=_texts(data, elements, where)), place
+        return Input(name, datatype, shape, files=_texts(data, elements, where, most_files)), place
     return Input(name, datatype, shape, _pixels(data, shape, where)), place
 
 
@@ -172,20 +170,24 @@ def _pixels(data: list[Any], shape: tuple[int, ...], where: str) -> NDArray[np.u
     return np.array(data, np.uint8).reshape(shape)
 
 
-def _texts(data: list[Any], elements: int, where: str) -> list[bytes]:
+def _texts(data: list[Any], elements: int, where: str, most: int) -> list[bytes]:
     """Files as base64, which JSON can carry."""
     flat: list[Any] = []
     for value in data:
         flat += value if isinstance(value, list) else [value]
     if len(flat) != elements:
         raise MalformedError(f"{where}.data has {len(flat)} elements, its shape says {elements}")
+    _check_number(elements, most, where)
     try:
         return [base64.b64decode(_text(value, f"{where}.data"), validate=True) for value in flat]
     except (binascii.Error, ValueError) as error:
         raise MalformedError(f"{where}.data must be files in base64: {error}") from None
 
 
-def _elements(blob: memoryview, elements: int, where: str) -> list[bytes]:
+def _elements(blob: memoryview, elements: int, where: str, most: int) -> list[bytes]:
+    if elements * LENGTH_BYTES > len(blob):
+        raise MalformedError(f"{where} has {len(blob)} bytes, too few for the {elements} elements of its shape")
+    _check_number(elements, most, where)
     files, place = list[bytes](), 0
     while place < len(blob) and len(files) < elements:
         size = int.from_bytes(blob[place : place + LENGTH_BYTES], "little")
@@ -196,6 +198,11 @@ def _elements(blob: memoryview, elements: int, where: str) -> list[bytes]:
     if len(files) != elements or place != len(blob):
         raise MalformedError(f"{where} has {len(files)} elements in {place} of {len(blob)} bytes, not {elements}")
     return files
+
+
+def _check_number(files: int, most: int, where: str) -> None:
+    if files > most:
+        raise TooLargeError(f"{where} has {files} files, {most} may be")
 
 
 def _element(text: str) -> bytes:

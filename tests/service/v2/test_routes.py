@@ -155,7 +155,7 @@ def test_encodings(client: Client, encoding: str, encode: Any) -> None:
         (INFER, {"inputs": [{"name": "files", "datatype": "UINT8", "shape": [1], "data": [1]}]}, 400),
         (INFER, {"inputs": [{"name": "files", "datatype": "BYTES", "shape": [1], "data": ["YQ=="]}]}, 422),
         (INFER, {"inputs": [{"name": "files", "datatype": "BYTES", "shape": [0], "data": []}]}, 400),
-        (INFER, {"inputs": [{"name": "files", "datatype": "BYTES", "shape": [65], "data": []}]}, 413),
+        (INFER, {"inputs": [{"name": "files", "datatype": "BYTES", "shape": [65], "data": [""] * 65}]}, 413),
         (INFER, {"inputs": [images(*range(65))]}, 413),
         (INFER, {"inputs": [images(1)], "outputs": [{"name": "none"}]}, 404),
         (INFER, {"inputs": [images(1)], "outputs": [{"name": "poses"}] * 2}, 400),

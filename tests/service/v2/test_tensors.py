@@ -193,9 +193,15 @@ def test_elements_that_do_not_fit(blob: bytes) -> None:
 
 
 def test_too_many_files() -> None:
-    """Their number is refused before they are read."""
+    """Their number is refused before they are read; a number that the tensor does not have is another error."""
+    blob = b"\0\0\0\0" * 3
+    tensor = {"name": "files", "datatype": "BYTES", "shape": [3], "parameters": {"binary_data_size": len(blob)}}
     with pytest.raises(TooLargeError, match="3 files, 2 may be"):
-        parse(broken(datatype="BYTES", shape=[3]), None, most_files=2)
+        parse(broken(datatype="BYTES", shape=[3], data=["", "", ""]), None, most_files=2)
+    with pytest.raises(TooLargeError, match="3 files, 2 may be"):
+        parse(*with_bytes({"inputs": [tensor]}, blob), most_files=2)
+    with pytest.raises(MalformedError, match="too few for the 1000000000000 elements"):
+        parse(*with_bytes({"inputs": [{**tensor, "shape": [10**12]}]}, blob), most_files=2)
 
 
 @pytest.mark.parametrize("length", [0, 10_000])
