@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
+from fastapi.responses import RedirectResponse
 from pydantic import BaseModel
 
 from service.images import MEDIA_TYPES
@@ -84,7 +85,15 @@ V2_BODY: dict[str, Any] = {
 
 
 class DocumentedAPI(FastAPI):
-    """FastAPI whose errors are problems, in its documentation as well."""
+    """FastAPI whose errors are problems, in its documentation as well; ``/`` leads to that."""
+
+    def setup(self) -> None:
+        super().setup()
+
+        async def documentation(_: Request) -> RedirectResponse:
+            return RedirectResponse("docs")  # relative, for a proxy may have put the service under a path
+
+        self.add_route("/", documentation, include_in_schema=False)
 
     def openapi(self) -> dict[str, Any]:
         if self.openapi_schema is None:

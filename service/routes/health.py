@@ -11,9 +11,10 @@ from service.service import Service
 
 
 def health_routes(service: Service) -> APIRouter:
-    """Routes that need no key: an orchestrator asks them."""
+    """Routes that need no key: an orchestrator asks them, a balancer by HEAD perhaps."""
     router = APIRouter(prefix="/health", tags=["health"])
 
+    @router.head("/live", include_in_schema=False)
     @router.get("/live", response_model=Health, responses=problems([503]))
     async def live() -> Any:
         """Whether the process answers, and every network's thread still runs."""
@@ -21,6 +22,7 @@ def health_routes(service: Service) -> APIRouter:
             raise NotReadyError("a network's thread has ended")
         return {"status": "live"}
 
+    @router.head("/ready", include_in_schema=False)
     @router.get("/ready", response_model=Health, responses=problems([503]))
     async def ready() -> Any:
         """Whether requests are taken."""

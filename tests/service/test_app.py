@@ -330,8 +330,18 @@ def test_openapi(client: Client) -> None:
 
 
 def test_documentation(client: Client) -> None:
-    """GET /docs is a page for people."""
+    """GET /docs is a page for people, and whoever asks for nothing gets there."""
     assert client.get("/docs").headers["content-type"].startswith("text/html")
+    asked = client.get("/", follow_redirects=False)
+    assert (asked.status_code, asked.headers["location"]) == (307, "docs")
+
+
+def test_health_by_head(client: Client) -> None:
+    """Some balancers ask for the status alone."""
+    for path in ("/health/live", "/health/ready"):
+        answer = client.request("HEAD", path)
+        assert answer.status_code == 200
+    assert "head" not in client.get("/openapi.json").json()["paths"]["/health/live"]
 
 
 def test_a_real_file_behind_the_routes(tmp_path: Path) -> None:
