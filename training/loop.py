@@ -57,7 +57,8 @@ def train(config: TrainConfig) -> Path:
     """
     with join(config.device) as worker:
         training, held_out = split(config)
-        held_out = held_out.subset(familiar(held_out, config))
+        if len(held_out):
+            held_out = held_out.subset(familiar(held_out, config))
         if config.network.classes == FOLDER_CLASSES:
             config = replace(config, network=replace(config.network, classes=training.classes))
         last, best = config.run_folder / "last.pt", config.run_folder / "best.pt"

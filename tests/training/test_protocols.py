@@ -135,6 +135,16 @@ def test_a_final_model(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture
     assert record["routing"]["density_temperature"] == 4.0
 
 
+def test_a_final_model_of_some_elevations(root: Path, tmp_path: Path) -> None:
+    """All instances, seen from below alone: there is nothing to hold out, and that is no error."""
+    run = tmp_path / "run"
+    command = ["train", "smallnorb-stereo-small", f"--root={root}", f"--run-folder={run}", *TINY, "--epochs=1"]
+    assert main([*command, "--held-out-instance", "None", "--elevations", "0", "1", "2"]) == 0
+    assert main(["release", f"--run-folder={run}", "--name=low", f"--models={tmp_path / 'models'}"]) == 0
+    record = record_of(tmp_path / "models" / "low" / "1")
+    assert record["protocol"] == "all instances, nothing held out; trained on elevations 0, 1, 2 alone"
+
+
 def test_a_final_model_is_judged_by_runs_that_held_instances_out(
     root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
