@@ -264,8 +264,8 @@ def queries() -> Iterator[Broken]:
 def routes() -> Iterator[Broken]:
     """Paths and methods that do not exist."""
     for path in (
-        "/", "/nowhere", "/predict/", "/predict/x", "//predict", "/Predict", "/poses/", "/models/", "/health", "/v1",
-        "/models/norb/1", "/%00", "/..%2f..%2fetc/passwd", "/名前", "/docs/x", "/health/x",
+        "/index.html", "/nowhere", "/predict/", "/predict/x", "/predict//", "/Predict", "/poses/", "/models/",
+        "/health", "/v1", "/models/norb/1", "/%00", "/..%2f..%2fetc/passwd", "/名前", "/docs/x", "/health/x",
     ):  # fmt: skip
         yield Broken(f"GET {path}", (404,), path, "GET")
     for path in ("/poses/unknown", "/poses/%00", "/poses/名前", "/poses/" + "x" * 3000, "/models/cat", "/models/%00"):
