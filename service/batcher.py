@@ -20,7 +20,6 @@ log = logging.getLogger("emcaps")
 
 EXPIRED = "the deadline passed before the request's turn came"
 SMOOTHING = 0.2  # weight of the newest batch in the measured rate
-NOT_WORTH_A_THREAD_S = 1e-3  # what a network does in less costs less than waking a second thread and sharing Python
 
 
 @dataclass(frozen=True)
@@ -66,9 +65,9 @@ class Caller:
 class Batcher:
     """Runs one session in threads of its own, as many as it bears; each takes what waits as soon as it is free.
 
-    What waits is shared out evenly among the threads that are free, unless it is so little that a thread which runs
-    does it next in no time. The queue and what belongs to it are shared by the event loop and the threads, under one
-    lock that is held for microseconds. Answers go back through the event loop that asked.
+    What waits is shared out evenly among the threads that are free. The queue and what belongs to it are shared by the
+    event loop and the threads, under one lock that is held for microseconds. Answers go back through the event loop
+    that asked.
 
     Args:
         session: The network; nobody else runs it.
@@ -88,7 +87,7 @@ class Batcher:
         self._changed = threading.Condition()
         self._callers: dict[Job, Caller] = {}
         self._running = 0
-        self._free = 0  # threads that ask for a batch
+        self._free = session.workers
         self._waking = False
         self._closing = False
         self._images_per_s: float | None = None
@@ -177,16 +176,7 @@ class Batcher:
     def _wake(self) -> None:
         with self._changed:
             self._waking = False
-            if not self._left_to_running():
-                self._changed.notify()
-
-    def _little_waits(self) -> bool:
-        """Whether one thread does all that waits sooner than it could be shared out."""
-        return self._queue.waiting < NOT_WORTH_A_THREAD_S * (self._images_per_s or 0.0)
-
-    def _left_to_running(self) -> bool:
-        """Whether a thread that runs takes what waits, next."""
-        return self._free < len(self._threads) and self._little_waits()
+            self._changed.notify()
 
     def _expire(self, job: Job) -> None:
         # The timer alone decides: it may fire a nanosecond before the clock says so, and would not fire again.
@@ -203,9 +193,8 @@ class Batcher:
                     arrays = self._session.run(batch.images, batch.outputs)
                 finally:
                     taken_s = time.monotonic() - began
-                    with self._changed:
-                        self._running -= size
-                self._deliver(batch, arrays, size, taken_s)
+                    at_once = self._ran(size)
+                self._deliver(batch, arrays, size, taken_s, at_once)
             except Exception:  # the runtime's own kinds share no base class
                 log.exception("inference failed on a batch of %d", size)
                 with self._changed:
@@ -215,18 +204,14 @@ class Batcher:
     def _next(self) -> Batch | None:
         """The next batch, when there is one; None once all is done and the batcher closes."""
         with self._changed:
-            self._free += 1
             while True:
                 now = self._clock()
                 for job in self._queue.expired(now):
                     self._fail(job, ExpiredError(EXPIRED))
-                batch, ready_at = None, math.inf
-                if not self._left_to_running():
-                    # What waits for company gets none any more when no request is let in.
-                    among = 1 if self._little_waits() else self._free
-                    batch = self._queue.take(math.inf if self._closing else now, among)
-                    ready_at = self._queue.ready_at()
+                # What waits for company gets none any more when no request is let in.
+                batch = self._queue.take(math.inf if self._closing else now, among=self._free)
                 if batch is None and not self._closing:
+                    ready_at = self._queue.ready_at()
                     self._changed.wait(None if ready_at == math.inf else ready_at - now)
                     continue
                 for job, start, stop in batch.parts if batch else ():
@@ -234,11 +219,18 @@ class Batcher:
                     if start == 0 and (caller := self._callers.get(job)):
                         caller.queue_s, caller.began_s = now - job.arrived_s, time.monotonic()
                 self._free -= batch is not None
-                if self._free and self._queue.waiting and not self._left_to_running():
+                if self._free and self._queue.waiting:
                     self._changed.notify()  # another thread, which has its share to take
                 return batch
 
-    def _deliver(self, batch: Batch, arrays: Arrays, size: int, taken_s: float) -> None:
+    def _ran(self, images: int) -> int:
+        """A batch has ended; how many ran at once, with it."""
+        with self._changed:
+            self._running -= images
+            self._free += 1
+            return len(self._threads) - self._free + 1
+
+    def _deliver(self, batch: Batch, arrays: Arrays, size: int, taken_s: float, at_once: int) -> None:
         """Hand each request its rows."""
         broken = [name for name, values in arrays.items() if not np.isfinite(values).all()]
         row, waits_s = 0, list[float]()
@@ -262,7 +254,6 @@ class Batcher:
                 caller.answered += stop - start
                 if caller.answered == len(job.images):
                     complete.append((caller, time.monotonic() - caller.began_s))
-            at_once = len(self._threads) - self._free
             rate = at_once * size / max(taken_s, 1e-6)
             before = self._images_per_s
             self._images_per_s = rate if before is None else before + SMOOTHING * (rate - before)

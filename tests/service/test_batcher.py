@@ -1,14 +1,11 @@
 """Requests that share a network: joined, split, shared out among threads, and answered each with its own."""
 
 import asyncio
-import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from service.batcher import Batcher
 from service.errors import NotReadyError
@@ -81,46 +78,6 @@ def test_parts_of_a_request_may_run_beside_requests_for_more() -> None:
             assert list(some.arrays) == ["activations", "poses"]
             assert "conv_caps_1_poses" in all_outputs.arrays
             assert batcher.alive
-
-    asyncio.run(scenario())
-
-
-class Threads(GatedSession):
-    """Bears two threads, and notes which of them ran each batch."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.workers, self.ran_in = 2, list[int]()
-
-    def run(self, images: NDArray[np.uint8], outputs: Sequence[str] | None = None) -> Mapping[str, NDArray[np.float32]]:
-        self.ran_in.append(threading.get_ident())
-        return super().run(images, outputs)
-
-
-@pytest.mark.parametrize(("worth_s", "batches"), [(3600.0, [1, 1, 2]), (0.0, [1, 1, 1, 1])])
-def test_what_takes_no_time_is_left_to_the_thread_that_runs(
-    worth_s: float, batches: list[int], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Once the rate is known: two threads that take turns at Python are slower than one. What takes time is shared."""
-    monkeypatch.setattr("service.batcher.NOT_WORTH_A_THREAD_S", worth_s)
-
-    async def scenario() -> None:
-        session = Threads()
-        async with batching(session) as batcher:
-            session.gate.release()
-            await batcher.run(samples(5), None)
-            await began(session)
-            tasks = [asyncio.create_task(batcher.run(samples(1), None))]
-            await began(session)
-            tasks.append(asyncio.create_task(batcher.run(samples(2), None)))
-            if not worth_s:
-                await began(session)
-            tasks.append(asyncio.create_task(batcher.run(samples(3), None)))
-            await waits(*tasks)
-            session.gate.release(len(batches))
-            assert [first_elements(answer) for answer in await asyncio.gather(*tasks)] == [[1], [2], [3]]
-        assert [len(batch) for batch in session.batches] == batches
-        assert (len(set(session.ran_in[1:])) == 1) == bool(worth_s)
 
     asyncio.run(scenario())
 
