@@ -7,6 +7,7 @@ SMALL_NORB_CLASSES = ("animal", "human", "airplane", "truck", "car")
 DIGIT_CLASSES = tuple("0123456789")
 
 SMALLEST_CROP = 17  # 5×5 stride 2, 3×3 stride 2, 3×3 stride 1: below this the last grid would be empty
+SMALLEST_POOLED = 18  # the same with maxima over 2×2 below
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,10 @@ class CapsNetConfig:
         crop_size: Height and width of the centre crop that the network looks at, in pixels.
         resolution: Height and width that the crop is shrunk to by averaging areas, in pixels; by default it is
             taken as it is.
-        stem_channels: A, channels of the convolution at the bottom.
+        pooled_channels: Channels of one more 5×5 convolution at the bottom, whose maxima over 2×2 take the place of
+            the other one's stride: together the two that the paper's convolutional network begins with. The
+            paper's capsules do without (0): one convolution makes poses out of 5×5 pixels.
+        stem_channels: A, channels of the convolution below PrimaryCaps.
         primary_types: B, capsule types of PrimaryCaps.
         conv_types_1: C, capsule types of ConvCaps1.
         conv_types_2: D, capsule types of ConvCaps2.
@@ -86,6 +90,7 @@ class CapsNetConfig:
     coordinate_addition: bool = True
     routing: RoutingConfig = field(default_factory=RoutingConfig)
     resolution: int | None = None
+    pooled_channels: int = 0
 
     def __post_init__(self) -> None:
         if len(self.classes) < 2 or len(set(self.classes)) != len(self.classes):
@@ -94,13 +99,16 @@ class CapsNetConfig:
             value = getattr(self, name)
             if value < 1:
                 raise ValueError(f"{name} must be at least 1, found {value!r}")
-        if not SMALLEST_CROP <= self.crop_size <= self.image_size:
+        if self.pooled_channels < 0:
+            raise ValueError(f"pooled_channels must not be negative, found {self.pooled_channels!r}")
+        smallest = SMALLEST_POOLED if self.pooled_channels else SMALLEST_CROP
+        if not smallest <= self.crop_size <= self.image_size:
             raise ValueError(
-                f"crop_size must lie between {SMALLEST_CROP} and image_size={self.image_size}, found {self.crop_size!r}"
+                f"crop_size must lie between {smallest} and image_size={self.image_size}, found {self.crop_size!r}"
             )
-        if not SMALLEST_CROP <= self.input_size <= self.crop_size:
+        if not smallest <= self.input_size <= self.crop_size:
             raise ValueError(
-                f"resolution must lie between {SMALLEST_CROP} and crop_size={self.crop_size}, found {self.resolution!r}"
+                f"resolution must lie between {smallest} and crop_size={self.crop_size}, found {self.resolution!r}"
             )
 
     @property

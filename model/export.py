@@ -109,7 +109,7 @@ def metadata(network: CapsNet) -> dict[str, Any]:
             "receptive_field": {
                 "size": [field.size * pixels] * 2,
                 "stride": [field.stride * pixels] * 2,
-                "offset": [margin, margin],
+                "offset": [margin + field.start * pixels] * 2,
             },
         }
         for name, field in network.fields.items()

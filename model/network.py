@@ -28,21 +28,32 @@ class Prediction(NamedTuple):
 
 
 class ReceptiveField(NamedTuple):
-    """What the sites of a grid see of the first layer's input: site n covers ``size`` pixels from n · ``stride`` on."""
+    """What the sites of a grid see of the first layer's input.
+
+    Site n covers ``size`` pixels from ``start`` + n · ``stride`` on; what lies beyond the edge is padding.
+    """
 
     grid: int
-    size: int
-    stride: int
+    size: int = 1
+    stride: int = 1
+    start: int = 0
 
-    def above(self, kernel: int, stride: int) -> "ReceptiveField":
+    def above(self, kernel: int, stride: int, padding: int = 0) -> "ReceptiveField":
         """The field of the sites that see ``kernel`` sites of this grid, ``stride`` apart."""
         return ReceptiveField(
-            (self.grid - kernel) // stride + 1, self.size + (kernel - 1) * self.stride, self.stride * stride
+            (self.grid + 2 * padding - kernel) // stride + 1,
+            self.size + (kernel - 1) * self.stride,
+            self.stride * stride,
+            self.start - padding * self.stride,
         )
+
+    def centres(self) -> Float[Tensor, " grid"]:
+        """Where the middles of the fields in a row lie, in pixels."""
+        return self.start + torch.arange(self.grid) * self.stride + self.size / 2
 
 
 class CapsNet(nn.Module):
-    """Conv → PrimaryCaps → ConvCaps1 → ConvCaps2 → ClassCaps.
+    """Stem → PrimaryCaps → ConvCaps1 → ConvCaps2 → ClassCaps.
 
     >>> from model import tiny
     >>> network = CapsNet(tiny()).eval()
@@ -54,18 +65,33 @@ class CapsNet(nn.Module):
     def __init__(self, config: CapsNetConfig) -> None:
         super().__init__()
         self.config = config
-        stem = ReceptiveField(config.input_size, 1, 1).above(5, 2)
+        channels, norm = config.channels, nn.BatchNorm2d if config.batch_norm else nn.Identity
+        pixels = ReceptiveField(config.input_size)
+        if config.pooled_channels:
+            channels = config.pooled_channels
+            self.pooled = nn.Sequential(
+                nn.Conv2d(config.channels, channels, 5, padding=2, bias=not config.batch_norm),
+                norm(channels),
+                nn.ReLU(),
+                nn.MaxPool2d(2),
+            )
+            stem = pixels.above(5, 1, padding=2).above(2, 2).above(5, 1, padding=1)
+            self.stem = nn.Conv2d(channels, config.stem_channels, 5, padding=1, bias=not config.batch_norm)
+        else:
+            self.pooled = nn.Sequential()
+            stem = pixels.above(5, 2)
+            self.stem = nn.Conv2d(channels, config.stem_channels, 5, 2, bias=not config.batch_norm)
+        self.stem_norm = norm(config.stem_channels)
+
         first = stem.above(3, 2)
         second = first.above(3, 1)
         self.fields = {"primary_caps": stem, "conv_caps_1": first, "conv_caps_2": second}
 
         coordinates = None
         if config.coordinate_addition:
-            centres = (torch.arange(second.grid) * second.stride + second.size / 2) / config.input_size
+            centres = second.centres() / config.input_size
             coordinates = torch.cartesian_prod(centres, centres)
 
-        self.stem = nn.Conv2d(config.channels, config.stem_channels, 5, 2, bias=not config.batch_norm)
-        self.stem_norm = nn.BatchNorm2d(config.stem_channels) if config.batch_norm else nn.Identity()
         self.primary_caps = PrimaryCaps(config.stem_channels, config.primary_types, batch_norm=config.batch_norm)
         self.conv_caps_1 = RoutedCaps(
             config.primary_types,
@@ -100,7 +126,7 @@ class CapsNet(nn.Module):
 
     def see(self, pixels: Float[Tensor, "batch channel resolution resolution"]) -> Prediction:
         """Classify images that ``standardise`` has made ready."""
-        features = functional.relu(self.stem_norm(self.stem(pixels)))
+        features = functional.relu(self.stem_norm(self.stem(self.pooled(pixels))))
         primary = self.primary_caps(features)
         routed_1 = self.conv_caps_1(primary)
         first = Capsules(routed_1.activation_logits.sigmoid(), routed_1.poses)

@@ -69,6 +69,7 @@ def test_routing_names_an_unknown_mass() -> None:
         ("crop_size", 25),
         ("resolution", 16),
         ("resolution", 21),
+        ("pooled_channels", -1),
     ],
 )
 def test_network_names_what_it_refuses(name: str, value: Any) -> None:
@@ -84,11 +85,13 @@ def test_a_crop_larger_than_the_image_names_both() -> None:
         replace(tiny(), image_size=19)
 
 
-@pytest.mark.parametrize("channels", [1, 2])
-def test_the_smallest_crop_builds(channels: int) -> None:
-    """At the lower bound of the crop the last grid still has a site."""
-    network = CapsNet(replace(tiny(channels), crop_size=17))
-    assert network.fields["conv_caps_2"].grid == 1
+@pytest.mark.parametrize(("channels", "pooled", "smallest"), [(1, 0, 17), (2, 0, 17), (1, 3, 18)])
+def test_the_smallest_crop_builds(channels: int, pooled: int, smallest: int) -> None:
+    """At the lower bound of the crop the last grid still has a site; below it is refused."""
+    config = replace(tiny(channels), pooled_channels=pooled, crop_size=smallest)
+    assert CapsNet(config).fields["conv_caps_2"].grid == 1
+    with pytest.raises(ValueError, match=f"crop_size must lie between {smallest} and"):
+        replace(config, crop_size=smallest - 1)
 
 
 @pytest.mark.parametrize(

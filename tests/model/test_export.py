@@ -51,10 +51,11 @@ def test_graph_and_network_agree(network: CapsNet, graph: Graph, images: Tensor)
         np.testing.assert_allclose(found[name], values.numpy(), rtol=1e-5, atol=1e-5, err_msg=name)
 
 
-def test_a_graph_shrinks_its_crop_as_the_network_does() -> None:
+@pytest.mark.parametrize("pooled_channels", [0, 3])
+def test_a_graph_shrinks_its_crop_as_the_network_does(pooled_channels: int) -> None:
     """The areas' shares are constants in the file; images of all kinds come out alike."""
     torch.manual_seed(0)
-    network = CapsNet(replace(tiny(), crop_size=24, resolution=18)).eval()
+    network = CapsNet(replace(tiny(), crop_size=24, resolution=18, pooled_channels=pooled_channels)).eval()
     proto = export(network)
     assert not {node.op_type for node in proto.graph.node} & REFUSED
     graph = Graph(proto)
@@ -194,6 +195,9 @@ def test_receptive_fields_are_in_pixels_of_the_whole_image() -> None:
     shrunk = replace(small_norb(), crop_size=48, resolution=32)
     layers = {layer["name"]: layer for layer in metadata(CapsNet(shrunk))["layers"]}
     assert layers["conv_caps_2"]["receptive_field"] == {"size": [25.5, 25.5], "stride": [6, 6], "offset": [0, 0]}
+    pooled = replace(shrunk, pooled_channels=32)
+    layers = {layer["name"]: layer for layer in metadata(CapsNet(pooled))["layers"]}
+    assert layers["conv_caps_2"]["receptive_field"] == {"size": [39, 39], "stride": [6, 6], "offset": [-6, -6]}
 
 
 def test_export_of_a_network_in_training_is_refused() -> None:

@@ -11,7 +11,8 @@ from model.network import CapsNet, Prediction
 from model.pixels import area_shares, standardise
 
 SHRUNK = replace(tiny(), crop_size=24, resolution=18)
-CONFIGS = [tiny(), tiny(channels=2), replace(tiny(), crop_size=24), replace(tiny(), crop_size=17), SHRUNK]
+POOLED = replace(tiny(channels=2), pooled_channels=3)
+CONFIGS = [tiny(), tiny(channels=2), replace(tiny(), crop_size=24), replace(tiny(), crop_size=17), SHRUNK, POOLED]
 
 
 def build(config: CapsNetConfig, dtype: torch.dtype = torch.float32) -> CapsNet:
@@ -63,7 +64,8 @@ def test_shapes_follow_from_the_config(config: CapsNetConfig) -> None:
 
 def test_grids_of_32_pixels_are_those_of_the_paper() -> None:
     """The paper's 32×32 crop makes grids of 14, 6 and 4."""
-    assert [field.grid for field in build(small_norb_small()).fields.values()] == [14, 6, 4]
+    for config in (small_norb_small(), replace(small_norb_small(), pooled_channels=32)):
+        assert [field.grid for field in build(config).fields.values()] == [14, 6, 4]
 
 
 @pytest.mark.parametrize("config", CONFIGS)
@@ -155,10 +157,11 @@ def test_even_images_are_finite(level: int, training: bool) -> None:
         assert parameter.grad.isfinite().all(), name
 
 
-def test_every_parameter_learns() -> None:
+@pytest.mark.parametrize("config", [tiny(), POOLED])
+def test_every_parameter_learns(config: CapsNetConfig) -> None:
     """On ordinary images in training mode no parameter is left without a gradient."""
-    network = build(tiny()).train()
-    prediction = network(pictures(tiny(), batch=4))
+    network = build(config).train()
+    prediction = network(pictures(config, batch=4))
     (prediction.logits.square().sum() + prediction.poses.square().sum()).backward()
     for name, parameter in network.named_parameters():
         assert parameter.grad is not None, name
@@ -190,6 +193,26 @@ def test_receptive_fields_are_where_gradients_come_from(config: CapsNetConfig) -
                 assert torch.equal(touched, expected)
 
 
+@pytest.mark.parametrize("crop", [18, 19, 20, 24])
+def test_fields_over_maxima_reach_beyond_the_edge(crop: int) -> None:
+    """A primary capsule sees 14×14 pixels from 4 outside on; maxima choose among them, now these, now those."""
+    network = build(replace(tiny(), crop_size=crop, pooled_channels=3), torch.float64)
+    field = network.fields["primary_caps"]
+    assert (field.grid, field.size, field.stride, field.start) == (crop // 2 - 2, 14, 2, -4)
+    pixels = torch.randn(40, 1, crop, crop, dtype=torch.float64, requires_grad=True)
+    poses = network.primary_caps(network.stem(network.pooled(pixels))).poses
+    for row in range(field.grid):
+        for column in range(field.grid):
+            site = poses[:, row * field.grid + column].square().sum()
+            (gradient,) = torch.autograd.grad(site, pixels, retain_graph=True)
+            touched = (gradient != 0).any(0)[0]
+            top, left = (max(0, field.start + index * field.stride) for index in (row, column))
+            bottom, right = (field.start + index * field.stride + field.size for index in (row, column))
+            expected = torch.zeros_like(touched)
+            expected[top:bottom, left:right] = True
+            assert torch.equal(touched, expected)
+
+
 @pytest.mark.parametrize("config", CONFIGS)
 def test_coordinates_are_receptive_field_centres(config: CapsNetConfig) -> None:
     """A vote for a class carries the centre of its site's receptive field, row before column, in parts of the crop."""
@@ -199,7 +222,7 @@ def test_coordinates_are_receptive_field_centres(config: CapsNetConfig) -> None:
     assert coordinates is not None
     for site, (row, column) in enumerate(coordinates.tolist()):
         corner = divmod(site, field.grid)
-        centre = [(index * field.stride + field.size / 2) / config.input_size for index in corner]
+        centre = [(field.start + index * field.stride + field.size / 2) / config.input_size for index in corner]
         assert [row, column] == pytest.approx(centre)
         assert 0 < row < 1
         assert 0 < column < 1
