@@ -43,12 +43,24 @@ def said_to(service: Listening, start: bytes, then: bytes = b"", most: int = 0) 
         return answer, sent
 
 
+def still_serves(service: Listening) -> bool:
+    """Whether two whole requests over one connection are answered."""
+    with httpx.Client(base_url=service.address) as client:
+        kind = {"content-type": "image/png"}
+        return all(client.post("/predict", content=grey(level), headers=kind).is_success for level in (1, 2))
+
+
 def test_whole_requests_are_answered(service: Listening) -> None:
     """What is sent as it should be is answered, also twice over one connection."""
-    with httpx.Client(base_url=service.address) as client:
-        for level in (1, 2):
-            response = client.post("/predict", content=grey(level), headers={"content-type": "image/png"})
-            assert response.status_code == 200
+    assert still_serves(service)
+
+
+@pytest.mark.parametrize("start", [HEAD + b"x-a: ", b"GET /"], ids=["a header", "a path"])
+def test_a_head_of_one_byte_too_many_is_answered(service: Listening, start: bytes) -> None:
+    """By 431 in so many words; nothing is on its way any more that could reset the connection."""
+    answer, _ = said_to(service, start + b"b" * (MOST_BYTES + 1 - len(start)))
+    assert answer.startswith(b"HTTP/1.1 431 ")
+    assert still_serves(service)
 
 
 @pytest.mark.parametrize(
@@ -61,11 +73,10 @@ def test_whole_requests_are_answered(service: Listening) -> None:
     ids=["many headers", "an endless header", "an endless path"],
 )
 def test_a_head_without_end_is_refused(service: Listening, start: bytes, then: bytes) -> None:
-    """By 431, after little more than may be."""
-    answer, sent = said_to(service, start, then, most=100 * MOST_BYTES)
-    assert answer.startswith(b"HTTP/1.1 431 ") or not answer  # what was still on its way may have reset the connection
+    """After little more than may be; what was still on its way may have reset the connection before its answer."""
+    _, sent = said_to(service, start, then, most=100 * MOST_BYTES)
     assert sent < 100 * MOST_BYTES
-    test_whole_requests_are_answered(service)
+    assert still_serves(service)
 
 
 @pytest.mark.parametrize(
@@ -77,7 +88,7 @@ def test_what_is_no_body_has_an_end(service: Listening, start: bytes, then: byte
     """Between the pieces of a body no more may stand than before it: the connection ends."""
     _, sent = said_to(service, start, then, most=100 * MOST_BYTES)
     assert sent < 100 * MOST_BYTES
-    test_whole_requests_are_answered(service)
+    assert still_serves(service)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +100,7 @@ def test_a_head_that_does_not_come_is_refused(service: Listening, start: bytes) 
     answer, _ = said_to(service, start)
     assert answer.startswith(b"HTTP/1.1 408 ")
     assert b'"the headers did not arrive within 0.3 s"' in answer
-    assert time.monotonic() - began >= 0.3
+    assert time.monotonic() - began > 0.25  # the service's clock and this one need not agree to the millisecond
 
 
 def test_the_second_head_of_a_connection_has_its_time_too(service: Listening) -> None:
