@@ -94,7 +94,7 @@ class TrainConfig:
             if not 0.0 < getattr(self, name) < 1.0:
                 raise ValueError(f"{name} must lie between 0 and 1, found {getattr(self, name)}")
         if not 0.0 <= self.average_share < 1.0:
-            raise ValueError(f"average_share must be 0 or lie below 1, found {self.average_share}")
+            raise ValueError(f"average_share must lie in [0, 1), found {self.average_share}")
         if not 0.0 < self.first_margin <= self.last_margin <= 1.0:
             raise ValueError(f"margins must rise within (0, 1], found {self.first_margin} to {self.last_margin}")
         for name in ("weight_decay", "mixup"):

@@ -74,8 +74,13 @@ def _protocol(config: TrainConfig, judged: Sequence[Judged]) -> str:
         if config.held_out_instance is not None:
             protocol = f"instance {config.held_out_instance} of each category held out"
         elif judged:
-            instances = ", ".join(sorted({str(other.held_out_instance) for other, _ in judged}))
-            protocol = f"all instances; the error is that of the same recipe with instance {instances} held out"
+            instances = sorted({str(other.held_out_instance) for other, _ in judged})
+            one = (
+                f"instance {instances[0]}"
+                if len(instances) == 1
+                else f"instances {', '.join(instances)}, one at a time,"
+            )
+            protocol = f"all instances; the error is that of the same recipe with {one} held out"
     else:
         protocol = f"{judged[0].evaluation.images} images held out, drawn by seed {config.seed}"
     for name in ("elevation", "lighting"):

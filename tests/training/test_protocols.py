@@ -167,7 +167,7 @@ def test_a_final_model_is_judged_by_runs_that_held_instances_out(
     release = ["release", f"--run-folder={final}", "--name=final", f"--models={tmp_path / 'models'}", "--judged-by"]
     assert main([*release, *folds]) == 0
     record = record_of(tmp_path / "models" / "final" / "1")
-    assert record["protocol"].endswith("the same recipe with instance 4, 9 held out")
+    assert record["protocol"].endswith("the same recipe with instances 4, 9, one at a time, held out")
     assert record["validation_error"] == pytest.approx(wrong / images, abs=1e-6)
     assert record["validation_images"] == images
     assert main([*release, other]) == 1
@@ -190,7 +190,7 @@ def test_folds(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert main([*evaluate, f"--baseline={tmp_path / 'cnn'}"]) == 0
     assert "times that of CNN" in capsys.readouterr().out
     found = json.loads((tmp_path / "capsules" / "folds.json").read_text())
-    assert {(row["class"], row["instance"]) for row in found["CNN"]["by_instance"]} == {
+    assert {(row["class"], row["instance"]) for row in found["networks"]["CNN"]["by_instance"]} == {
         (name, instance) for name in ("animal", "human", "airplane", "truck", "car") for instance in (4, 9)
     }
     assert (tmp_path / "capsules" / "folds.png").read_bytes().startswith(b"\x89PNG")

@@ -18,12 +18,12 @@ class Pooled(NamedTuple):
 
     Attributes:
         error: Share of all held-out images that the run which held them out classifies wrongly.
-        spread: Standard error of that, from how much the runs differ; not a number for a single run.
+        standard_error: Of that, from how much the runs differ; not a number for a single run.
         by_instance: Error for each (class, instance).
     """
 
     error: float
-    spread: float
+    standard_error: float
     by_instance: dict[tuple[str, int], float]
 
 
@@ -43,8 +43,8 @@ def pool(evaluations: Sequence[Evaluation]) -> Pooled:
     images = sum(evaluation.images for evaluation in evaluations)
     error = sum(evaluation.error * evaluation.images for evaluation in evaluations) / images
     errors = [evaluation.error for evaluation in evaluations]
-    spread = statistics.stdev(errors) / math.sqrt(len(errors)) if len(errors) > 1 else math.nan
-    return Pooled(error, spread, by_instance)
+    standard_error = statistics.stdev(errors) / math.sqrt(len(errors)) if len(errors) > 1 else math.nan
+    return Pooled(error, standard_error, by_instance)
 
 
 def folds(found: Mapping[str, Sequence[Evaluation]], classes: tuple[str, ...]) -> Report:
@@ -68,13 +68,13 @@ def folds(found: Mapping[str, Sequence[Evaluation]], classes: tuple[str, ...]) -
             errors = [of.by_instance[class_, instance] for instance in instances]
             rows.append([class_, *(f"{error:.1%}" for error in errors), f"{statistics.mean(errors):.1%}"])
         by_fold = [statistics.mean(of.by_instance[class_, instance] for class_ in classes) for instance in instances]
-        spread = "" if math.isnan(of.spread) else f" ± {100 * of.spread:.1f}"
-        rows.append(["all", *(f"{error:.1%}" for error in by_fold), f"{100 * of.error:.1f}{spread} %"])
+        within = "" if math.isnan(of.standard_error) else f" ± {100 * of.standard_error:.1f}"
+        rows.append(["all", *(f"{error:.1%}" for error in by_fold), f"{100 * of.error:.1f}{within} %"])
         tables.append(columns(rows))
-    content: dict[str, Any] = {
+    networks = {
         name: {
             "error": of.error,
-            "standard_error": None if math.isnan(of.spread) else of.spread,
+            "standard_error": None if math.isnan(of.standard_error) else of.standard_error,
             "by_instance": [
                 {"class": class_, "instance": instance, "error": error}
                 for (class_, instance), error in sorted(of.by_instance.items())
@@ -82,6 +82,7 @@ def folds(found: Mapping[str, Sequence[Evaluation]], classes: tuple[str, ...]) -
         }
         for name, of in pooled.items()
     }
+    content: dict[str, Any] = {"networks": networks}
     if len(pooled) == 2:
         (first, own), (second, other) = pooled.items()
         if other.error:

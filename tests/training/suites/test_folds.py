@@ -1,5 +1,6 @@
 """Runs that held out different instances, pooled."""
 
+import json
 import math
 from pathlib import Path
 
@@ -20,12 +21,12 @@ def evaluation(instance: int, circle: float, square: float) -> Evaluation:
 
 
 def test_pooled_errors() -> None:
-    """The error is that of all images, and its spread that of the mean of the runs."""
+    """The error is that of all images, and its standard error that of the mean of the runs."""
     found = pool([evaluation(4, 0.1, 0.3), evaluation(9, 0.0, 0.0), evaluation(7, 0.5, 0.3)])
     assert found.error == pytest.approx(0.2)
-    assert found.spread == pytest.approx(0.2 / math.sqrt(3))
+    assert found.standard_error == pytest.approx(0.2 / math.sqrt(3))
     assert found.by_instance["circle", 7] == 0.5
-    assert math.isnan(pool([evaluation(4, 0.1, 0.3)]).spread)
+    assert math.isnan(pool([evaluation(4, 0.1, 0.3)]).standard_error)
 
 
 def test_what_cannot_be_pooled() -> None:
@@ -49,7 +50,9 @@ def test_the_report(tmp_path: Path) -> None:
     assert rows[1] == ["circle", "10.0%", "0.0%", "5.0%"]
     assert rows[3] == ["all", "15.0%", "5.0%", "10.0", "±", "5.0", "%"]
     assert report.table.endswith("the error of capsules is 0.50 times that of CNN")
-    assert report.content["ratio"]["value"] == pytest.approx(0.5)
+    assert report.content["ratio"] == {"of": "capsules", "to": "CNN", "value": pytest.approx(0.5)}
+    assert list(report.content["networks"]) == ["capsules", "CNN"]
+    assert report.content["networks"]["CNN"]["error"] == pytest.approx(0.2)
     written, picture = write(report, tmp_path, "folds")
-    assert '"standard_error"' in written.read_text()
+    assert json.loads(written.read_text())["networks"]["capsules"]["standard_error"] == pytest.approx(0.05)
     assert picture.read_bytes().startswith(b"\x89PNG")
