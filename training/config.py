@@ -57,6 +57,8 @@ class TrainConfig:
     0: the last weights are"""
 
     loss: Literal["spread", "cross-entropy"] = "cross-entropy"
+    label_smoothing: float = 0.0
+    """cross-entropy: share of each label that is spread over all classes"""
     first_margin: float = 0.2
     """spread loss: margin at the start"""
     last_margin: float = 0.9
@@ -95,6 +97,8 @@ class TrainConfig:
                 raise ValueError(f"{name} must lie between 0 and 1, found {getattr(self, name)}")
         if not 0.0 <= self.average_share < 1.0:
             raise ValueError(f"average_share must lie in [0, 1), found {self.average_share}")
+        if not 0.0 <= self.label_smoothing < 1.0:
+            raise ValueError(f"label_smoothing must lie in [0, 1), found {self.label_smoothing}")
         if not 0.0 < self.first_margin <= self.last_margin <= 1.0:
             raise ValueError(f"margins must rise within (0, 1], found {self.first_margin} to {self.last_margin}")
         for name in ("weight_decay", "mixup"):

@@ -33,5 +33,5 @@ def margin_at(share: float, config: TrainConfig) -> float:
 def loss_at(share: float, config: TrainConfig, logits: Tensor, labels: Tensor) -> Tensor:
     """The loss of a batch after a share of the run; ``logits`` [batch, classes] are class activations' logits."""
     if config.loss == "cross-entropy":
-        return functional.cross_entropy(logits, labels)
+        return functional.cross_entropy(logits, labels, label_smoothing=config.label_smoothing)
     return spread_loss(logits.sigmoid(), labels, margin_at(share, config))

@@ -34,6 +34,7 @@ def test_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
         ("train mnist --epochs many", "--epochs"),
         ("train mnist --epochs 0", "epochs must be at least 1, found 0"),
         ("train mnist --average-share 1", "average_share must lie in [0, 1), found 1.0"),
+        ("train mnist --label-smoothing 1", "label_smoothing must lie in [0, 1), found 1.0"),
         ("train mnist --mixup -1", "mixup must not be negative, found -1.0"),
         ("train mnist --warp 0.7", "or shapes would fold, found 0.7"),
         ("train mnist --network.routing.iterations 0", "at least 1 iteration"),

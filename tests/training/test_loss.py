@@ -43,3 +43,11 @@ def test_losses_fall_with_the_target_s_lead() -> None:
     for loss in ("spread", "cross-entropy"):
         chosen = config(loss=loss)
         assert loss_at(0.5, chosen, logits, labels) < loss_at(0.5, chosen, -logits, labels)
+
+
+def test_smoothed_labels_are_shared_out() -> None:
+    """Of a smoothing of 0.3 each of three classes has 0.1, and the label's own the rest."""
+    logits, labels = torch.tensor([[1.5, -0.5, 0.25]]), torch.tensor([0])
+    expected = -(torch.tensor([0.8, 0.1, 0.1]) * logits.log_softmax(1)).sum()
+    found = loss_at(0.0, config(loss="cross-entropy", label_smoothing=0.3), logits, labels)
+    assert found.item() == pytest.approx(expected.item())
