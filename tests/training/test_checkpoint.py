@@ -22,6 +22,15 @@ def test_rebuilt_network_is_the_same(tmp_path: Path, network: CapsNet) -> None:
         assert torch.equal(rebuilt(images).poses, network(images).poses)
 
 
+def test_checkpoints_of_before_an_option_are_rebuilt(tmp_path: Path, network: CapsNet) -> None:
+    """A network that was saved before it could have two convolutions has one."""
+    path = tmp_path / "last.pt"
+    checkpoint.save(path, network)
+    content = checkpoint.load(path)
+    del content["network"]["pooled_channels"]
+    assert checkpoint.rebuild(content).config == network.config
+
+
 def test_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
     """If writing breaks off, the file of before stands, and nothing else is left in the folder."""
     path = tmp_path / "file"

@@ -206,7 +206,7 @@ def test_runs_of_before_an_option_go_on(runs: Path, root: Path) -> None:
     saved = checkpoint.load(path)
     for name in ("mixup", "warp", "mirror", "weight_decay", "label_smoothing", "keep_epochs", "lightings"):
         del saved["config"][name]
-    del saved["architecture"], saved["config"]["network"]["pooled_channels"]
+    del saved["architecture"]
     config = restore(saved["config"])
     assert (config.mixup, config.keep_epochs, config.elevations) == (0.0, False, (0, 1, 2))
     network = checkpoint.rebuild(saved)
