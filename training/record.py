@@ -10,6 +10,7 @@ from training.evaluate import Evaluation
 
 RECIPE = (
     *("loss", "batch_size", "learning_rate", "warmup_share", "weight_decay", "average_share"),
+    "label_smoothing",
     *("brightness", "contrast", "shift", "warp", "mirror", "mixup"),
 )
 # In what a final model and the runs that it is judged by may differ.
@@ -47,6 +48,7 @@ def training_record(config: TrainConfig, saved: dict[str, Any], judged: Sequence
         **{name: getattr(config, name) for name in RECIPE},
         "crop_size": config.network.crop_size,
         "resolution": config.network.input_size,
+        "pooled_channels": config.network.pooled_channels,
         "routing": asdict(config.network.routing),
         "validation_error": None if error is None else round(error, 6),
         "validation_images": images,

@@ -131,7 +131,8 @@ def test_a_final_model(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture
     record = record_of(models / "final" / "1")
     assert record["protocol"] == "all instances, nothing held out"
     assert record["validation_error"] is None
-    assert (record["warp"], record["mixup"]) == (0.1, 0.2)
+    assert (record["warp"], record["mixup"], record["label_smoothing"]) == (0.1, 0.2, 0.1)
+    assert record["pooled_channels"] == 32
     assert record["routing"]["density_temperature"] == 4.0
 
 
