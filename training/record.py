@@ -9,8 +9,7 @@ from training.config import TrainConfig
 from training.evaluate import Evaluation
 
 RECIPE = (
-    *("loss", "batch_size", "learning_rate", "warmup_share", "weight_decay", "average_share"),
-    "label_smoothing",
+    *("loss", "label_smoothing", "batch_size", "learning_rate", "warmup_share", "weight_decay", "average_share"),
     *("brightness", "contrast", "shift", "warp", "mirror", "mixup"),
 )
 # In what a final model and the runs that it is judged by may differ.
