@@ -1,8 +1,4 @@
-"""``scripts/check-gpu routing``: the GPU's kernels against plain routing in float64, and timed against the textbook.
-
-Written where there was no GPU: interpreted on a CPU the kernels are right, and they compile for an H100, but neither
-this program nor they have run on a GPU.
-"""
+"""``scripts/check-gpu routing``: the GPU's kernels against plain routing in float64, and timed against the textbook."""
 
 import statistics
 import sys
@@ -34,8 +30,6 @@ ALLOWED = 30.0  # times the error of plain routing in float32
 
 def check(batch: int = 8, timed_batch: int = 256, rounds: int = 10) -> None:
     """Compare values and gradients on the real layers of the presets, then time them. Exits with 1 if any is wrong.
-
-    It was written where there was no GPU, and has not run on one.
 
     Args:
         batch: images of the comparison

@@ -9,6 +9,7 @@ import triton
 import triton.language as tl
 
 from model.fused.gpu.rows import GAUSSIAN, LOGIT, MASS, RECIPROCAL, UNIT, VARIANCES, kernel
+from model.fused.gpu.votes import load_all
 
 
 @kernel
@@ -60,9 +61,13 @@ def fit(
     parent = lane < parent_types
     written = row < all_rows
     if repeated:
-        written = written & (tl.load(far + n * lanes + lane) > 0)
+        again = tl.load(far + n * lanes + lane)
+        if tl.max(tl.max(again, 1), 0) == 0:
+            return
+        written = written & (again > 0)
     gaussian = gaussians + n * (GAUSSIAN * lanes) + lane
-    in_unit = tl.maximum(_total(sums, n, lane, 0, segments, all_rows, lanes), 1e-30)
+    totals = _totals(sums, n, lane, segments, all_rows, lanes)
+    in_unit = tl.maximum(totals[0], 1e-30)
     reciprocal = 1 / in_unit
     mass = in_unit
     unit = in_unit * 0
@@ -73,9 +78,9 @@ def fit(
     log_deviation = in_unit * 0
     cancelled = in_unit * 0
     coefficient = coefficients + n * (33 * lanes) + lane
-    for h in range(16):
-        shift = _total(sums, n, lane, 1 + h, segments, all_rows, lanes) * reciprocal
-        square = _total(sums, n, lane, 17 + h, segments, all_rows, lanes) * reciprocal
+    for h in tl.static_range(16):
+        shift = totals[1 + h] * reciprocal
+        square = totals[17 + h] * reciprocal
         variance = tl.maximum(square - shift * shift, 0)
         clamped = tl.maximum(variance, floor)
         mean = shift
@@ -137,6 +142,7 @@ def differentiate_fit(
     at = n * parent_types + lane
     number: tl.constexpr = 2 * iterations - 1
     last: tl.constexpr = iteration == iterations - 1
+    index: tl.constexpr = iterations + iteration
     gaussian = gaussians + n * (GAUSSIAN * lanes) + lane
     last_gaussian = last_gaussians + n * (GAUSSIAN * lanes) + lane
     coefficient = coefficients + n * (33 * lanes) + lane
@@ -147,7 +153,8 @@ def differentiate_fit(
         of_logit = tl.load(logits_gradient + at, mask=parent, other=0)
         of_log_deviation = of_logit * 0
     else:
-        error = _total(sums, n, lane, 0, segments, all_rows, lanes)
+        totals = _totals(sums, n, lane, segments, all_rows, lanes)
+        error = totals[0]
         logit = tl.load(gaussian + LOGIT * lanes)
         of_logit = density_temperature * error / (1 + tl.exp(tl.minimum(logit, 80)))
         of_log_deviation = -error
@@ -157,7 +164,7 @@ def differentiate_fit(
     floor = tl.full([rows, block], variance_floor, sums.dtype.element_ty)
     log_deviation = mass * 0
     constant = mass * 0
-    for h in range(16):
+    for h in tl.static_range(16):
         mean = tl.load(gaussian + h * lanes)
         variance = tl.load(gaussian + (VARIANCES + h) * lanes)
         clamped = tl.maximum(variance, floor)
@@ -167,9 +174,8 @@ def differentiate_fit(
             of_mean = tl.load(means_gradient + at * 16 + h, mask=parent, other=0)
             of_variance = 0.5 * precision * of_log_deviation
         else:
-            of_mean = _total(sums, n, lane, 1 + h, segments, all_rows, lanes) * precision
-            squares = _total(sums, n, lane, 17 + h, segments, all_rows, lanes)
-            of_variance = 0.5 * precision * (squares * precision + of_log_deviation)
+            of_mean = totals[1 + h] * precision
+            of_variance = 0.5 * precision * (totals[17 + h] * precision + of_log_deviation)
         of_variance = tl.where(variance < variance_floor, 0, of_variance)
         log_deviation += 0.5 * tl.log(clamped)
         constant -= of_variance * variance
@@ -181,7 +187,6 @@ def differentiate_fit(
         if last:
             tl.store(term + h * lanes, mean, mask=inside)
         else:
-            index: tl.constexpr = iterations + iteration
             tl.store(term + (16 + 32 * index + h) * lanes, -precision * apart, mask=inside)
             tl.store(term + (32 + 32 * index + h) * lanes, -precision, mask=inside)
     cost = (16 * tl.load(beta_u + lane, mask=parent, other=0) + log_deviation) / mass_unit
@@ -194,10 +199,14 @@ def differentiate_fit(
 
 @triton.jit
 @no_type_check
-def _total(sums, n, lane, number, segments, all_rows, lanes: tl.constexpr):
-    """One of the 33 sums over all segments of children, in their order."""
-    at = sums + (n * 33 + number) * lanes + lane
-    total = tl.load(at)
+def _totals(sums, n, lane, segments, all_rows, lanes: tl.constexpr):
+    """The 33 sums over all segments of children, in their order; the loads of a segment wait for none of each other."""
+    at = sums + n * (33 * lanes) + lane
+    totals = load_all(at, lanes, 33)
     for segment in range(1, segments):
-        total += tl.load(at + segment * all_rows * (33 * lanes))
-    return total
+        more = load_all(at + segment * all_rows * (33 * lanes), lanes, 33)
+        next_totals = ()
+        for number in tl.static_range(33):
+            next_totals += (totals[number] + more[number],)
+        totals = next_totals
+    return totals
