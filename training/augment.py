@@ -1,7 +1,8 @@
 """Random variants of images, whole batches at once: the paper's crop, brightness and contrast (section 6), and what
-makes new shapes of few objects: warps, mirror images and mixtures."""
+makes new shapes of few objects: warps, elastic fields, mirror images and mixtures."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +10,8 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.nn import functional
+
+SPACING = 10  # pixels between the points of which an elastic field is made: coarser than edges, finer than a toy
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,8 @@ class Augment:
         contrast: Range of the factor by which pixels move away from their mean.
         warp: Largest deviation of each element of the random 2×2 matrix that the crop is seen through from the
             identity's: it turns, stretches and slants.
+        elastic: Standard deviation of a smooth random field by which the places that pixels are taken from move, in
+            pixels, each way (Simard et al., ICDAR 2003): shapes bend.
         mirror: Whether every other image is seen in a mirror. The cameras of a stereo pair change places then: the
             left one sees in the mirror what the right one saw.
 
@@ -35,6 +40,7 @@ class Augment:
     brightness: float = 0.0
     contrast: tuple[float, float] = (1.0, 1.0)
     warp: float = 0.0
+    elastic: float = 0.0
     mirror: bool = False
 
     def __post_init__(self) -> None:
@@ -47,6 +53,10 @@ class Augment:
             raise ValueError(f"contrast must be a range of positive factors, found {self.contrast}")
         if not 0.0 <= self.warp < 0.5:
             raise ValueError(f"warp must lie between 0 and 0.5, or shapes would fold, found {self.warp}")
+        if not 0.0 <= self.elastic < SPACING / 2:
+            raise ValueError(
+                f"elastic must lie between 0 and {SPACING / 2}, or shapes would fold, found {self.elastic}"
+            )
 
     def __call__(
         self, images: UInt8[Tensor, "batch channel row column"], generator: torch.Generator
@@ -61,22 +71,27 @@ class Augment:
         _refuse_smaller(images, self.crop - 2 * self.shift)
         pixels = functional.pad(images.float(), [self.shift] * 4, mode="replicate")
         batch, _, height, width = pixels.shape
-        device = images.device
+        there = partial(Tensor.to, device=images.device, non_blocking=True)  # or each copy would wait for the last step
 
-        top = torch.randint(height - self.crop + 1, (batch,), generator=generator).to(device)
-        left = torch.randint(width - self.crop + 1, (batch,), generator=generator).to(device)
-        if self.warp:
+        top = there(torch.randint(height - self.crop + 1, (batch,), generator=generator))
+        left = there(torch.randint(width - self.crop + 1, (batch,), generator=generator))
+        if self.warp or self.elastic:
             matrices = torch.eye(2) + self.warp * (2.0 * torch.rand(batch, 2, 2, generator=generator) - 1.0)
-            pixels = _warped_crop(pixels, top, left, self.crop, matrices.to(device))
+            offsets = _seen_through(there(matrices), self.crop)
+            if self.elastic:
+                points = max(2, round(self.crop / SPACING) + 1)
+                field = self.elastic * torch.randn(batch, 2, points, points, generator=generator)
+                offsets = offsets + _smooth(there(field), self.crop)
+            pixels = _resampled(pixels, top, left, offsets)
         else:
             pixels = _crop(pixels, top, left, self.crop)
         if self.mirror:
-            mirrored = torch.rand(batch, 1, 1, 1, generator=generator).to(device) < 0.5
+            mirrored = there(torch.rand(batch, 1, 1, 1, generator=generator)) < 0.5
             pixels = torch.where(mirrored, pixels.flip(1, 3), pixels)
 
         low, high = self.contrast
-        factor = low + (high - low) * torch.rand(batch, 1, 1, 1, generator=generator).to(device)
-        shift = self.brightness * (2.0 * torch.rand(batch, 1, 1, 1, generator=generator).to(device) - 1.0)
+        factor = low + (high - low) * there(torch.rand(batch, 1, 1, 1, generator=generator))
+        shift = self.brightness * (2.0 * there(torch.rand(batch, 1, 1, 1, generator=generator)) - 1.0)
         mean = pixels.mean((1, 2, 3), keepdim=True)
         # What leaves 0–255 is clipped, as in a camera; what does not is undone when the network standardises.
         return ((pixels - mean) * factor + mean + shift).clamp(0.0, 255.0)
@@ -105,7 +120,7 @@ def mix(images: Float[Tensor, "batch channel row column"], alpha: float, generat
         return Mixture(images, torch.arange(len(images), device=images.device), 1.0)
     seed = int(torch.randint(2**62, (), generator=generator))
     share = float(np.random.default_rng(seed).beta(alpha, alpha))  # torch's distributions have no generators
-    partners = torch.randperm(len(images), generator=generator).to(images.device)
+    partners = torch.randperm(len(images), generator=generator).to(images.device, non_blocking=True)
     return Mixture(share * images + (1.0 - share) * images[partners], partners, share)
 
 
@@ -119,15 +134,25 @@ def _crop(pixels: Tensor, top: Tensor, left: Tensor, size: int) -> Tensor:
     return pixels[image, channel, rows, columns]
 
 
-def _warped_crop(pixels: Tensor, top: Tensor, left: Tensor, size: int, matrices: Tensor) -> Tensor:
-    """The same windows, each seen through a 2×2 matrix about its centre; beyond the edge its pixels repeat."""
-    height, width = pixels.shape[2:]
-    extent = torch.arange(size, device=pixels.device) - (size - 1) / 2.0
-    offsets = torch.stack(torch.meshgrid(extent, extent, indexing="xy"), dim=-1)  # [row, column, (x, y)]
-    seen = torch.einsum("bij,rcj->brci", matrices, offsets)
+def _seen_through(matrices: Float[Tensor, "batch 2 2"], size: int) -> Float[Tensor, "batch size size 2"]:
+    """Where each pixel of a window is seen, as (x, y) from its centre, through a 2×2 matrix."""
+    extent = torch.arange(size, device=matrices.device) - (size - 1) / 2.0
+    offsets = torch.stack(torch.meshgrid(extent, extent, indexing="xy"), dim=-1)
+    return torch.einsum("bij,rcj->brci", matrices, offsets)
+
+
+def _smooth(field: Float[Tensor, "batch 2 point point"], size: int) -> Float[Tensor, "batch size size 2"]:
+    """A field's values at each pixel of a window, whose corners have those of its corners."""
+    return functional.interpolate(field, (size, size), mode="bicubic", align_corners=True).permute(0, 2, 3, 1)
+
+
+def _resampled(pixels: Tensor, top: Tensor, left: Tensor, offsets: Float[Tensor, "batch size size 2"]) -> Tensor:
+    """The same windows, each pixel taken at an offset from the window's centre; beyond the edge its pixels repeat."""
+    size = offsets.shape[1]
     centres = torch.stack([left, top], dim=-1)[:, None, None, :] + (size - 1) / 2.0
-    scale = torch.tensor([width, height], device=pixels.device)
-    grid = (2.0 * (seen + centres) + 1.0) / scale - 1.0  # grid_sample counts from -1 to 1, edge to edge
+    columns, rows = (2.0 * (offsets + centres) + 1.0).unbind(-1)
+    # grid_sample counts from -1 to 1, edge to edge
+    grid = torch.stack([columns / pixels.shape[3] - 1.0, rows / pixels.shape[2] - 1.0], dim=-1)
     return functional.grid_sample(pixels, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 

@@ -74,6 +74,8 @@ class TrainConfig:
     """largest random shift of an image, in pixels, where nothing is cropped"""
     warp: float = 0.0
     """largest random deviation of the 2×2 matrix that an image is seen through from the identity, by element"""
+    elastic: float = 0.0
+    """standard deviation of the smooth random field that bends images, in pixels"""
     mirror: bool = False
     """every other image is seen in a mirror"""
     mixup: float = 0.0
@@ -110,7 +112,15 @@ class TrainConfig:
 
     def augment(self) -> Augment:
         """The random variants of images that the run trains on."""
-        return Augment(self.network.crop_size, self.shift, self.brightness, self.contrast, self.warp, self.mirror)
+        return Augment(
+            self.network.crop_size,
+            self.shift,
+            self.brightness,
+            self.contrast,
+            self.warp,
+            self.elastic,
+            self.mirror,
+        )
 
 
 def _settled(network: CapsNetConfig) -> CapsNetConfig:

@@ -131,6 +131,7 @@ def test_the_images_are_left_alone() -> None:
         ({"crop": 4, "contrast": (1.5, 0.5)}, "contrast must be a range of positive factors, found (1.5, 0.5)"),
         ({"crop": 4, "contrast": (0.0, 0.5)}, "contrast must be a range of positive factors, found (0.0, 0.5)"),
         ({"crop": 4, "warp": 0.5}, "or shapes would fold, found 0.5"),
+        ({"crop": 4, "elastic": 5.0}, "or shapes would fold, found 5.0"),
     ],
 )
 def test_impossible_settings_are_refused(settings_: dict[str, Any], fact: str) -> None:
@@ -149,10 +150,11 @@ def test_an_image_smaller_than_the_crop_is_refused() -> None:
 @settings(deadline=None)
 @given(size=st.integers(2, 9), less=st.integers(0, 8), seed=st.integers(0, 2**31))
 def test_no_warp_is_the_crop(size: int, less: int, seed: int) -> None:
-    """As warps go to nothing, a warped crop becomes the plain one of the same draws."""
+    """As warps and elastic fields go to nothing, a crop becomes the plain one of the same draws."""
     images, crop = noise(4, 2, size), max(1, size - less)
-    plain, warped = Augment(crop)(images, drawn(seed)), Augment(crop, warp=1e-9)(images, drawn(seed))
-    torch.testing.assert_close(warped, plain, atol=1e-2, rtol=0.0)
+    plain = Augment(crop)(images, drawn(seed))
+    for bent in (Augment(crop, warp=1e-9), Augment(crop, elastic=1e-9)):
+        torch.testing.assert_close(bent(images, drawn(seed)), plain, atol=1e-2, rtol=0.0)
 
 
 def test_a_warp_is_linear_about_the_centre() -> None:
@@ -169,6 +171,19 @@ def test_a_warp_is_linear_about_the_centre() -> None:
     # The centre of a window lies between two pixels: at whole steps of 3 from the first window's centre.
     centres = results[:, 15:17, 15:17].mean((1, 2)) / 3.0
     torch.testing.assert_close((centres - 15.5).round(), centres - 15.5, atol=1e-2, rtol=0.0)
+
+
+def test_an_elastic_field_is_smooth() -> None:
+    """Of an image whose grey rises evenly, each is bent in its own way: by its deviation, hardly between neighbours."""
+    column = (torch.arange(64.0) * 3.0).to(torch.uint8).expand(200, 2, 64, 64)
+    images = Augment(32, elastic=1.5)(column, drawn())
+    plain = Augment(32)(column, drawn())
+    moved = (images - plain) / 3.0  # pixels to the right
+    assert torch.equal(moved[:, 0], moved[:, 1])
+    assert 0.9 < moved.std(0).mean() < 1.6  # between its points a field is a mean of theirs
+    assert abs(moved.mean()) < 0.1
+    assert moved.diff(dim=2).square().mean().sqrt() < 0.25 * 1.5
+    assert moved.diff(dim=3).square().mean().sqrt() < 0.25 * 1.5
 
 
 def test_beyond_the_edge_its_pixels_repeat() -> None:
