@@ -31,24 +31,23 @@ def standardise(
     top, left = (height - crop) // 2, (width - crop) // 2
     pixels = images[:, :, top : top + crop, left : left + crop].to(dtype)
     if config.input_size < crop:
-        averaging = torch.tensor(area_shares(crop, config.input_size), dtype=dtype, device=pixels.device)
+        averaging = area_shares(crop, config.input_size, pixels)
         pixels = averaging @ pixels @ averaging.T
     pixels = pixels - pixels.mean((1, 2, 3), keepdim=True)
     variance = pixels.square().mean((1, 2, 3), keepdim=True)
     return pixels * variance.clamp_min(SMALLEST_CONTRAST**2).rsqrt()
 
 
-def area_shares(size: int, smaller: int) -> list[list[float]]:
+def area_shares(size: int, smaller: int, like: Float[Tensor, "..."]) -> Float[Tensor, "smaller size"]:
     """What share each of ``size`` pixels has in each of the ``smaller`` number that cover the same length.
 
-    >>> area_shares(3, 2)
-    [[0.6666666666666666, 0.3333333333333333, 0.0], [0.0, 0.3333333333333333, 0.6666666666666666]]
+    >>> area_shares(3, 2, torch.zeros(()))
+    tensor([[0.6667, 0.3333, 0.0000],
+            [0.0000, 0.3333, 0.6667]])
     """
     # In units of 1 / smaller of a pixel all edges are whole: one pixel spans `smaller` of them, a new one `size`.
-    return [
-        [
-            max(0, min((new + 1) * size, (old + 1) * smaller) - max(new * size, old * smaller)) / size
-            for old in range(size)
-        ]
-        for new in range(smaller)
-    ]
+    # Reckoned on the device: a GPU that is recording takes no numbers from the host.
+    new = torch.arange(smaller, device=like.device)[:, None]
+    old = torch.arange(size, device=like.device)
+    common = torch.minimum((new + 1) * size, (old + 1) * smaller) - torch.maximum(new * size, old * smaller)
+    return common.clamp_min(0).to(like.dtype) / size

@@ -11,6 +11,7 @@ from training.checkpoint import Network
 from training.data import ImageSet
 
 BATCH = 64
+GPU_BATCH = 512
 
 
 class Evaluation(NamedTuple):
@@ -36,7 +37,13 @@ def predict(network: Network, images: Tensor, *, progress: bool = False) -> Tens
     """The most active class of each image: uint8 [n, channels, height, width] to int64 [n] on the CPU."""
     network.eval()
     device = next(network.parameters()).device
-    batches = tqdm(images.split(BATCH), desc="evaluating", unit="batch", disable=not progress, leave=False)
+    batches = tqdm(
+        images.split(GPU_BATCH if device.type == "cuda" else BATCH),
+        desc="evaluating",
+        unit="batch",
+        disable=not progress,
+        leave=False,
+    )
     return torch.cat([network(batch.to(device)).logits.argmax(1).cpu() for batch in batches])
 
 

@@ -29,13 +29,13 @@ class Journal:
             self.writer = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
         self.bar = tqdm(total=steps, initial=step, unit="step", disable=not active, smoothing=0.05)
 
-    def step(self, epoch: int, loss: float, accuracy: float, images_per_s: float) -> None:
-        """Move the bar on by one step."""
+    def step(self, epoch: int, loss: float, accuracy: float, images_per_s: float, *, steps: int) -> None:
+        """Move the bar on by so many steps."""
         self.bar.set_description(f"epoch {epoch}", refresh=False)
         self.bar.set_postfix_str(
             f"loss {loss:.3f}, accuracy {accuracy:.1%}, {images_per_s:.0f} images/s", refresh=False
         )
-        self.bar.update()
+        self.bar.update(steps)
 
     def record(self, step: int, **values: float) -> None:
         """Keep numbers that belong to a step."""

@@ -25,10 +25,12 @@ from training.data import ImageSet, hold_out, load, photographed
 from training.distributed import Worker, join
 from training.evaluate import predict
 from training.journal import Journal
-from training.loss import loss_at, margin_at
+from training.loss import margin_at
 from training.provenance import commit
+from training.step import Batch, Outcome, Step, adam, restore_optimizer
 
 LOG_EVERY = 50  # steps
+GPU_STEPS_UNSEEN = 10  # that a GPU may be ahead of what the host has seen of them; a divisor of LOG_EVERY
 FOLDER_SHARE = 0.2  # of each class of a folder of pictures is held out
 
 
@@ -73,7 +75,7 @@ def train(config: TrainConfig) -> Path:
         origin = commit()  # of the code that runs; the files may change while it does
         torch.manual_seed(config.seed)
         network = ARCHITECTURES[config.architecture](config.network).to(worker.device)
-        optimizer = torch.optim.AdamW(network.parameters(), config.learning_rate, weight_decay=config.weight_decay)
+        optimizer = adam(network, config)
         steps_per_epoch = len(training) // config.batch_size
         steps = config.epochs * steps_per_epoch
         schedule = OneCycleLR(
@@ -85,12 +87,13 @@ def train(config: TrainConfig) -> Path:
         if saved is not None:
             outcome.load_state_dict(saved["weights"])
             network.load_state_dict(saved.get("trained_weights", saved["weights"]))
-            optimizer.load_state_dict(saved["optimizer"])
+            restore_optimizer(optimizer, saved["optimizer"])
             schedule.load_state_dict(saved["schedule"])
             progress = Progress(**saved["progress"])
         model: nn.Module = network
         if worker.world > 1:
             model = DistributedDataParallel(model)
+        take_step = Step(model, optimizer, average, config, record=worker.world == 1)
         augment = config.augment()
 
         def save(path: Path) -> None:
@@ -108,68 +111,63 @@ def train(config: TrainConfig) -> Path:
 
         own_rows = slice(worker.rank, None, worker.world)
         share = config.batch_size // worker.world
+        patience = GPU_STEPS_UNSEEN if worker.device.type == "cuda" else 1
+        all_images, all_labels = training.images.to(worker.device), training.labels.to(worker.device)
+        unseen: list[Tensor] = []
         with Journal(config.run_folder, steps, progress.step, active=worker.leads) as journal:
             saved_at = began = time.monotonic()
-            while progress.step < steps:
-                epoch, batch_of_epoch = divmod(progress.step, steps_per_epoch)
-                if batch_of_epoch == 0 or progress.step == _first(saved):
+            step = progress.step
+            while step < steps:
+                epoch, batch_of_epoch = divmod(step, steps_per_epoch)
+                if batch_of_epoch == 0 or step == _first(saved):
                     order = torch.randperm(len(training), generator=_generator(config.seed, 0, epoch))
+                    order = order.to(worker.device)
                 network.train()
 
                 # fetch
                 start = batch_of_epoch * config.batch_size
                 rows = order[start : start + config.batch_size][own_rows]
-                images = training.images[rows].to(worker.device)
-                labels = training.labels[rows].to(worker.device)
-                draws = _generator(config.seed, 1 + worker.rank, progress.step)
+                draws = _generator(config.seed, 1 + worker.rank, step)
                 torch.manual_seed(draws.initial_seed())  # dropout draws from the generator that all share
-                # forward
-                with torch.autocast(worker.device.type, torch.bfloat16, enabled=worker.device.type == "cuda"):
-                    mixture = mix(augment(images, draws), config.mixup, draws)
-                    logits = model(mixture.images).logits
-                # loss
-                own, partners = (
-                    loss_at(progress.step / steps, config, logits.float(), shown)
-                    for shown in (labels, labels[mixture.partners])
-                )
-                loss = torch.lerp(partners, own, mixture.share)
-                # backward
-                optimizer.zero_grad()
-                loss.backward()
-                # clip
-                norm = nn.utils.clip_grad_norm_(network.parameters(), config.gradient_clip).item()
-                if not (math.isfinite(norm) and math.isfinite(loss.item())):
-                    raise NonFiniteError(
-                        f"step {progress.step}: loss {loss.item()}, gradient norm {norm}; "
-                        f"the last good state is {last}. A lower --learning-rate or a higher "
-                        f"--network.routing.variance-floor may help"
-                    )
-                # step
-                optimizer.step()
+                mixture = mix(augment(all_images[rows], draws), config.mixup, draws)
+                labels = all_labels[rows]
+                margin = margin_at(step / steps, config)
+                # forward, loss, backward, clip, step
+                numbers = torch.tensor([mixture.share, margin]).to(worker.device, non_blocking=True)
+                batch = Batch(mixture.images, labels, labels[mixture.partners], *numbers)
+                unseen.append(take_step(batch))
                 schedule.step()
-                if average:
-                    average.update(network)
-                now = time.monotonic()
-                correct = int((logits.argmax(1) == labels).sum())
-                progress = progress._replace(
-                    step=progress.step + 1,
-                    loss=progress.loss + loss.item(),
-                    correct=progress.correct + correct / share,
-                    seconds=progress.seconds + now - began,
-                )
-                began = now
-                # log
+                step += 1
                 done = batch_of_epoch + 1
+                if len(unseen) < patience and done < steps_per_epoch and step % LOG_EVERY:
+                    continue
+                # log
+                for latest in map(Outcome._make, torch.stack(unseen).tolist()):
+                    if not all(map(math.isfinite, latest)):
+                        raise NonFiniteError(
+                            f"step {progress.step}: loss {latest.loss}, gradient norm {latest.gradient_norm}; "
+                            f"the last good state is {last}. A lower --learning-rate or a higher "
+                            f"--network.routing.variance-floor may help"
+                        )
+                    progress = progress._replace(
+                        step=progress.step + 1,
+                        loss=progress.loss + latest.loss,
+                        correct=progress.correct + latest.correct / share,
+                    )
+                now = time.monotonic()
+                progress = progress._replace(seconds=progress.seconds + now - began)
+                began = now
                 rate = done * config.batch_size / max(progress.seconds, 1e-9)
-                journal.step(epoch + 1, progress.loss / done, progress.correct / done, rate)
+                journal.step(epoch + 1, progress.loss / done, progress.correct / done, rate, steps=len(unseen))
+                unseen.clear()
                 if progress.step % LOG_EVERY == 0:
                     journal.record(
                         progress.step,
-                        loss=loss.item(),
-                        accuracy=correct / share,
-                        gradient_norm=norm,
+                        loss=latest.loss,
+                        accuracy=latest.correct / share,
+                        gradient_norm=latest.gradient_norm,
                         learning_rate=float(schedule.get_last_lr()[0]),
-                        margin=margin_at(progress.step / steps, config),
+                        margin=margin,
                         images_per_s=rate,
                     )
                 if done == steps_per_epoch:

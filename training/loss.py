@@ -7,7 +7,7 @@ from torch.nn import functional
 from training.config import TrainConfig
 
 
-def spread_loss(activations: Tensor, labels: Tensor, margin: float) -> Tensor:
+def spread_loss(activations: Tensor, labels: Tensor, margin: float | Tensor) -> Tensor:
     """Σ over wrong classes of max(0, margin − (a_target − a_wrong))², mean over the batch (section 4.2).
 
     Args:
@@ -30,8 +30,8 @@ def margin_at(share: float, config: TrainConfig) -> float:
     return config.first_margin + risen * (config.last_margin - config.first_margin)
 
 
-def loss_at(share: float, config: TrainConfig, logits: Tensor, labels: Tensor) -> Tensor:
-    """The loss of a batch after a share of the run; ``logits`` [batch, classes] are class activations' logits."""
+def loss_of(logits: Tensor, labels: Tensor, margin: Tensor, config: TrainConfig) -> Tensor:
+    """The loss of a batch; ``logits`` [batch, classes] are those of class activations, ``margin`` the spread loss's."""
     if config.loss == "cross-entropy":
         return functional.cross_entropy(logits, labels, label_smoothing=config.label_smoothing)
-    return spread_loss(logits.sigmoid(), labels, margin_at(share, config))
+    return spread_loss(logits.sigmoid(), labels, margin)

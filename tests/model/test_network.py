@@ -99,9 +99,9 @@ def test_a_crop_is_shrunk_by_averaging_areas() -> None:
     """Of 24×24 pixels each of 12×12 blocks is one mean, and each of 18×18 covers one and a third: the whole is kept."""
     image = pictures(SHRUNK).double()
     halves = image.unfold(2, 2, 2).unfold(3, 2, 2).mean((-2, -1))
-    shares = torch.tensor(area_shares(24, 12), dtype=torch.float64)
+    shares = area_shares(24, 12, torch.zeros((), dtype=torch.float64))
     torch.testing.assert_close(shares @ image @ shares.T, halves)
-    shares = torch.tensor(area_shares(24, 18), dtype=torch.float64)
+    shares = area_shares(24, 18, torch.zeros((), dtype=torch.float64))
     torch.testing.assert_close(shares.sum(1), torch.ones(18).double())
     torch.testing.assert_close(shares.sum(0), torch.full((24,), 18 / 24).double())
     shrunk = shares @ image @ shares.T

@@ -4,8 +4,9 @@ import copy
 
 import torch
 
-from model import CapsNet
+from model import CapsNet, tiny
 from training.average import Average
+from training.baselines import ConvNet
 
 
 def test_average_is_exponential(network: CapsNet) -> None:
@@ -18,7 +19,7 @@ def test_average_is_exponential(network: CapsNet) -> None:
         with torch.no_grad():
             for parameter in network.parameters():
                 parameter.add_(step)
-        average.update(network)
+        average.update()
         expected = {
             name: 0.75 * mean + 0.25 * network.state_dict()[name].double() if start[name].is_floating_point() else mean
             for name, mean in expected.items()
@@ -28,12 +29,25 @@ def test_average_is_exponential(network: CapsNet) -> None:
         torch.testing.assert_close(found[name].double(), expected[name], rtol=1e-5, atol=1e-5)
 
 
+def test_a_network_without_counts_is_averaged_too() -> None:
+    """The paper's CNN has weights alone."""
+    network = ConvNet(tiny())
+    average = Average(network, horizon=2.0)
+    start = network.last.bias.detach().clone()
+    with torch.no_grad():
+        network.last.bias.add_(1.0)
+    average.update()
+    found = average.network.get_parameter("last.bias")
+    torch.testing.assert_close(found, start + 0.5)
+    assert not found.requires_grad
+
+
 def test_indices_are_kept_whole(network: CapsNet) -> None:
     """The windows' indices are no weights: a network that did not change has an average that answers the same."""
     network.eval()
     average = Average(network, horizon=3.0)
     for _ in range(5):
-        average.update(network)
+        average.update()
     images = torch.randint(0, 256, (2, 1, 24, 24), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         torch.testing.assert_close(average.network.eval()(images).poses, network(images).poses)

@@ -7,7 +7,7 @@ import torch
 
 from model import tiny
 from training.config import TrainConfig
-from training.loss import loss_at, margin_at, spread_loss
+from training.loss import loss_of, margin_at, spread_loss
 
 
 def config(**values: object) -> TrainConfig:
@@ -40,14 +40,15 @@ def test_margin_rises_by_shares_of_the_run(share: float, margin: float) -> None:
 def test_losses_fall_with_the_target_s_lead() -> None:
     """Both losses prefer logits that favour the target."""
     logits, labels = torch.tensor([[2.0, -2.0, -2.0]]), torch.tensor([0])
+    margin = torch.tensor(0.5)
     for loss in ("spread", "cross-entropy"):
         chosen = config(loss=loss)
-        assert loss_at(0.5, chosen, logits, labels) < loss_at(0.5, chosen, -logits, labels)
+        assert loss_of(logits, labels, margin, chosen) < loss_of(-logits, labels, margin, chosen)
 
 
 def test_smoothed_labels_are_shared_out() -> None:
     """Of a smoothing of 0.3 each of three classes has 0.1, and the label's own the rest."""
     logits, labels = torch.tensor([[1.5, -0.5, 0.25]]), torch.tensor([0])
     expected = -(torch.tensor([0.8, 0.1, 0.1]) * logits.log_softmax(1)).sum()
-    found = loss_at(0.0, config(loss="cross-entropy", label_smoothing=0.3), logits, labels)
+    found = loss_of(logits, labels, torch.tensor(0.2), config(loss="cross-entropy", label_smoothing=0.3))
     assert found.item() == pytest.approx(expected.item())
