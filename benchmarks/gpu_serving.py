@@ -1,7 +1,4 @@
-"""``scripts/check-gpu``: what is served on a GPU, held against the CPU and timed. It needs neither torch nor onnx.
-
-Written where there was no GPU: rehearsed on a CPU it passes, and it has not run on a GPU.
-"""
+"""``scripts/check-gpu``: what is served on a GPU, held against the CPU and timed. It needs neither torch nor onnx."""
 
 import argparse
 import math

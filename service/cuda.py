@@ -1,6 +1,7 @@
 """Sessions on NVIDIA GPUs: what onnxruntime is told, and how many GPUs there are.
 
-Written where there was no GPU: the calls are tested against a stand-in, and the buffers on the CPU's memory.
+The tests have no GPU: they try the calls against a stand-in, and the buffers on the CPU's memory. On an H100
+``scripts/check-gpu`` has found both right.
 """
 
 import ctypes
@@ -26,7 +27,7 @@ class CudaOptions:
     Args:
         max_batch: The largest bucket.
         graphs: Record a CUDA graph of each bucket. Off until asked for: recordings are the one part whose rules are
-            CUDA's and not ours, and no GPU was there to try them on.
+            CUDA's and not ours, and models have not been replaced under load with them yet.
         tf32: Let products round their factors to 10 bits of mantissa; poses then miss the parity bound of 1e-4.
         memory_mib: Limit of the arena of one session; 0 sets none.
     """
