@@ -78,6 +78,11 @@ def train(config: TrainConfig) -> Path:
         optimizer = adam(network, config)
         steps_per_epoch = len(training) // config.batch_size
         steps = config.epochs * steps_per_epoch
+        if config.warmup_share * steps <= 1.0:
+            raise ValueError(
+                f"a run of {steps} steps is too short for its rate to rise over {config.warmup_share:g} of them; "
+                f"it takes more --epochs, or a smaller --batch-size"
+            )
         schedule = OneCycleLR(
             optimizer, config.learning_rate, steps, pct_start=config.warmup_share, cycle_momentum=False
         )
