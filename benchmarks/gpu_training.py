@@ -4,18 +4,32 @@ import statistics
 import sys
 import time
 from dataclasses import replace
+from typing import NamedTuple
 
 import torch
 import tyro
+from torch import Tensor
+from torch.optim import AdamW
+from torch.optim.lr_scheduler import OneCycleLR
 
 from model.fused import gpu
 from training.average import Average
 from training.checkpoint import ARCHITECTURES, Network
 from training.config import RECIPES, TrainConfig
-from training.step import EAGER_STEPS, Batch, Step, adam
+from training.evaluate import predict
+from training.step import EAGER_STEPS, Batch, Step, adam, restore_optimizer
 
-ALLOWED = 1e-3  # of a loss: convolutions in half precision may be summed in another order
 STEPS = 20
+ALLOWED = 1e-3  # of a loss: convolutions in half precision may be summed in another order
+
+
+class Trained(NamedTuple):
+    """A network that takes steps, with what belongs to it."""
+
+    network: Network
+    optimizer: AdamW
+    average: Average
+    step: Step
 
 
 def check(
@@ -35,8 +49,12 @@ def check(
     print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}")
     right = True
     for name in recipes:
-        config = replace(RECIPES[name][1], learning_rate=1e-3)
+        config = RECIPES[name][1]
         right &= compare(name, config)
+        right &= compare(f"{name}, spread loss", replace(config, loss="spread"))
+        right &= compare(f"{name}, CNN", replace(config, architecture="cnn"))
+    for name in recipes:
+        config = RECIPES[name][1]
         for batch in batches:
             launched, recorded = (time_step(config, batch, rounds, record=record) for record in (False, True))
             print(
@@ -46,68 +64,94 @@ def check(
     sys.exit(not right)
 
 
-def compare(name: str, config: TrainConfig) -> bool:
-    """Whether losses are those of steps that were launched, and weights outlast a step that is not finite."""
+def compare(title: str, config: TrainConfig) -> bool:
+    """Whether recorded steps tell and leave what launched ones do, and weights outlast a step that is not finite."""
     torch.backends.cudnn.deterministic = True
-    (_, launched), (network, recorded) = (run(config, record=record) for record in (False, True))
-    error = float(((recorded - launched) / launched).abs().max())
-    right = error <= ALLOWED  # nor where it is no number
-    print(
-        f"{name}: {STEPS} losses from {launched[0]:.3f} to {launched[-1]:.3f}, apart by {error:.0e} of a loss at most"
-    )
-    if not all(values.isfinite().all() for values in network.parameters()):
-        print(f"{name}: weights are not finite after a step that was not")
-        right = False
+    launched, recorded = (run(config, record=record) for record in (False, True))
     torch.backends.cudnn.deterministic = False
-    print(f"{name}: {'right' if right else 'WRONG'}")
+    error = float(((recorded[0] - launched[0]) / launched[0].clamp_min(1e-2)).abs().max())
+    apart = max(
+        float((one - other).abs().max()) / max(1.0, float(other.abs().max()))
+        for one, other in zip(recorded[1], launched[1], strict=True)
+    )
+    right = error <= ALLOWED and apart <= ALLOWED  # nor where one is no number
+    print(
+        f"{title}: {'right' if right else 'WRONG'}; losses from {launched[0][0]:.3f} to {launched[0][-1]:.3f}, "
+        f"apart by {error:.0e} of one at most; weights, statistics and averages by {apart:.0e}"
+    )
     return right
 
 
-def run(config: TrainConfig, *, record: bool) -> tuple[Network, torch.Tensor]:
-    """Losses of some steps; before the last a step is asked for whose images are not finite."""
-    network, take = network_and_step(config, record=record)
-    given = batch_of(config, 32)
-    losses = [take(given)[0] for _ in range(STEPS - 1)]
-    before = [values.clone() for values in network.parameters()]
-    told = take(given._replace(images=torch.full_like(given.images, torch.inf)))
-    unchanged = all(map(torch.equal, before, network.parameters()))
+def run(config: TrainConfig, *, record: bool) -> tuple[Tensor, list[Tensor]]:
+    """Losses of some steps, and all that they have changed.
+
+    Every step has images, labels, shares, a margin and a rate of its own. Half of them are taken after the network was
+    asked about images, by another optimizer that took over the first one's state.
+    """
+    trained = made(config, record=record)
+    losses = []
+    for number in range(STEPS):
+        if number == STEPS // 2:
+            predict(trained.average.network, batch_of(config, 8, 0).images.to(torch.uint8))
+            trained = again(trained, config, record=record)
+        trained.network.train()
+        torch.manual_seed(number)
+        losses.append(trained.step(batch_of(config, 32, number))[0])
+    changed = [*trained.network.state_dict().values(), *trained.average.network.state_dict().values()]
+    changed = [values.double() for values in changed]
+
+    before = [values.clone() for values in trained.network.parameters()]
+    given = batch_of(config, 32, STEPS)
+    told = trained.step(given._replace(images=torch.full_like(given.images, torch.inf)))
+    unchanged = all(map(torch.equal, before, trained.network.parameters()))
     if told.isfinite().all() or not unchanged:
         sys.exit(f"a step with infinite images told {told.tolist()}, weights {'un' if unchanged else ''}changed")
-    losses.append(take(given)[0])
-    return network, torch.stack(losses).double()
+    return torch.stack(losses).double(), changed
+
+
+def made(config: TrainConfig, *, record: bool, steps: int = 10 * STEPS) -> Trained:
+    """A network at its start, on a schedule of so many steps."""
+    torch.manual_seed(0)
+    network = ARCHITECTURES[config.architecture](config.network).cuda().train()
+    optimizer, average = adam(network, config), Average(network, 5.0)
+    schedule = OneCycleLR(optimizer, config.learning_rate, steps, pct_start=0.25, cycle_momentum=False)
+    return Trained(network, optimizer, average, Step(network, optimizer, schedule, average, config, record=record))
+
+
+def again(trained: Trained, config: TrainConfig, *, record: bool) -> Trained:
+    """A network that goes on from where another is, by states on the CPU as a checkpoint has them."""
+    other = made(config, record=record)
+    other.network.load_state_dict({name: values.cpu() for name, values in trained.network.state_dict().items()})
+    average = {name: values.cpu() for name, values in trained.average.network.state_dict().items()}
+    other.average.network.load_state_dict(average)
+    restore_optimizer(other.optimizer, trained.optimizer.state_dict())
+    return other
 
 
 def time_step(config: TrainConfig, batch: int, rounds: int, *, record: bool) -> float:
     """Seconds of a step, the median over rounds of ten steps."""
-    _, take = network_and_step(config, record=record)
-    given = batch_of(config, batch)
+    trained, given = made(config, record=record, steps=1000), batch_of(config, batch, 0)
     times = []
     for _ in range(EAGER_STEPS + 1):
-        take(given)
+        trained.step(given)
     for _ in range(rounds):
         torch.cuda.synchronize()
         began = time.perf_counter()
         for _ in range(10):
-            take(given)
+            trained.step(given)
         torch.cuda.synchronize()
         times.append((time.perf_counter() - began) / 10)
     return statistics.median(times)
 
 
-def network_and_step(config: TrainConfig, *, record: bool) -> tuple[Network, Step]:
-    torch.manual_seed(0)
-    network = ARCHITECTURES[config.architecture](config.network).cuda().train()
-    return network, Step(network, adam(network, config), Average(network, 100.0), config, record=record)
-
-
-def batch_of(config: TrainConfig, batch: int) -> Batch:
-    """Random pixels, the same for the same size."""
-    draws = torch.Generator().manual_seed(0)
-    size = config.network.crop_size
+def batch_of(config: TrainConfig, batch: int, seed: int) -> Batch:
+    """Random pixels and labels, half a label of each image's own and half of another's."""
+    draws = torch.Generator().manual_seed(seed)
+    size, classes = config.network.crop_size, len(config.network.classes)
     images = 255.0 * torch.rand(batch, config.network.channels, size, size, generator=draws)
-    labels = torch.randint(len(config.network.classes), (batch,), generator=draws)
-    given = images, labels, labels, torch.tensor(1.0), torch.tensor(0.2)
-    return Batch(*(tensor.cuda() for tensor in given))
+    labels, partners = (torch.randint(classes, (batch,), generator=draws) for _ in range(2))
+    share, margin = torch.rand(2, generator=draws)
+    return Batch(*(tensor.cuda() for tensor in (images, labels, partners, share, 0.2 + 0.7 * margin)))
 
 
 if __name__ == "__main__":

@@ -30,12 +30,13 @@ def standardise(
         )
     top, left = (height - crop) // 2, (width - crop) // 2
     pixels = images[:, :, top : top + crop, left : left + crop].to(dtype)
-    if config.input_size < crop:
-        averaging = area_shares(crop, config.input_size, pixels)
-        pixels = averaging @ pixels @ averaging.T
-    pixels = pixels - pixels.mean((1, 2, 3), keepdim=True)
-    variance = pixels.square().mean((1, 2, 3), keepdim=True)
-    return pixels * variance.clamp_min(SMALLEST_CONTRAST**2).rsqrt()
+    with torch.autocast(images.device.type, enabled=False):  # half precision would round grey levels
+        if config.input_size < crop:
+            averaging = area_shares(crop, config.input_size, pixels)
+            pixels = averaging @ pixels @ averaging.T
+        pixels = pixels - pixels.mean((1, 2, 3), keepdim=True)
+        variance = pixels.square().mean((1, 2, 3), keepdim=True)
+        return pixels * variance.clamp_min(SMALLEST_CONTRAST**2).rsqrt()
 
 
 def area_shares(size: int, smaller: int, like: Float[Tensor, "..."]) -> Float[Tensor, "smaller size"]:

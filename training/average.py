@@ -3,6 +3,7 @@
 import copy
 
 import torch
+from torch import Tensor
 
 from training.checkpoint import Network
 
@@ -21,15 +22,19 @@ class Average:
     def __init__(self, network: Network, horizon: float) -> None:
         self.network = copy.deepcopy(network).requires_grad_(False)
         self._share = 1.0 / max(1.0, horizon)
-        own = [*self.network.parameters(), *self.network.buffers()]
-        latest = [*network.parameters(), *network.buffers()]
-        means = [values.is_floating_point() for values in own]
-        self._means, self._means_of = ([v for v, m in zip(of, means, strict=True) if m] for of in (own, latest))
-        self._counts, self._counts_of = ([v for v, m in zip(of, means, strict=True) if not m] for of in (own, latest))
+        self._means, self._counts = _parted(self.network)
+        self._means_of, self._counts_of = _parted(network)
 
     @torch.no_grad()
     def update(self) -> None:
         """Take in the network's weights after a step; nothing waits for a GPU."""
         torch._foreach_lerp_(self._means, self._means_of, self._share)
-        for own, latest in zip(self._counts, self._counts_of, strict=True):  # indices and counts have no mean
+        for own, latest in zip(self._counts, self._counts_of, strict=True):
             own.copy_(latest)
+
+
+def _parted(network: Network) -> tuple[list[Tensor], list[Tensor]]:
+    """What of a network has a mean, weights and batch statistics, and what has none: counts and indices."""
+    values = [*network.parameters(), *network.buffers()]
+    means = [tensor for tensor in values if tensor.is_floating_point()]
+    return means, [tensor for tensor in values if not tensor.is_floating_point()]

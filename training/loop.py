@@ -30,12 +30,15 @@ from training.provenance import commit
 from training.step import Batch, Outcome, Step, adam, restore_optimizer
 
 LOG_EVERY = 50  # steps
-GPU_STEPS_UNSEEN = 10  # that a GPU may be ahead of what the host has seen of them; a divisor of LOG_EVERY
+GPU_STEPS_UNSEEN = 10  # that a GPU may be ahead of what the host has seen of them
 FOLDER_SHARE = 0.2  # of each class of a folder of pictures is held out
 
 
 class NonFiniteError(RuntimeError):
-    """A loss or a gradient is infinite or not a number: the run stops before a step is taken with it."""
+    """A loss or a gradient is infinite or not a number: no weight changes by it, and nothing is saved after it.
+
+    A GPU may have gone on for a few steps before it was seen.
+    """
 
 
 class Progress(NamedTuple):
@@ -98,7 +101,7 @@ def train(config: TrainConfig) -> Path:
         model: nn.Module = network
         if worker.world > 1:
             model = DistributedDataParallel(model)
-        take_step = Step(model, optimizer, average, config, record=worker.world == 1)
+        take_step = Step(model, optimizer, schedule, average, config, record=worker.world == 1)
         augment = config.augment()
 
         def save(path: Path) -> None:
@@ -136,12 +139,12 @@ def train(config: TrainConfig) -> Path:
                 torch.manual_seed(draws.initial_seed())  # dropout draws from the generator that all share
                 mixture = mix(augment(all_images[rows], draws), config.mixup, draws)
                 labels = all_labels[rows]
-                margin = margin_at(step / steps, config)
                 # forward, loss, backward, clip, step
-                numbers = torch.tensor([mixture.share, margin]).to(worker.device, non_blocking=True)
+                numbers = torch.tensor([mixture.share, margin_at(step / steps, config)]).to(
+                    worker.device, non_blocking=True
+                )
                 batch = Batch(mixture.images, labels, labels[mixture.partners], *numbers)
                 unseen.append(take_step(batch))
-                schedule.step()
                 step += 1
                 done = batch_of_epoch + 1
                 if len(unseen) < patience and done < steps_per_epoch and step % LOG_EVERY:
@@ -172,7 +175,7 @@ def train(config: TrainConfig) -> Path:
                         accuracy=latest.correct / share,
                         gradient_norm=latest.gradient_norm,
                         learning_rate=float(schedule.get_last_lr()[0]),
-                        margin=margin,
+                        margin=margin_at(progress.step / steps, config),
                         images_per_s=rate,
                     )
                 if done == steps_per_epoch:

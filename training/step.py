@@ -1,7 +1,7 @@
 """One step of training: forward, loss, backward, clip, step. A GPU records it once and then replays it.
 
-A step of a small network is some thousand launches, and to launch them takes longer than to run them. As a CUDA graph
-they are launched at once, on memory that stays where it is: the step's inputs are copied into their places first.
+A step of a small network is some four hundred launches, and to launch them takes longer than to run them. As a CUDA
+graph they are launched at once, on memory that stays where it is: the step's inputs are copied into their places first.
 """
 
 from typing import Any, NamedTuple
@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.optim import AdamW
+from torch.optim.lr_scheduler import LRScheduler
 
 from training.average import Average
 from training.config import TrainConfig
@@ -42,46 +43,70 @@ class Outcome(NamedTuple):
 
 
 class Step:
-    """Takes steps of one network. A step whose loss or gradient is not finite changes no weight.
+    """Takes steps of one network.
+
+    A step whose loss or gradient is not finite changes no weight. Batch statistics have taken it in by then, and on a
+    GPU the average of them too: the run has to end with it.
 
     Args:
         model: The network, or what several processes wrap around it.
         optimizer: As ``adam`` makes it.
+        schedule: Of the optimizer's rate, a step on with each step that is taken.
         average: Of the network's weights, if it is kept.
         config: What is trained.
         record: Whether a GPU may record the step; processes that speak to each other within it may not.
     """
 
     def __init__(
-        self, model: nn.Module, optimizer: AdamW, average: Average | None, config: TrainConfig, *, record: bool
+        self,
+        model: nn.Module,
+        optimizer: AdamW,
+        schedule: LRScheduler,
+        average: Average | None,
+        config: TrainConfig,
+        *,
+        record: bool,
     ) -> None:
-        self._model, self._optimizer, self._average, self._config = model, optimizer, average, config
+        self._model, self._optimizer, self._schedule = model, optimizer, schedule
+        self._average, self._config = average, config
         self._device = next(model.parameters()).device
-        self._eager_steps = EAGER_STEPS if record and self._device.type == "cuda" else -1
+        self._on_gpu = self._device.type == "cuda"
+        self._records = record and self._on_gpu
+        self._taken = 0
+        # Once there is a graph, these two are its memory, which nobody but __call__ writes to; and weights, batch
+        # statistics, moments, rate and average must stay in their places, for it knows them by address.
         self._graph: torch.cuda.CUDAGraph | None = None
+        self._given: Batch | None = None
+        self._told: Tensor | None = None
 
     def __call__(self, batch: Batch) -> Tensor:
         """Take a step; the answer is its ``Outcome`` as float32 [3], which nobody need wait for."""
-        if not self._eager_steps:
+        if self._records and self._taken == EAGER_STEPS:
             self._record(batch)
-        self._eager_steps -= 1
+        self._taken += 1
         if self._graph is None:
-            return self._take(batch)
-        for place, given in zip(self._batch, batch, strict=True):
-            place.copy_(given)
-        self._graph.replay()
-        return self._told.clone()
+            told = self._take(batch)
+        else:
+            assert self._given is not None
+            assert self._told is not None
+            for place, given in zip(self._given, batch, strict=True):
+                place.copy_(given)
+            self._graph.replay()
+            told = self._told.clone()
+        if self._on_gpu or told.isfinite().all():
+            self._schedule.step()
+        return told
 
     def _record(self, batch: Batch) -> None:
-        self._batch = Batch(*(given.clone() for given in batch))
+        self._given = Batch(*(given.clone() for given in batch))
         self._optimizer.zero_grad()  # gradients are to lie in the graph's own memory
         self._graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(self._graph):
-            self._told = self._take(self._batch)
+            self._told = self._take(self._given)
 
     def _take(self, batch: Batch) -> Tensor:
         # forward
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._device.type == "cuda"):
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._on_gpu):
             logits = self._model(batch.images).logits.float()
         # loss
         own, partners = (
@@ -95,7 +120,7 @@ class Step:
         norm = nn.utils.clip_grad_norm_(self._model.parameters(), self._config.gradient_clip)
         told = torch.stack([loss.detach(), norm, (logits.argmax(1) == batch.labels).sum()])
         # step
-        if self._device.type == "cuda":
+        if self._on_gpu:
             # The host does not wait to see; the optimizer's kernel looks, as it does for a gradient scaler.
             self._optimizer.found_inf = (~told.isfinite().all()).float()  # type: ignore[attr-defined]
         elif not told.isfinite().all():

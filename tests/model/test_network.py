@@ -95,6 +95,14 @@ def test_the_crop_is_the_centre(size: int) -> None:
     torch.testing.assert_close(standardise(elsewhere, config), standardise(crop, config), rtol=0, atol=0)
 
 
+def test_mixed_precision_rounds_no_pixels() -> None:
+    """Under autocast pixels are standardised to the same bits."""
+    image = pictures(SHRUNK)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = standardise(image, SHRUNK)
+    torch.testing.assert_close(found, standardise(image, SHRUNK), rtol=0, atol=0)
+
+
 def test_a_crop_is_shrunk_by_averaging_areas() -> None:
     """Of 24×24 pixels each of 12×12 blocks is one mean, and each of 18×18 covers one and a third: the whole is kept."""
     image = pictures(SHRUNK).double()

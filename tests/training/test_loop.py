@@ -147,7 +147,7 @@ def test_a_run_is_not_overwritten(shapes: Path, tmp_path: Path) -> None:
 
 def test_a_run_must_have_room_for_its_schedule(shapes: Path, tmp_path: Path) -> None:
     """So few steps that the rate could not rise are refused, with how many there are."""
-    with pytest.raises(ValueError, match="a run of 6 steps is too short for its rate to rise over 0.1 of them"):
+    with pytest.raises(ValueError, match=r"a run of 6 steps is too short for its rate to rise over 0\.1 of them"):
         train(config(shapes, tmp_path / "run", epochs=1, warmup_share=0.1))
 
 

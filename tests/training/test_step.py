@@ -1,0 +1,96 @@
+"""A step changes what it should, and nothing where it is not finite; an optimizer's state fits any device."""
+
+import copy
+from pathlib import Path
+
+import torch
+from torch.optim import AdamW
+from torch.optim.lr_scheduler import OneCycleLR
+
+from model import tiny
+from model.network import CapsNet
+from training import checkpoint
+from training.average import Average
+from training.config import TrainConfig
+from training.step import Batch, Outcome, Step, adam, restore_optimizer
+
+CONFIG = TrainConfig(data="shapes", network=tiny(), run_folder=Path("nowhere"), learning_rate=0.01)
+
+
+def batch() -> Batch:
+    """Eight pictures with labels."""
+    draws = torch.Generator().manual_seed(0)
+    images = 255.0 * torch.rand(8, 1, 20, 20, generator=draws)
+    labels = torch.randint(3, (8,), generator=draws)
+    return Batch(images, labels, labels, torch.tensor(1.0), torch.tensor(0.2))
+
+
+def made() -> tuple[CapsNet, AdamW, OneCycleLR, Average, Step]:
+    torch.manual_seed(0)
+    network = CapsNet(CONFIG.network).train()
+    optimizer, average = adam(network, CONFIG), Average(network, 4.0)
+    schedule = OneCycleLR(optimizer, CONFIG.learning_rate, 40, cycle_momentum=False)
+    return network, optimizer, schedule, average, Step(network, optimizer, schedule, average, CONFIG, record=True)
+
+
+def test_steps_bring_the_loss_down() -> None:
+    """What a step tells is its loss, the norm of its gradient and how many images were right."""
+    *_, step = made()
+    outcomes = [Outcome(*step(batch()).tolist()) for _ in range(20)]
+    assert outcomes[-1].loss < 0.8 * outcomes[0].loss
+    assert outcomes[-1].correct > outcomes[0].correct
+    assert all(0.0 < outcome.gradient_norm < 100.0 for outcome in outcomes)
+
+
+def test_the_schedule_and_the_average_follow() -> None:
+    """Each step moves the rate on, and the average a quarter of the way to the new weights."""
+    network, optimizer, schedule, average, step = made()
+    before = copy.deepcopy(average.network.state_dict())
+    rate = optimizer.param_groups[0]["lr"]
+    step(batch())
+    assert schedule.last_epoch == 1
+    assert optimizer.param_groups[0]["lr"] > rate
+    for name, values in network.named_parameters():
+        expected = torch.lerp(before[name], values.detach(), 0.25)
+        torch.testing.assert_close(average.network.get_parameter(name), expected)
+
+
+def test_a_step_that_is_not_finite_changes_no_weight() -> None:
+    """Neither weights nor their average, nor moments, nor the rate; and what it tells is not finite."""
+    network, optimizer, schedule, average, step = made()
+    step(batch())
+    weights = [values.clone() for values in (*network.parameters(), *average.network.parameters())]
+    moments = copy.deepcopy(optimizer.state_dict()["state"])
+    told = step(batch()._replace(images=torch.full((8, 1, 20, 20), torch.inf)))
+    assert not told.isfinite().all()
+    assert all(map(torch.equal, weights, (*network.parameters(), *average.network.parameters())))
+    torch.testing.assert_close(optimizer.state_dict()["state"], moments, rtol=0, atol=0)
+    assert schedule.last_epoch == 1
+
+
+def test_a_gpu_s_optimizer_goes_on_elsewhere(tmp_path: Path) -> None:
+    """A state with a rate on the device, kept by a checkpoint, becomes that of a CPU's; and the other way round."""
+    network = CapsNet(CONFIG.network)
+    rate = torch.tensor(0.01)
+    like_gpu = AdamW(network.parameters(), rate, fused=True, capturable=False)
+    network(batch().images).logits.sum().backward()
+    like_gpu.step()
+    rate.fill_(0.003)
+    checkpoint.save(tmp_path / "last.pt", network, optimizer=like_gpu.state_dict())
+    saved = checkpoint.load(tmp_path / "last.pt")["optimizer"]
+
+    plain = adam(network, CONFIG)
+    restore_optimizer(plain, saved)
+    group = plain.param_groups[0]
+    assert isinstance(group["lr"], float)
+    assert abs(group["lr"] - 0.003) < 1e-8
+    assert not group["fused"]
+    plain.step()
+
+    rate = torch.tensor(0.01)
+    back = AdamW(network.parameters(), rate, fused=True, capturable=False)
+    restore_optimizer(back, plain.state_dict())
+    assert back.param_groups[0]["lr"] is rate  # which a schedule changes in its place
+    assert abs(rate - 0.003) < 1e-8
+    assert back.param_groups[0]["fused"]
+    back.step()
