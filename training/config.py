@@ -137,9 +137,12 @@ _SMALL_NORB = TrainConfig(
     data="smallnorb",
     network=_seen_whole(small_norb()),
     run_folder=Path("runs/smallnorb-stereo"),
+    epochs=12,
+    batch_size=64,
     brightness=63.0,
     contrast=(0.2, 1.8),
     warp=0.15,
+    elastic=1.5,
     mirror=True,
     label_smoothing=0.1,
     average_share=0.1,
@@ -160,7 +163,12 @@ _DIGITS = TrainConfig(
 RECIPES: dict[str, tuple[str, TrainConfig]] = {
     "smallnorb": (
         "smallNORB, each camera by itself, small network over two convolutions (118 thousand parameters)",
-        replace(_SMALL_NORB, network=_seen_whole(small_norb_small(channels=1)), run_folder=Path("runs/smallnorb")),
+        replace(
+            _SMALL_NORB,
+            network=_seen_whole(small_norb_small(channels=1)),
+            run_folder=Path("runs/smallnorb"),
+            epochs=6,  # of twice as many images
+        ),
     ),
     "smallnorb-stereo": (
         "smallNORB, stereo pairs, the paper's network over two convolutions (343 thousand parameters)",
@@ -172,7 +180,6 @@ RECIPES: dict[str, tuple[str, TrainConfig]] = {
             _SMALL_NORB,
             network=_seen_whole(small_norb_small()),
             run_folder=Path("runs/smallnorb-stereo-small"),
-            epochs=8,
         ),
     ),
     "mnist": ("MNIST", _DIGITS),
@@ -181,8 +188,11 @@ RECIPES: dict[str, tuple[str, TrainConfig]] = {
         replace(
             _DIGITS,
             data="fashion-mnist",
-            network=_settled(mnist(FASHION_CLASSES)),
+            network=replace(_settled(mnist(FASHION_CLASSES)), pooled_channels=64, stem_channels=128),
             run_folder=Path("runs/fashion-mnist"),
+            epochs=24,
+            batch_size=64,
+            warp=0.0,
             mirror=True,
         ),
     ),
@@ -193,7 +203,9 @@ RECIPES: dict[str, tuple[str, TrainConfig]] = {
             data="pictures",
             network=replace(_seen_whole(small_norb_small(channels=1)), classes=FOLDER_CLASSES),
             run_folder=Path("runs/folder"),
-            mirror=False,  # some things differ from their mirror images
+            batch_size=32,  # even a few hundred pictures make some steps
+            elastic=0.0,  # some things are others when they are bent,
+            mirror=False,  # or seen in a mirror
         ),
     ),
 }
