@@ -21,7 +21,7 @@ from training.data import ImageSet, load
 from training.data.download import download
 from training.evaluate import Evaluation, evaluate
 from training.loop import NonFiniteError, train
-from training.loop import split as _split
+from training.protocol import split as _split
 from training.record import Judged, refuse_other_recipes, training_record
 from training.release import release
 from training.suites.adversarial import adversarial

@@ -1,6 +1,7 @@
 """What a training run is: data, network, loss, rate and length, with one named recipe per data set."""
 
-from dataclasses import dataclass, replace
+import json
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -220,3 +221,19 @@ def restore(saved: dict[str, Any]) -> TrainConfig:
     for name in ("contrast", "elevations", "lightings"):
         values[name] = tuple(saved.get(name, ()))
     return TrainConfig(**{**values, "run_folder": Path(saved["run_folder"]), "root": Path(saved["root"])})
+
+
+def plain(config: TrainConfig) -> dict[str, Any]:
+    """The configuration as JSON knows it, which ``restore`` reads."""
+    return dict(json.loads(json.dumps(asdict(config), default=str)))
+
+
+def changed(saved: dict[str, Any], config: TrainConfig) -> list[str]:
+    """The options that differ from those of a saved run, but for those that say where and how fast it runs."""
+    free = {"resume", "root", "run_folder", "device", "checkpoint_minutes"}
+    before, current = plain(restore(saved)), plain(config)  # options that are newer than the run have their defaults
+    return [
+        f"{name} was {before[name]}, now {current[name]}"
+        for name in sorted(current.keys() - free)
+        if before[name] != current[name]
+    ]

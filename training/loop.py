@@ -1,37 +1,30 @@
-"""The training loop. A run is a function of its configuration and the step: nothing else has to be remembered.
+"""The training loop: fetch, step, log, judge, save."""
 
-The order of an epoch's images and each batch's augmentation come from generators seeded by the run's seed and
-the epoch's or the step's number, so that a run that was killed goes on as if it had not been.
-"""
-
-import json
 import math
 import time
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
-from torch.optim.lr_scheduler import OneCycleLR
 
 from training import checkpoint
-from training.augment import mix
-from training.average import Average
-from training.checkpoint import ARCHITECTURES, Network
-from training.config import FOLDER_CLASSES, TrainConfig, restore
-from training.data import ImageSet, hold_out, load, photographed
+from training.checkpoint import Network
+from training.config import FOLDER_CLASSES, TrainConfig, changed
+from training.data import ImageSet
 from training.distributed import Worker, join
 from training.evaluate import predict
+from training.feed import Feed
 from training.journal import Journal
 from training.loss import margin_at
+from training.protocol import familiar, split
 from training.provenance import commit
-from training.step import Batch, Outcome, Step, adam, restore_optimizer
+from training.state import Progress, State
+from training.step import Outcome, Step
 
 LOG_EVERY = 50  # steps
 GPU_STEPS_UNSEEN = 10  # that a GPU may be ahead of what the host has seen of them
-FOLDER_SHARE = 0.2  # of each class of a folder of pictures is held out
 
 
 class NonFiniteError(RuntimeError):
@@ -41,21 +34,11 @@ class NonFiniteError(RuntimeError):
     """
 
 
-class Progress(NamedTuple):
-    """How far a run has come, and the sums over the epoch that is under way."""
-
-    step: int = 0
-    loss: float = 0.0
-    correct: float = 0.0
-    best_error: float = 1.0
-    seconds: float = 0.0
-
-
 def train(config: TrainConfig) -> Path:
     """Train a network and return the path of its best checkpoint, by the error on held-out images.
 
     Raises:
-        ValueError: The data do not fit the network, or the folder's run is another one.
+        ValueError: The data do not fit the network, the run is too short, or the folder's run is another one.
         FileNotFoundError: The data are not there.
         FileExistsError: The folder holds a run, and it is not to be continued.
         NonFiniteError: Training left the finite numbers.
@@ -72,84 +55,40 @@ def train(config: TrainConfig) -> Path:
                 f"{config.run_folder} holds a run already; continue it with --resume, or name another --run-folder"
             )
         saved = checkpoint.load(last) if config.resume else None
-        if saved is not None and (changed := _changed(saved["config"], config)):
-            raise ValueError(f"{config.run_folder} holds a run with other options: {', '.join(changed)}")
+        if saved is not None and (differing := changed(saved["config"], config)):
+            raise ValueError(f"{config.run_folder} holds a run with other options: {', '.join(differing)}")
 
         origin = commit()  # of the code that runs; the files may change while it does
-        torch.manual_seed(config.seed)
-        network = ARCHITECTURES[config.architecture](config.network).to(worker.device)
-        optimizer = adam(network, config)
-        steps_per_epoch = len(training) // config.batch_size
-        steps = config.epochs * steps_per_epoch
-        if config.warmup_share * steps <= 1.0:
-            raise ValueError(
-                f"a run of {steps} steps is too short for its rate to rise over {config.warmup_share:g} of them; "
-                f"it takes more --epochs, or a smaller --batch-size"
-            )
-        schedule = OneCycleLR(
-            optimizer, config.learning_rate, steps, pct_start=config.warmup_share, cycle_momentum=False
-        )
-        average = Average(network, config.average_share * steps) if config.average_share else None
-        outcome = average.network if average else network
-        progress = Progress()
+        feed = Feed(config, training, worker)
+        state = State(config, feed.steps, worker.device)
         if saved is not None:
-            outcome.load_state_dict(saved["weights"])
-            network.load_state_dict(saved.get("trained_weights", saved["weights"]))
-            restore_optimizer(optimizer, saved["optimizer"])
-            schedule.load_state_dict(saved["schedule"])
-            progress = Progress(**saved["progress"])
-        model: nn.Module = network
+            state.restore(saved)
+        model: nn.Module = state.network
         if worker.world > 1:
             model = DistributedDataParallel(model)
-        take_step = Step(model, optimizer, schedule, average, config, record=worker.world == 1)
-        augment = config.augment()
+        take_step = Step(model, state.optimizer, state.schedule, state.average, config, record=worker.world == 1)
 
         def save(path: Path) -> None:
             if worker.leads:
-                checkpoint.save(
-                    path,
-                    outcome,
-                    trained_weights=network.state_dict(),
-                    optimizer=optimizer.state_dict(),
-                    schedule=schedule.state_dict(),
-                    progress=progress._asdict(),
-                    config=_plain(config),
-                    commit=origin,
-                )
+                state.save(path, origin)
 
-        own_rows = slice(worker.rank, None, worker.world)
         share = config.batch_size // worker.world
         patience = GPU_STEPS_UNSEEN if worker.device.type == "cuda" else 1
-        all_images, all_labels = training.images.to(worker.device), training.labels.to(worker.device)
         unseen: list[Tensor] = []
-        with Journal(config.run_folder, steps, progress.step, active=worker.leads) as journal:
+        with Journal(config.run_folder, feed.steps, state.progress.step, active=worker.leads) as journal:
             saved_at = began = time.monotonic()
-            step = progress.step
-            while step < steps:
-                epoch, batch_of_epoch = divmod(step, steps_per_epoch)
-                if batch_of_epoch == 0 or step == _first(saved):
-                    order = torch.randperm(len(training), generator=_generator(config.seed, 0, epoch))
-                    order = order.to(worker.device)
-                network.train()
-
-                # fetch
-                start = batch_of_epoch * config.batch_size
-                rows = order[start : start + config.batch_size][own_rows]
-                draws = _generator(config.seed, 1 + worker.rank, step)
-                torch.manual_seed(draws.initial_seed())  # dropout draws from the generator that all share
-                mixture = mix(augment(all_images[rows], draws), config.mixup, draws)
-                labels = all_labels[rows]
-                # forward, loss, backward, clip, step
-                numbers = torch.tensor([mixture.share, margin_at(step / steps, config)]).to(
-                    worker.device, non_blocking=True
-                )
-                batch = Batch(mixture.images, labels, labels[mixture.partners], *numbers)
-                unseen.append(take_step(batch))
-                step += 1
+            for step in range(state.progress.step, feed.steps):
+                epoch, batch_of_epoch = divmod(step, feed.steps_per_epoch)
                 done = batch_of_epoch + 1
-                if len(unseen) < patience and done < steps_per_epoch and step % LOG_EVERY:
+                # fetch
+                batch = feed(step)
+                # forward, loss, backward, clip, step
+                state.network.train()
+                unseen.append(take_step(batch))
+                if len(unseen) < patience and done < feed.steps_per_epoch and (step + 1) % LOG_EVERY:
                     continue
                 # log
+                progress = state.progress
                 for latest in map(Outcome._make, torch.stack(unseen).tolist()):
                     if not all(map(math.isfinite, latest)):
                         raise NonFiniteError(
@@ -163,7 +102,7 @@ def train(config: TrainConfig) -> Path:
                         correct=progress.correct + latest.correct / share,
                     )
                 now = time.monotonic()
-                progress = progress._replace(seconds=progress.seconds + now - began)
+                progress = state.progress = progress._replace(seconds=progress.seconds + now - began)
                 began = now
                 rate = done * config.batch_size / max(progress.seconds, 1e-9)
                 journal.step(epoch + 1, progress.loss / done, progress.correct / done, rate, steps=len(unseen))
@@ -174,12 +113,12 @@ def train(config: TrainConfig) -> Path:
                         loss=latest.loss,
                         accuracy=latest.correct / share,
                         gradient_norm=latest.gradient_norm,
-                        learning_rate=float(schedule.get_last_lr()[0]),
-                        margin=margin_at(progress.step / steps, config),
+                        learning_rate=float(state.schedule.get_last_lr()[0]),
+                        margin=margin_at(progress.step / feed.steps, config),
                         images_per_s=rate,
                     )
-                if done == steps_per_epoch:
-                    error = _held_out_error(outcome, held_out, worker)
+                if done == feed.steps_per_epoch:
+                    error = _held_out_error(state.outcome, held_out, worker)
                     mean_loss, accuracy = (
                         value / worker.world / done for value in worker.sum([progress.loss, progress.correct])
                     )
@@ -197,7 +136,7 @@ def train(config: TrainConfig) -> Path:
                     )
                     is_best = error is None or error < progress.best_error or not best.exists()
                     best_error = progress.best_error if error is None else min(error, progress.best_error)
-                    progress = Progress(step=progress.step, best_error=best_error)
+                    state.progress = Progress(step=progress.step, best_error=best_error)
                     # The last state at the end: a run that is killed before does the epoch's end again.
                     if is_best:
                         save(best)
@@ -211,39 +150,6 @@ def train(config: TrainConfig) -> Path:
     return best
 
 
-def split(config: TrainConfig) -> tuple[ImageSet, ImageSet]:
-    """The images that a run trains on, and those that it holds out.
-
-    Raises:
-        ValueError: The data do not fit the network.
-        FileNotFoundError: The data are not there.
-    """
-    network = config.network
-    images = load(config.data, config.root, stereo=network.channels == 2, size=network.image_size)
-    shape = (network.channels, network.image_size, network.image_size)
-    if network.classes not in (images.classes, FOLDER_CLASSES):
-        raise ValueError(f"{images.name} has the classes {images.classes}, the network {network.classes}")
-    if images.images.shape[1:] != shape:
-        raise ValueError(f"{images.name} has images {list(images.images.shape[1:])}, the network takes {list(shape)}")
-    if "instance" in images.info and config.held_out_instance is None:
-        training, held_out = images, images.subset(torch.arange(0))
-    elif "instance" in images.info:
-        training, held_out = hold_out(images, instance=config.held_out_instance)
-    elif Path(config.data).is_dir():
-        training, held_out = hold_out(images, share=FOLDER_SHARE, seed=config.seed)
-    else:
-        training, held_out = hold_out(images, rows=config.held_out_rows, seed=config.seed)
-    training = training.subset(familiar(training, config))
-    if len(training) < config.batch_size:
-        raise ValueError(f"{len(training)} images to train on do not fill one batch of {config.batch_size}")
-    return training, held_out
-
-
-def familiar(images: ImageSet, config: TrainConfig) -> Tensor:
-    """Which images were taken as those that the run trains on: bool [n]."""
-    return photographed(images, elevation=config.elevations, lighting=config.lightings)
-
-
 def _held_out_error(network: Network, held_out: ImageSet, worker: Worker) -> float | None:
     """Share of held-out images that are classified wrongly, each process judging its part; None if there are none."""
     if not len(held_out):
@@ -251,31 +157,3 @@ def _held_out_error(network: Network, held_out: ImageSet, worker: Worker) -> flo
     own = held_out.subset(torch.arange(worker.rank, len(held_out), worker.world))
     wrong = int((predict(network, own.images) != own.labels).sum())
     return worker.sum([float(wrong)])[0] / len(held_out)
-
-
-def _generator(*numbers: int) -> torch.Generator:
-    """A generator of its own for each tuple of numbers."""
-    seed = 0
-    for number in numbers:
-        seed = (seed * 6364136223846793005 + number * 1442695040888963407 + 1) % 2**63
-    return torch.Generator().manual_seed(seed)
-
-
-def _first(saved: dict[str, Any] | None) -> int:
-    return 0 if saved is None else int(saved["progress"]["step"])
-
-
-def _plain(config: TrainConfig) -> dict[str, Any]:
-    """The configuration as JSON knows it."""
-    return dict(json.loads(json.dumps(asdict(config), default=str)))
-
-
-def _changed(saved: dict[str, Any], config: TrainConfig) -> list[str]:
-    """The options that differ from those of a saved run, but for those that say where and how fast it runs."""
-    free = {"resume", "root", "run_folder", "device", "checkpoint_minutes"}
-    before, current = _plain(restore(saved)), _plain(config)  # options that are newer than the run have their defaults
-    return [
-        f"{name} was {before[name]}, now {current[name]}"
-        for name in sorted(current.keys() - free)
-        if before[name] != current[name]
-    ]

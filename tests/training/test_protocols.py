@@ -13,7 +13,8 @@ from training import checkpoint
 from training.__main__ import main
 from training.baselines import ConvNet
 from training.config import TrainConfig, restore
-from training.loop import split, train
+from training.loop import train
+from training.protocol import split
 
 TINY = [
     "--network.crop-size=20",

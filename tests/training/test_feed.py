@@ -1,0 +1,68 @@
+"""A run's batches depend on its configuration and the step alone, and workers share them out."""
+
+from pathlib import Path
+
+import torch
+
+from model import tiny
+from training.config import TrainConfig
+from training.data import ImageSet
+from training.distributed import Worker
+from training.feed import Feed
+
+CPU = torch.device("cpu")
+CONFIG = TrainConfig(
+    data="shapes",
+    network=tiny(),
+    run_folder=Path("nowhere"),
+    epochs=2,
+    batch_size=4,
+    brightness=0.0,
+    contrast=(1.0, 1.0),
+)
+
+
+def numbered(count: int = 14) -> ImageSet:
+    """Even images, each of the grey level that is its number."""
+    greys = torch.arange(count, dtype=torch.uint8)
+    images = greys[:, None, None, None].expand(-1, 1, 24, 24).contiguous()
+    return ImageSet("numbered", tiny().classes, images, torch.arange(count) % 3)
+
+
+def seen(feed: Feed, step: int) -> list[int]:
+    """The numbers of a step's images."""
+    return [round(grey) for grey in feed(step).images[:, 0, 0, 0].tolist()]
+
+
+def test_an_epoch_shows_each_image_once() -> None:
+    """In an order of its own, but for those that do not fill a batch."""
+    feed = Feed(CONFIG, numbered(), Worker(0, 1, CPU))
+    assert (feed.steps_per_epoch, feed.steps) == (3, 6)
+    epochs = [[number for step in range(first, first + 3) for number in seen(feed, step)] for first in (0, 3)]
+    assert [len(set(numbers)) for numbers in epochs] == [12, 12]
+    assert epochs[0] != epochs[1]
+
+
+def test_a_batch_is_that_of_its_step() -> None:
+    """Whatever was fetched before: a run that was killed goes on with the batch that is next."""
+    one, other = (Feed(CONFIG, numbered(), Worker(0, 1, CPU)) for _ in range(2))
+    for step in range(5):
+        one(step)
+    for found, expected in zip(other(5), one(5), strict=True):
+        assert torch.equal(found, expected)
+
+
+def test_labels_are_those_of_the_images() -> None:
+    """Of an image itself, and of its partner, which is itself where nothing is mixed."""
+    batch = Feed(CONFIG, numbered(), Worker(0, 1, CPU))(1)
+    assert torch.equal(batch.images[:, 0, 0, 0].round().long() % 3, batch.labels)
+    assert torch.equal(batch.labels, batch.partner_labels)
+    assert batch.share == 1.0
+
+
+def test_workers_share_a_batch() -> None:
+    """Two of them see half of it each, together what one would see."""
+    whole = seen(Feed(CONFIG, numbered(), Worker(0, 1, CPU)), 2)
+    halves = [seen(Feed(CONFIG, numbered(), Worker(rank, 2, CPU)), 2) for rank in range(2)]
+    assert [len(half) for half in halves] == [2, 2]
+    assert sorted(halves[0] + halves[1]) == sorted(whole)

@@ -1,0 +1,44 @@
+"""Which images a run trains on, and which it never sees because it is judged by them."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from training.config import FOLDER_CLASSES, TrainConfig
+from training.data import ImageSet, hold_out, load, photographed
+
+FOLDER_SHARE = 0.2  # of each class of a folder of pictures is held out
+
+
+def split(config: TrainConfig) -> tuple[ImageSet, ImageSet]:
+    """The images that a run trains on, and those that it holds out.
+
+    Raises:
+        ValueError: The data do not fit the network.
+        FileNotFoundError: The data are not there.
+    """
+    network = config.network
+    images = load(config.data, config.root, stereo=network.channels == 2, size=network.image_size)
+    shape = (network.channels, network.image_size, network.image_size)
+    if network.classes not in (images.classes, FOLDER_CLASSES):
+        raise ValueError(f"{images.name} has the classes {images.classes}, the network {network.classes}")
+    if images.images.shape[1:] != shape:
+        raise ValueError(f"{images.name} has images {list(images.images.shape[1:])}, the network takes {list(shape)}")
+    if "instance" in images.info and config.held_out_instance is None:
+        training, held_out = images, images.subset(torch.arange(0))
+    elif "instance" in images.info:
+        training, held_out = hold_out(images, instance=config.held_out_instance)
+    elif Path(config.data).is_dir():
+        training, held_out = hold_out(images, share=FOLDER_SHARE, seed=config.seed)
+    else:
+        training, held_out = hold_out(images, rows=config.held_out_rows, seed=config.seed)
+    training = training.subset(familiar(training, config))
+    if len(training) < config.batch_size:
+        raise ValueError(f"{len(training)} images to train on do not fill one batch of {config.batch_size}")
+    return training, held_out
+
+
+def familiar(images: ImageSet, config: TrainConfig) -> Tensor:
+    """Which images were taken as those that the run trains on: bool [n]."""
+    return photographed(images, elevation=config.elevations, lighting=config.lightings)
