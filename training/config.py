@@ -134,6 +134,11 @@ def _seen_whole(network: CapsNetConfig) -> CapsNetConfig:
     return replace(_settled(network), crop_size=42, resolution=32)
 
 
+def _wider(network: CapsNetConfig) -> CapsNetConfig:
+    """Twice the channels below the capsules."""
+    return replace(network, pooled_channels=64, stem_channels=128)
+
+
 _SMALL_NORB = TrainConfig(
     data="smallnorb",
     network=_seen_whole(small_norb()),
@@ -150,9 +155,9 @@ _SMALL_NORB = TrainConfig(
 )
 _DIGITS = TrainConfig(
     data="mnist",
-    network=_settled(mnist()),
+    network=_wider(_settled(mnist())),
     run_folder=Path("runs/mnist"),
-    epochs=8,
+    epochs=14,
     shift=2,
     warp=0.1,
     brightness=0.0,
@@ -189,7 +194,7 @@ RECIPES: dict[str, tuple[str, TrainConfig]] = {
         replace(
             _DIGITS,
             data="fashion-mnist",
-            network=replace(_settled(mnist(FASHION_CLASSES)), pooled_channels=64, stem_channels=128),
+            network=_wider(_settled(mnist(FASHION_CLASSES))),
             run_folder=Path("runs/fashion-mnist"),
             epochs=24,
             batch_size=64,
