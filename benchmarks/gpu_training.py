@@ -2,34 +2,25 @@
 
 import statistics
 import sys
+import tempfile
 import time
 from dataclasses import replace
-from typing import NamedTuple
+from pathlib import Path
 
 import torch
 import tyro
 from torch import Tensor
-from torch.optim import AdamW
-from torch.optim.lr_scheduler import OneCycleLR
 
 from model.fused import gpu
-from training.average import Average
-from training.checkpoint import ARCHITECTURES, Network
+from training import checkpoint
 from training.config import RECIPES, TrainConfig
 from training.evaluate import predict
-from training.step import EAGER_STEPS, Batch, Step, adam, restore_optimizer
+from training.state import State
+from training.step import EAGER_STEPS, Batch, Step
 
+CUDA = torch.device("cuda")
 STEPS = 20
 ALLOWED = 1e-3  # of a loss: convolutions in half precision may be summed in another order
-
-
-class Trained(NamedTuple):
-    """A network that takes steps, with what belongs to it."""
-
-    network: Network
-    optimizer: AdamW
-    average: Average
-    step: Step
 
 
 def check(
@@ -64,94 +55,91 @@ def check(
     sys.exit(not right)
 
 
-def compare(title: str, config: TrainConfig) -> bool:
+def compare(title: str, config: TrainConfig, device: torch.device = CUDA) -> bool:
     """Whether recorded steps tell and leave what launched ones do, and weights outlast a step that is not finite."""
     torch.backends.cudnn.deterministic = True
-    launched, recorded = (run(config, record=record) for record in (False, True))
+    launched, recorded = (run(config, device, record=record) for record in (False, True))
     torch.backends.cudnn.deterministic = False
-    error = float(((recorded[0] - launched[0]) / launched[0].clamp_min(1e-2)).abs().max())
-    apart = max(
-        float((one - other).abs().max()) / max(1.0, float(other.abs().max()))
-        for one, other in zip(recorded[1], launched[1], strict=True)
-    )
-    right = error <= ALLOWED and apart <= ALLOWED  # nor where one is no number
+    losses = launched[0]
+    of_losses = float(((recorded[0] - losses) / losses.clamp_min(1e-2)).abs().max())
+    of_rest = apart(recorded[1:], launched[1:])
+    right = of_losses <= ALLOWED and of_rest <= ALLOWED  # nor where one is no number
     print(
-        f"{title}: {'right' if right else 'WRONG'}; losses from {launched[0][0]:.3f} to {launched[0][-1]:.3f}, "
-        f"apart by {error:.0e} of one at most; weights, statistics and averages by {apart:.0e}"
+        f"{title}: {'right' if right else 'WRONG'}; losses from {losses[0]:.3f} to {losses[-1]:.3f}, "
+        f"apart by {of_losses:.0e} of one at most; weights, statistics and averages by {of_rest:.0e}"
     )
     return right
 
 
-def run(config: TrainConfig, *, record: bool) -> tuple[Tensor, list[Tensor]]:
-    """Losses of some steps, and all that they have changed.
+def apart(found: list[Tensor], expected: list[Tensor]) -> float:
+    """The largest difference, in units of its tensor's largest element above 1; not a number if one is none."""
+    differences = [
+        (one - other).abs().max() / other.abs().max().clamp_min(1.0) for one, other in zip(found, expected, strict=True)
+    ]
+    return float(torch.stack(differences).max())  # Python's max would pass over what is no number
+
+
+def run(config: TrainConfig, device: torch.device, *, record: bool) -> list[Tensor]:
+    """Losses of some steps, and then all that they have changed.
 
     Every step has images, labels, shares, a margin and a rate of its own. Half of them are taken after the network was
-    asked about images, by another optimizer that took over the first one's state.
+    asked about images, by a state that took over the first one's checkpoint.
     """
-    trained = made(config, record=record)
+    state, step = made(config, device, record=record)
     losses = []
     for number in range(STEPS):
         if number == STEPS // 2:
-            predict(trained.average.network, batch_of(config, 8, 0).images.to(torch.uint8))
-            trained = again(trained, config, record=record)
-        trained.network.train()
+            predict(state.outcome, batch_of(config, 8, 0, device).images.to(torch.uint8))
+            with tempfile.TemporaryDirectory() as folder:
+                state.save(Path(folder) / "last.pt", "unknown")
+                saved = checkpoint.load(Path(folder) / "last.pt")
+            state, step = made(config, device, record=record)
+            state.restore(saved)
+        state.network.train()
         torch.manual_seed(number)
-        losses.append(trained.step(batch_of(config, 32, number))[0])
-    changed = [*trained.network.state_dict().values(), *trained.average.network.state_dict().values()]
+        losses.append(step(batch_of(config, 32, number, device))[0])
+    changed = [*state.network.state_dict().values(), *state.outcome.state_dict().values()]
     changed = [values.double() for values in changed]
 
-    before = [values.clone() for values in trained.network.parameters()]
-    given = batch_of(config, 32, STEPS)
-    told = trained.step(given._replace(images=torch.full_like(given.images, torch.inf)))
-    unchanged = all(map(torch.equal, before, trained.network.parameters()))
+    before = [values.clone() for values in state.network.parameters()]
+    given = batch_of(config, 32, STEPS, device)
+    told = step(given._replace(images=torch.full_like(given.images, torch.inf)))
+    unchanged = all(map(torch.equal, before, state.network.parameters()))
     if told.isfinite().all() or not unchanged:
         sys.exit(f"a step with infinite images told {told.tolist()}, weights {'un' if unchanged else ''}changed")
-    return torch.stack(losses).double(), changed
+    return [torch.stack(losses).double(), *changed]
 
 
-def made(config: TrainConfig, *, record: bool, steps: int = 10 * STEPS) -> Trained:
-    """A network at its start, on a schedule of so many steps."""
-    torch.manual_seed(0)
-    network = ARCHITECTURES[config.architecture](config.network).cuda().train()
-    optimizer, average = adam(network, config), Average(network, 5.0)
-    schedule = OneCycleLR(optimizer, config.learning_rate, steps, pct_start=0.25, cycle_momentum=False)
-    return Trained(network, optimizer, average, Step(network, optimizer, schedule, average, config, record=record))
-
-
-def again(trained: Trained, config: TrainConfig, *, record: bool) -> Trained:
-    """A network that goes on from where another is, by states on the CPU as a checkpoint has them."""
-    other = made(config, record=record)
-    other.network.load_state_dict({name: values.cpu() for name, values in trained.network.state_dict().items()})
-    average = {name: values.cpu() for name, values in trained.average.network.state_dict().items()}
-    other.average.network.load_state_dict(average)
-    restore_optimizer(other.optimizer, trained.optimizer.state_dict())
-    return other
+def made(config: TrainConfig, device: torch.device, *, record: bool, steps: int = 10 * STEPS) -> tuple[State, Step]:
+    """A network at its start, on a schedule of so many steps, and what takes them."""
+    state = State(config, steps, device)
+    return state, Step(state.network, state.optimizer, state.schedule, state.average, config, record=record)
 
 
 def time_step(config: TrainConfig, batch: int, rounds: int, *, record: bool) -> float:
     """Seconds of a step, the median over rounds of ten steps."""
-    trained, given = made(config, record=record, steps=1000), batch_of(config, batch, 0)
+    (_, step), given = made(config, CUDA, record=record, steps=1000), batch_of(config, batch, 0, CUDA)
     times = []
     for _ in range(EAGER_STEPS + 1):
-        trained.step(given)
+        step(given)
     for _ in range(rounds):
         torch.cuda.synchronize()
         began = time.perf_counter()
         for _ in range(10):
-            trained.step(given)
+            step(given)
         torch.cuda.synchronize()
         times.append((time.perf_counter() - began) / 10)
     return statistics.median(times)
 
 
-def batch_of(config: TrainConfig, batch: int, seed: int) -> Batch:
-    """Random pixels and labels, half a label of each image's own and half of another's."""
+def batch_of(config: TrainConfig, batch: int, seed: int, device: torch.device) -> Batch:
+    """Random pixels, and labels of two images for each, with a random share."""
     draws = torch.Generator().manual_seed(seed)
     size, classes = config.network.crop_size, len(config.network.classes)
     images = 255.0 * torch.rand(batch, config.network.channels, size, size, generator=draws)
     labels, partners = (torch.randint(classes, (batch,), generator=draws) for _ in range(2))
     share, margin = torch.rand(2, generator=draws)
-    return Batch(*(tensor.cuda() for tensor in (images, labels, partners, share, 0.2 + 0.7 * margin)))
+    return Batch(*(tensor.to(device) for tensor in (images, labels, partners, share, 0.2 + 0.7 * margin)))
 
 
 if __name__ == "__main__":
