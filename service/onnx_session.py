@@ -18,7 +18,7 @@ import onnxruntime
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 FATAL = 4  # of onnxruntime's own log; its errors reach us as exceptions
 RUNTIME: Any = onnxruntime
-onnxruntime.set_default_logger_severity(FATAL)  # what it says outside of a session: on a GPU, two lines for each one
+onnxruntime.set_default_logger_severity(FATAL)  # what it says outside of a session: on a GPU, a line for each one
 
 Arrays = Mapping[str, NDArray[np.float32]]
 

@@ -11,6 +11,8 @@ from training.checkpoint import Network
 class Average:
     """The exponential average of a network's weights and batch statistics.
 
+    torch's own ``AveragedModel`` asks the device at each update whether it is the first, which cannot be recorded.
+
     Args:
         network: The network that is trained; it starts as its own average.
         horizon: The number of steps after which a step's weight has fallen to 1 / e.
