@@ -1,4 +1,4 @@
-"""The command line: ``python -m training {download,train,evaluate,release}``."""
+"""The command line: ``python -m training {download,train,evaluate,release,judge}``."""
 
 import contextlib
 import functools
@@ -15,6 +15,7 @@ import tyro
 
 from model import CapsNet
 from training import checkpoint
+from training.artefact import Artefact
 from training.checkpoint import Network
 from training.config import RECIPES, TrainConfig, restore
 from training.data import ImageSet, load
@@ -22,11 +23,13 @@ from training.data.download import download
 from training.evaluate import Evaluation, evaluate
 from training.loop import NonFiniteError, train
 from training.protocol import split as _split
+from training.protocol import unseen
 from training.record import Judged, refuse_other_recipes, training_record
 from training.release import release
 from training.suites.adversarial import adversarial
 from training.suites.folds import folds
 from training.suites.poses import poses
+from training.suites.released import released
 from training.suites.report import Report, write
 from training.suites.routing import routing
 from training.suites.standard import standard
@@ -171,11 +174,42 @@ def release_command(
     print(f"wrote {path}: {error}, {path.stat().st_size / 1e6:.2f} MB")
 
 
+def judge_command(
+    artefact: Annotated[Path, tyro.conf.Positional],
+    root: Path = Path("data"),
+    split: Literal["held-out", "test"] = "held-out",
+    data: str | None = None,
+    to: Path = Path("runs/judge"),
+) -> None:
+    """Judge a released artefact by images that it never saw; a table is printed, JSON and a picture are written.
+
+    Args:
+        artefact: a version's folder, such as models/mnist/4, or its model.onnx
+        root: folder that holds the data sets
+        split: the images that its training held out, or the official test split
+        data: a data set in the place of the one that its record names, or the path of a folder that holds one folder
+            of images per class, all of which are judged
+        to: folder for JSON and picture, which have the names of model and version
+    """
+    judged = Artefact(artefact)
+    name = data or judged.training["data_set"]
+    channels, size, _ = judged.shape
+    of_folder = Path(name).is_dir()
+    images = load(name, root, "test" if split == "test" else "train", stereo=channels == 2, size=size)
+    if split == "held-out" and not of_folder:
+        images = unseen(images, judged.training)
+    version = judged.path.resolve().parent
+    _report(
+        released(judged, images), to, f"{version.parent.name}-{version.name}-{Path(name).name if of_folder else split}"
+    )
+
+
 COMMANDS: dict[str, Callable[..., None]] = {
     "download": download_command,
     "train": train_command,
     "evaluate": evaluate_command,
     "release": release_command,
+    "judge": judge_command,
 }
 
 

@@ -64,7 +64,11 @@ def wilson(wrong: int, images: int) -> tuple[float, float]:
 
 def evaluate(network: Network, images: ImageSet, *, progress: bool = False) -> Evaluation:
     """Judge a network by a set of images."""
-    predicted = predict(network, images.images, progress=progress)
+    return compare(predict(network, images.images, progress=progress), images)
+
+
+def compare(predicted: Tensor, images: ImageSet) -> Evaluation:
+    """Judge the classes that a network saw, int64 [n], by those of the images."""
     wrong = predicted != images.labels
     classes = len(images.classes)
     confusion = torch.bincount(images.labels * classes + predicted, minlength=classes**2)

@@ -1,6 +1,7 @@
 """Which images a run trains on, and which it never sees because it is judged by them."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -42,3 +43,19 @@ def split(config: TrainConfig) -> tuple[ImageSet, ImageSet]:
 def familiar(images: ImageSet, config: TrainConfig) -> Tensor:
     """Which images were taken as those that the run trains on: bool [n]."""
     return photographed(images, elevation=config.elevations, lighting=config.lightings)
+
+
+def unseen(images: ImageSet, record: dict[str, Any]) -> ImageSet:
+    """Those of a training split that an artefact's training held out, as its record (``training.record``) says.
+
+    Raises:
+        ValueError: It held none out, or the record does not say which.
+    """
+    if "instance" not in images.info:
+        return hold_out(images, rows=record["validation_images"], seed=record["seed"])[1]
+    if record.get("held_out_instance") is None:
+        raise ValueError(
+            f"its record names no held-out instance ({record['protocol']}); "
+            "only --split test has images that it never saw"
+        )
+    return hold_out(images, instance=record["held_out_instance"])[1]

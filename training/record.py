@@ -36,11 +36,15 @@ def training_record(config: TrainConfig, saved: dict[str, Any], judged: Sequence
         ValueError: The recipes differ.
     """
     refuse_other_recipes(config, [other.config for other in judged])
+    by_instance = any(evaluation.by_instance for _, evaluation in judged)
     images = sum(evaluation.images for _, evaluation in judged)
     error = sum(evaluation.error * evaluation.images for _, evaluation in judged) / images if judged else None
     return {
         "data_set": config.data if not Path(config.data).is_dir() else Path(config.data).name,
         "protocol": _protocol(config, judged),
+        "held_out_instance": config.held_out_instance if by_instance else None,
+        "elevations": config.elevations,
+        "lightings": config.lightings,
         "seed": config.seed,
         "epochs": config.epochs,
         "steps": saved["progress"]["step"],

@@ -18,7 +18,7 @@ TINY = [
 ]
 
 
-@pytest.mark.parametrize("command", ["", "download", "train", "evaluate", "release", "train smallnorb"])
+@pytest.mark.parametrize("command", ["", "download", "train", "evaluate", "release", "judge", "train smallnorb"])
 def test_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Every command has a help text, which is no error."""
     assert main([*command.split(), "--help"]) == 0

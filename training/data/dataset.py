@@ -55,3 +55,14 @@ class ImageSet:
         """The images that ``rows`` names, in that order: int64 indices, or a bool for each image."""
         info = {column: values[rows] for column, values in self.info.items()}
         return replace(self, images=self.images[rows], labels=self.labels[rows], info=info)
+
+    def among(self, classes: tuple[str, ...]) -> "ImageSet":
+        """The same images with labels that are indices into other classes, which hold these.
+
+        Raises:
+            ValueError: They lack one.
+        """
+        if missing := [name for name in self.classes if name not in classes]:
+            raise ValueError(f"{self.name} has the class {missing[0]}, which is none of {', '.join(classes)}")
+        places = torch.tensor([classes.index(name) for name in self.classes])
+        return replace(self, classes=classes, labels=places[self.labels])

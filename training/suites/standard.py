@@ -25,13 +25,13 @@ def standard(network: Network, images: ImageSet, *, progress: bool = True) -> Re
             for (name, instance), error in found.by_instance.items()
         ],
     }
-    rows = [["", "error", "95 % interval"], ["one crop, the centre", *_error(found.error, found.interval)]]
+    rows = [["", "error", "95 % interval"], error_row("one crop, the centre", found.error, found.interval)]
     if (offsets := crops(images.images.shape[-1], network.config.crop_size))[1:]:
         wrong = int((by_crops(network, images.images, offsets, progress=progress) != images.labels).sum())
         error, interval = wrong / len(images), wilson(wrong, len(images))
-        rows.append([f"{len(offsets)} crops, averaged", *_error(error, interval)])
+        rows.append(error_row(f"{len(offsets)} crops, averaged", error, interval))
         content["crops"] = {"offsets": offsets, "error": error, "interval_95": list(interval)}
-    table = f"{found.images} images\n\n{columns(rows)}\n\n{_by_class(found, images.classes)}"
+    table = f"{found.images} images\n\n{columns(rows)}\n\n{by_class(found, images.classes)}"
     return Report(table, content, confusion_picture(found, images.classes))
 
 
@@ -84,11 +84,13 @@ def confusion_picture(evaluation: Evaluation, classes: tuple[str, ...]) -> Figur
     return figure
 
 
-def _error(error: float, interval: tuple[float, float]) -> list[str]:
-    return [f"{error:.2%}", f"{interval[0]:.2%} to {interval[1]:.2%}"]
+def error_row(of: str, error: float, interval: tuple[float, float]) -> list[str]:
+    """A row of a table: whose error, the error, its interval."""
+    return [of, f"{error:.2%}", f"{interval[0]:.2%} to {interval[1]:.2%}"]
 
 
-def _by_class(evaluation: Evaluation, classes: tuple[str, ...]) -> str:
+def by_class(evaluation: Evaluation, classes: tuple[str, ...]) -> str:
+    """A table of errors by class, and by instance where more than one of a class was judged."""
     rows = [["class", "images", "error"]]
     for label, name in enumerate(classes):
         row = evaluation.confusion[label]

@@ -90,22 +90,31 @@ def errors(
     Raises:
         ValueError: The images know no such column, or all values are familiar.
     """
-    if column not in images.info:
-        raise ValueError(f"{images.name} knows no {column}; the suite is for smallNORB")
+    _refuse_all_familiar(images, column, familiar)
+    return by_value(predict(network, images.images, progress=progress), images, column, familiar)
+
+
+def by_value(predicted: Tensor, images: ImageSet, column: str, familiar: tuple[int, ...]) -> Errors:
+    """The errors of the classes that a network saw, int64 [n], by the values of a column."""
     at = images.info[column]
-    values = at.unique().tolist()
-    if not familiar or set(values) <= set(familiar):
-        raise ValueError(
-            f"the run was trained on every {column}, so that none is novel; "
-            f"train with --{column}s and a few of {', '.join(map(str, values))}"
-        )
-    wrong = (predict(network, images.images, progress=progress) != images.labels).double()
+    wrong = (predicted != images.labels).double()
 
     def share(of: Tensor) -> float:
         return float(wrong[of].mean())
 
     known = torch.isin(at, torch.tensor(familiar))
-    return Errors({value: share(at == value) for value in values}, share(known), share(~known))
+    return Errors({value: share(at == value) for value in at.unique().tolist()}, share(known), share(~known))
+
+
+def _refuse_all_familiar(images: ImageSet, column: str, familiar: tuple[int, ...]) -> None:
+    if column not in images.info:
+        raise ValueError(f"{images.name} knows no {column}; the suite is for smallNORB")
+    values = images.info[column].unique().tolist()
+    if not familiar or set(values) <= set(familiar):
+        raise ValueError(
+            f"the run was trained on every {column}, so that none is novel; "
+            f"train with --{column}s and a few of {', '.join(map(str, values))}"
+        )
 
 
 def _picture(found: Mapping[str, Errors], column: str, familiar: tuple[int, ...]) -> Figure:

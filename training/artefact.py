@@ -1,0 +1,55 @@
+"""A released artefact, read back: what it says of itself, and the classes that it sees."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from training.runtime import Graph
+
+BATCH = 16
+
+
+class Artefact:
+    """A released network as the service runs it, on the CPU.
+
+    Args:
+        path: A ``model.onnx``, or the folder of a version, which holds one.
+
+    Attributes:
+        classes: Names of the classes, in their order.
+        shape: Channels, height and width of the images that it takes.
+        training: The record of its training (``training.record``).
+
+    Raises:
+        FileNotFoundError: There is none.
+        ValueError: The file is damaged, or is no artefact.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path / "model.onnx" if path.is_dir() else path
+        if not self.path.is_file():
+            raise FileNotFoundError(f"no artefact at {self.path}; name a version's folder, such as models/mnist/4")
+        try:
+            proto = onnx.load(self.path)
+            self._graph = Graph(proto)
+        except Exception as error:  # protobuf's and onnxruntime's are classes of their own for whatever is wrong
+            raise ValueError(f"{self.path} is not a whole ONNX file: {type(error).__name__}") from error
+        found = {entry.key: entry.value for entry in proto.metadata_props}
+        if missing := [name for name in ("classes", "image", "training") if f"emcaps.{name}" not in found]:
+            raise ValueError(f"{self.path} is no artefact: its metadata have no emcaps.{missing[0]}")
+        image = json.loads(found["emcaps.image"])
+        self.classes = tuple(json.loads(found["emcaps.classes"]))
+        self.shape = (image["channels"], image["height"], image["width"])
+        self.training: dict[str, Any] = json.loads(found["emcaps.training"])
+
+    def predict(self, images: Tensor, *, progress: bool = False) -> Tensor:
+        """The most active class of each image: uint8 [n, channels, height, width] to int64 [n]."""
+        batches = tqdm(images.split(BATCH), desc="judging", unit="batch", disable=not progress, leave=False)
+        found = [self._graph.run(batch.numpy())["activations"].argmax(1) for batch in batches]
+        return torch.from_numpy(np.concatenate(found))

@@ -1,0 +1,49 @@
+"""How often a released artefact errs, beside what its record says."""
+
+from training.artefact import Artefact
+from training.data import ImageSet
+from training.evaluate import compare
+from training.suites.report import Report, columns
+from training.suites.standard import by_class, confusion_picture, error_row
+from training.suites.viewpoint import by_value
+
+
+def released(artefact: Artefact, images: ImageSet, *, progress: bool = True) -> Report:
+    """The error with its confidence interval and the confusions; at novel elevations or lightings too, where there are.
+
+    Raises:
+        ValueError: The images have another size than the artefact takes, or classes that it does not know.
+    """
+    images = images.among(artefact.classes)
+    if tuple(images.images.shape[1:]) != artefact.shape:
+        raise ValueError(
+            f"{images.name} has images {list(images.images.shape[1:])}, {artefact.path} takes {list(artefact.shape)}"
+        )
+    predicted = artefact.predict(images.images, progress=progress)
+    found = compare(predicted, images)
+    record = artefact.training
+    rows = [["", "error", "95 % interval"], error_row("judged here", found.error, found.interval)]
+    if record["validation_error"] is not None:
+        rows.append([f"its record, of {record['validation_images']}", f"{record['validation_error']:.2%}", ""])
+    table = f"{len(images)} images\n\n{columns(rows)}\n\nof its training: {record['protocol']}"
+    content = {
+        "artefact": str(artefact.path),
+        "images": found.images,
+        "error": found.error,
+        "interval_95": list(found.interval),
+        "classes": list(images.classes),
+        "confusion": found.confusion.tolist(),
+        "training": record,
+    }
+    for column in ("elevation", "lighting"):
+        if (familiar := record.get(f"{column}s")) and column in images.info:
+            errors = by_value(predicted, images, column, tuple(familiar))
+            rows = [[column, "", "error"], ["all", "familiar", f"{errors.familiar:.1%}"]]
+            rows.append(["all", "novel", f"{errors.novel:.1%}"])
+            rows += [
+                [str(value), "familiar" if value in familiar else "novel", f"{error:.1%}"]
+                for value, error in errors.by_value.items()
+            ]
+            table += f"\n\n{columns(rows)}"
+            content[column] = errors._asdict()
+    return Report(f"{table}\n\n{by_class(found, images.classes)}", content, confusion_picture(found, images.classes))
