@@ -1,6 +1,7 @@
 """Random variants of images, whole batches at once: the paper's crop, brightness and contrast (section 6), and what
-makes new shapes of few objects: warps, elastic fields, mirror images and mixtures."""
+makes new shapes of few objects: warps, turns, elastic fields, mirror images and mixtures."""
 
+import math
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -26,6 +27,8 @@ class Augment:
         contrast: Range of the factor by which pixels move away from their mean.
         warp: Largest deviation of each element of the random 2×2 matrix that the crop is seen through from the
             identity's: it turns, stretches and slants.
+        rotation: Largest angle that the crop is turned by, either way, in degrees: from high above, an object's azimuth
+            is a turn of its picture.
         elastic: Standard deviation of a smooth random field by which the places that pixels are taken from move, in
             pixels, each way (Simard et al., ICDAR 2003): shapes bend.
         mirror: Whether every other image is seen in a mirror. The cameras of a stereo pair change places then: the
@@ -41,6 +44,7 @@ class Augment:
     brightness: float = 0.0
     contrast: tuple[float, float] = (1.0, 1.0)
     warp: float = 0.0
+    rotation: float = 0.0
     elastic: float = 0.0
     mirror: bool = False
 
@@ -54,6 +58,8 @@ class Augment:
             raise ValueError(f"contrast must be a range of positive factors, found {self.contrast}")
         if not 0.0 <= self.warp < 0.5:
             raise ValueError(f"warp must lie between 0 and 0.5, or shapes would fold, found {self.warp}")
+        if not 0.0 <= self.rotation <= 180.0:
+            raise ValueError(f"rotation must lie between 0 and 180 degrees, found {self.rotation}")
         if not 0.0 <= self.elastic <= STRONGEST_ELASTIC:
             raise ValueError(
                 f"elastic must lie between 0 and {STRONGEST_ELASTIC}, or many shapes would fold, found {self.elastic}"
@@ -76,8 +82,11 @@ class Augment:
 
         top = there(torch.randint(height - self.crop + 1, (batch,), generator=generator))
         left = there(torch.randint(width - self.crop + 1, (batch,), generator=generator))
-        if self.warp or self.elastic:
+        if self.warp or self.rotation or self.elastic:
             matrices = torch.eye(2) + self.warp * (2.0 * torch.rand(batch, 2, 2, generator=generator) - 1.0)
+            if self.rotation:
+                turns = math.radians(self.rotation) * (2.0 * torch.rand(batch, generator=generator) - 1.0)
+                matrices = matrices @ _turned(turns)
             offsets = _seen_through(there(matrices), self.crop)
             if self.elastic:
                 points = max(2, round(self.crop / SPACING) + 1)
@@ -133,6 +142,12 @@ def _crop(pixels: Tensor, top: Tensor, left: Tensor, size: int) -> Tensor:
     image = torch.arange(len(pixels), device=pixels.device)[:, None, None, None]
     channel = torch.arange(pixels.shape[1], device=pixels.device)[None, :, None, None]
     return pixels[image, channel, rows, columns]
+
+
+def _turned(angles: Float[Tensor, " batch"]) -> Float[Tensor, "batch 2 2"]:
+    """Rotations by angles in radians."""
+    cosines, sines = angles.cos(), angles.sin()
+    return torch.stack([cosines, -sines, sines, cosines], dim=-1).view(-1, 2, 2)
 
 
 def _seen_through(matrices: Float[Tensor, "batch 2 2"], size: int) -> Float[Tensor, "batch size size 2"]:

@@ -75,6 +75,8 @@ class TrainConfig:
     """largest random shift of an image, in pixels, where nothing is cropped"""
     warp: float = 0.0
     """largest random deviation of the 2×2 matrix that an image is seen through from the identity, by element"""
+    rotation: float = 0.0
+    """largest random angle that an image is turned by, either way, in degrees"""
     elastic: float = 0.0
     """standard deviation of the smooth random field that bends images, in pixels"""
     mirror: bool = False
@@ -119,6 +121,7 @@ class TrainConfig:
             self.brightness,
             self.contrast,
             self.warp,
+            self.rotation,
             self.elastic,
             self.mirror,
         )

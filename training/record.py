@@ -10,7 +10,7 @@ from training.evaluate import Evaluation
 
 RECIPE = (
     *("loss", "label_smoothing", "batch_size", "learning_rate", "warmup_share", "weight_decay", "average_share"),
-    *("brightness", "contrast", "shift", "warp", "elastic", "mirror", "mixup"),
+    *("brightness", "contrast", "shift", "warp", "rotation", "elastic", "mirror", "mixup"),
 )
 # In what a final model and the runs that it is judged by may differ.
 FREE = {"run_folder", "root", "resume", "held_out_instance", "seed", "device", "keep_epochs", "checkpoint_minutes"}

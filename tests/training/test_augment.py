@@ -131,6 +131,7 @@ def test_the_images_are_left_alone() -> None:
         ({"crop": 4, "contrast": (1.5, 0.5)}, "contrast must be a range of positive factors, found (1.5, 0.5)"),
         ({"crop": 4, "contrast": (0.0, 0.5)}, "contrast must be a range of positive factors, found (0.0, 0.5)"),
         ({"crop": 4, "warp": 0.5}, "or shapes would fold, found 0.5"),
+        ({"crop": 4, "rotation": 270.0}, "between 0 and 180 degrees, found 270.0"),
         ({"crop": 4, "elastic": 2.5}, "or many shapes would fold, found 2.5"),
     ],
 )
@@ -150,10 +151,10 @@ def test_an_image_smaller_than_the_crop_is_refused() -> None:
 @settings(deadline=None)
 @given(size=st.integers(2, 9), less=st.integers(0, 8), seed=st.integers(0, 2**31))
 def test_no_warp_is_the_crop(size: int, less: int, seed: int) -> None:
-    """As warps and elastic fields go to nothing, a crop becomes the plain one of the same draws."""
+    """As warps, turns and elastic fields go to nothing, a crop becomes the plain one of the same draws."""
     images, crop = noise(4, 2, size), max(1, size - less)
     plain = Augment(crop)(images, drawn(seed))
-    for bent in (Augment(crop, warp=1e-9), Augment(crop, elastic=1e-9)):
+    for bent in (Augment(crop, warp=1e-9), Augment(crop, rotation=1e-7), Augment(crop, elastic=1e-9)):
         torch.testing.assert_close(bent(images, drawn(seed)), plain, atol=1e-2, rtol=0.0)
 
 
@@ -171,6 +172,20 @@ def test_a_warp_is_linear_about_the_centre() -> None:
     # The centre of a window lies between two pixels: at whole steps of 3 from the first window's centre.
     centres = results[:, 15:17, 15:17].mean((1, 2)) / 3.0
     torch.testing.assert_close((centres - 15.5).round(), centres - 15.5, atol=1e-2, rtol=0.0)
+
+
+def test_a_turn_keeps_lengths() -> None:
+    """Of an image whose grey rises evenly to the right, each shows the same slope in a direction of its own."""
+    column = (torch.arange(64.0) * 3.0).to(torch.uint8).expand(300, 2, 64, 64)
+    results = Augment(32, rotation=60.0)(column, drawn())
+    assert torch.equal(results[:, 0], results[:, 1])
+    inner = results[:, 0, 8:24, 8:24]
+    right, down = inner.diff(dim=2).mean((1, 2)), inner.diff(dim=1).mean((1, 2))
+    torch.testing.assert_close(right.hypot(down), torch.full((300,), 3.0), atol=1e-2, rtol=0.0)
+    angles = torch.atan2(down, right).rad2deg()
+    assert -60.0 - 0.5 < angles.min() < -57.0
+    assert 57.0 < angles.max() < 60.0 + 0.5
+    assert abs(angles.mean()) < 5.0
 
 
 def test_an_elastic_field_is_smooth() -> None:
