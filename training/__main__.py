@@ -18,7 +18,7 @@ from training import checkpoint
 from training.artefact import Artefact
 from training.checkpoint import Network
 from training.config import RECIPES, TrainConfig, restore
-from training.data import ImageSet, load
+from training.data import KNOWN, ImageSet, load
 from training.data.download import download
 from training.evaluate import Evaluation, evaluate
 from training.loop import NonFiniteError, train
@@ -178,7 +178,7 @@ def judge_command(
     artefact: Annotated[Path, tyro.conf.Positional],
     root: Path = Path("data"),
     split: Literal["held-out", "test"] = "held-out",
-    data: str | None = None,
+    data: Path | None = None,
     to: Path = Path("runs/judge"),
 ) -> None:
     """Judge a released artefact by images that it never saw; a table is printed, JSON and a picture are written.
@@ -186,22 +186,29 @@ def judge_command(
     Args:
         artefact: a version's folder, such as models/mnist/4, or its model.onnx
         root: folder that holds the data sets
-        split: the images that its training held out, or the official test split
-        data: a data set in the place of the one that its record names, or the path of a folder that holds one folder
-            of images per class, all of which are judged
-        to: folder for JSON and picture, which have the names of model and version
+        split: the images that its training held out, or the official test split, which is for final figures alone
+        data: in their place a folder that holds one folder of images per class, all of which are judged; what was not
+            trained on is for you to know
+        to: folder for JSON and picture, which have the names of model, version and what it was judged by
     """
-    judged = Artefact(artefact)
-    name = data or judged.training["data_set"]
-    channels, size, _ = judged.shape
-    of_folder = Path(name).is_dir()
-    images = load(name, root, "test" if split == "test" else "train", stereo=channels == 2, size=size)
-    if split == "held-out" and not of_folder:
-        images = unseen(images, judged.training)
-    version = judged.path.resolve().parent
-    _report(
-        released(judged, images), to, f"{version.parent.name}-{version.name}-{Path(name).name if of_folder else split}"
-    )
+    asked = Artefact(artefact)
+    channels, size, _ = asked.shape
+    if data is not None and channels > 1:
+        raise ValueError(f"{asked.path} takes pairs of pictures, a folder holds single ones")
+    if data is not None:
+        what, images = "folder", load(str(data.resolve()), root, size=size)
+    else:
+        name = asked.training.get("data_set")
+        if name not in KNOWN:
+            raise ValueError(
+                f"{asked.path} was trained on {name}; name a folder of pictures to judge it by: --data FOLDER"
+            )
+        what, images = split, load(name, root, "test" if split == "test" else "train", stereo=channels == 2)
+        if split == "held-out":
+            images = unseen(images, asked.training)
+    version = asked.path.absolute().parent
+    ending = what if data is None else f"folder-{data.resolve().name}"
+    _report(released(asked, images, what), to, f"{version.parent.name}-{version.name}-{ending}")
 
 
 COMMANDS: dict[str, Callable[..., None]] = {

@@ -24,11 +24,11 @@ class Artefact:
     Attributes:
         classes: Names of the classes, in their order.
         shape: Channels, height and width of the images that it takes.
-        training: The record of its training (``training.record``).
+        training: The record of its training (``training.record``); empty where it has none.
 
     Raises:
         FileNotFoundError: There is none.
-        ValueError: The file is damaged, or is no artefact.
+        ValueError: The file cannot be loaded, or its metadata are not those of an artefact.
     """
 
     def __init__(self, path: Path) -> None:
@@ -38,15 +38,20 @@ class Artefact:
         try:
             proto = onnx.load(self.path)
             self._graph = Graph(proto)
+        except OSError:
+            raise
         except Exception as error:  # protobuf's and onnxruntime's are classes of their own for whatever is wrong
-            raise ValueError(f"{self.path} is not a whole ONNX file: {type(error).__name__}") from error
+            raise ValueError(f"{self.path} cannot be loaded as ONNX: {type(error).__name__}: {error}") from error
         found = {entry.key: entry.value for entry in proto.metadata_props}
-        if missing := [name for name in ("classes", "image", "training") if f"emcaps.{name}" not in found]:
-            raise ValueError(f"{self.path} is no artefact: its metadata have no emcaps.{missing[0]}")
-        image = json.loads(found["emcaps.image"])
-        self.classes = tuple(json.loads(found["emcaps.classes"]))
-        self.shape = (image["channels"], image["height"], image["width"])
-        self.training: dict[str, Any] = json.loads(found["emcaps.training"])
+        try:
+            image = json.loads(found["emcaps.image"])
+            self.classes = tuple(map(str, json.loads(found["emcaps.classes"])))
+            self.shape = (int(image["channels"]), int(image["height"]), int(image["width"]))
+            self.training: dict[str, Any] = dict(json.loads(found.get("emcaps.training", "{}")))
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"{self.path} has not the metadata of an artefact: {type(error).__name__} {error}"
+            ) from error
 
     def predict(self, images: Tensor, *, progress: bool = False) -> Tensor:
         """The most active class of each image: uint8 [n, channels, height, width] to int64 [n]."""

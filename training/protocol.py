@@ -1,13 +1,12 @@
 """Which images a run trains on, and which it never sees because it is judged by them."""
 
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from training.config import FOLDER_CLASSES, TrainConfig
-from training.data import ImageSet, hold_out, load, photographed
+from training.data import KNOWN, ImageSet, hold_out, load, photographed
 
 FOLDER_SHARE = 0.2  # of each class of a folder of pictures is held out
 
@@ -30,7 +29,7 @@ def split(config: TrainConfig) -> tuple[ImageSet, ImageSet]:
         training, held_out = images, images.subset(torch.arange(0))
     elif "instance" in images.info:
         training, held_out = hold_out(images, instance=config.held_out_instance)
-    elif Path(config.data).is_dir():
+    elif config.data not in KNOWN:
         training, held_out = hold_out(images, share=FOLDER_SHARE, seed=config.seed)
     else:
         training, held_out = hold_out(images, rows=config.held_out_rows, seed=config.seed)
@@ -51,11 +50,11 @@ def unseen(images: ImageSet, record: dict[str, Any]) -> ImageSet:
     Raises:
         ValueError: It held none out, or the record does not say which.
     """
-    if "instance" not in images.info:
+    if "instance" in images.info and record.get("held_out_instance") is not None:
+        return hold_out(images, instance=record["held_out_instance"])[1]
+    if "instance" not in images.info and {"validation_images", "seed"} <= record.keys():
         return hold_out(images, rows=record["validation_images"], seed=record["seed"])[1]
-    if record.get("held_out_instance") is None:
-        raise ValueError(
-            f"its record names no held-out instance ({record['protocol']}); "
-            "only --split test has images that it never saw"
-        )
-    return hold_out(images, instance=record["held_out_instance"])[1]
+    raise ValueError(
+        f"its record names no images of {images.name} that were held out (protocol: {record.get('protocol')}); "
+        "judge it by --split test, or by pictures of your own: --data FOLDER"
+    )

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from training.config import TrainConfig
+from training.data import KNOWN
 from training.evaluate import Evaluation
 
 RECIPE = (
@@ -40,8 +41,8 @@ def training_record(config: TrainConfig, saved: dict[str, Any], judged: Sequence
     images = sum(evaluation.images for _, evaluation in judged)
     error = sum(evaluation.error * evaluation.images for _, evaluation in judged) / images if judged else None
     return {
-        "data_set": config.data if not Path(config.data).is_dir() else Path(config.data).name,
-        "protocol": _protocol(config, judged),
+        "data_set": config.data if config.data in KNOWN else f"folder {Path(config.data).resolve().name}",
+        "protocol": _protocol(config, judged, by_instance=by_instance),
         "held_out_instance": config.held_out_instance if by_instance else None,
         "elevations": config.elevations,
         "lightings": config.lightings,
@@ -71,9 +72,8 @@ def refuse_other_recipes(config: TrainConfig, others: Sequence[TrainConfig]) -> 
             raise ValueError(f"{other.run_folder} was trained with another {', '.join(differing)}")
 
 
-def _protocol(config: TrainConfig, judged: Sequence[Judged]) -> str:
+def _protocol(config: TrainConfig, judged: Sequence[Judged], *, by_instance: bool) -> str:
     """What was held out, of whom."""
-    by_instance = any(evaluation.by_instance for _, evaluation in judged)
     if by_instance or not judged:
         protocol = "all instances, nothing held out"
         if config.held_out_instance is not None:

@@ -10,7 +10,7 @@ from training.data.idx import load_idx
 from training.data.smallnorb import load_smallnorb
 from training.data.splits import hold_out, photographed
 
-__all__ = ["FASHION_CLASSES", "ImageSet", "hold_out", "load", "photographed"]
+__all__ = ["FASHION_CLASSES", "KNOWN", "ImageSet", "hold_out", "load", "photographed"]
 
 FASHION_CLASSES = (
     "t-shirt",
@@ -25,6 +25,7 @@ FASHION_CLASSES = (
     "ankle-boot",
 )
 IDX_CLASSES = {"mnist": DIGIT_CLASSES, "fashion-mnist": FASHION_CLASSES}
+KNOWN = ("smallnorb", *IDX_CLASSES)  # whatever else is named is the path of a folder of pictures
 
 
 def load(
@@ -48,7 +49,7 @@ def load(
         FileNotFoundError: No form of the data set is there; it says what was looked for.
         ValueError: A file is damaged, files do not belong together, or a folder is asked for a test split.
     """
-    if name != "smallnorb" and name not in IDX_CLASSES:
+    if name not in KNOWN:
         if split == "test":
             raise ValueError(f"{name} has no official test split; load the folder of test pictures by its path")
         return load_folder(Path(name), size)

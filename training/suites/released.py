@@ -8,8 +8,16 @@ from training.suites.standard import by_class, confusion_picture, error_row
 from training.suites.viewpoint import by_value
 
 
-def released(artefact: Artefact, images: ImageSet, *, progress: bool = True) -> Report:
-    """The error with its confidence interval and the confusions; at novel elevations or lightings too, where there are.
+def released(artefact: Artefact, images: ImageSet, split: str, *, progress: bool = True) -> Report:
+    """The error with its confidence interval and the confusions.
+
+    Where the record names the elevations or lightings that were trained on, the others have an error of their own.
+
+    Args:
+        artefact: What is judged.
+        images: By what it is judged.
+        split: Which images of their set they are, for the report.
+        progress: Whether a bar shows how far it is.
 
     Raises:
         ValueError: The images have another size than the artefact takes, or classes that it does not know.
@@ -23,11 +31,15 @@ def released(artefact: Artefact, images: ImageSet, *, progress: bool = True) -> 
     found = compare(predicted, images)
     record = artefact.training
     rows = [["", "error", "95 % interval"], error_row("judged here", found.error, found.interval)]
-    if record["validation_error"] is not None:
+    if record.get("validation_error") is not None:
         rows.append([f"its record, of {record['validation_images']}", f"{record['validation_error']:.2%}", ""])
-    table = f"{len(images)} images\n\n{columns(rows)}\n\nof its training: {record['protocol']}"
+    table = f"{len(images)} images of {images.name}, {split}\n\n{columns(rows)}"
+    if "protocol" in record:
+        table += f"\n\nof its training: {record['protocol']}"
     content = {
         "artefact": str(artefact.path),
+        "data_set": images.name,
+        "split": split,
         "images": found.images,
         "error": found.error,
         "interval_95": list(found.interval),
@@ -36,8 +48,10 @@ def released(artefact: Artefact, images: ImageSet, *, progress: bool = True) -> 
         "training": record,
     }
     for column in ("elevation", "lighting"):
-        if (familiar := record.get(f"{column}s")) and column in images.info:
-            errors = by_value(predicted, images, column, tuple(familiar))
+        familiar = tuple(record.get(f"{column}s", ()))
+        values = set(images.info[column].tolist()) if column in images.info else set()
+        if values & set(familiar) and values - set(familiar):
+            errors = by_value(predicted, images, column, familiar)
             rows = [[column, "", "error"], ["all", "familiar", f"{errors.familiar:.1%}"]]
             rows.append(["all", "novel", f"{errors.novel:.1%}"])
             rows += [
