@@ -191,6 +191,18 @@ RECIPES: dict[str, tuple[str, TrainConfig]] = {
             run_folder=Path("runs/smallnorb-stereo-small"),
         ),
     ),
+    "smallnorb-elevation": (
+        "the same network for the three lowest elevations alone: how does it do at the six others?",
+        replace(
+            _SMALL_NORB,
+            network=_seen_whole(small_norb_small()),
+            run_folder=Path("runs/smallnorb-elevation"),
+            elevations=(0, 1, 2),
+            epochs=24,
+            batch_size=32,  # of a third of the pictures
+            rotation=90.0,  # seen from higher up, what was an azimuth is a turn
+        ),
+    ),
     "mnist": ("MNIST", _DIGITS),
     "fashion-mnist": (
         "Fashion-MNIST",
