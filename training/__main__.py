@@ -193,6 +193,8 @@ def judge_command(
     """
     asked = Artefact(artefact)
     channels, size, _ = asked.shape
+    if data is not None and split == "test":
+        raise ValueError("name --split test or --data FOLDER, not both")
     if data is not None and channels > 1:
         raise ValueError(f"{asked.path} takes pairs of pictures, a folder holds single ones")
     if data is not None:

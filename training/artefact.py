@@ -52,6 +52,11 @@ class Artefact:
             raise ValueError(
                 f"{self.path} has not the metadata of an artefact: {type(error).__name__} {error}"
             ) from error
+        # The metadata are a claim; the graph is what runs.
+        inner = {"images": list(self.shape), "activations": [len(self.classes)]}
+        found_inner = {name: self._graph.shapes.get(name, [])[1:] for name in inner}
+        if found_inner != inner:
+            raise ValueError(f"{self.path}: metadata speak of {inner} for each image, the graph has {found_inner}")
 
     def predict(self, images: Tensor, *, progress: bool = False) -> Tensor:
         """The most active class of each image: uint8 [n, channels, height, width] to int64 [n]."""

@@ -50,10 +50,12 @@ def unseen(images: ImageSet, record: dict[str, Any]) -> ImageSet:
     Raises:
         ValueError: It held none out, or the record does not say which.
     """
-    if "instance" in images.info and record.get("held_out_instance") is not None:
-        return hold_out(images, instance=record["held_out_instance"])[1]
-    if "instance" not in images.info and {"validation_images", "seed"} <= record.keys():
-        return hold_out(images, rows=record["validation_images"], seed=record["seed"])[1]
+    instance, rows, seed = (record.get(name) for name in ("held_out_instance", "validation_images", "seed"))
+    if "instance" in images.info:
+        if isinstance(instance, int):
+            return hold_out(images, instance=instance)[1]
+    elif isinstance(rows, int) and isinstance(seed, int):
+        return hold_out(images, rows=rows, seed=seed)[1]
     raise ValueError(
         f"its record names no images of {images.name} that were held out (protocol: {record.get('protocol')}); "
         "judge it by --split test, or by pictures of your own: --data FOLDER"

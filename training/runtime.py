@@ -22,6 +22,9 @@ class Graph:
         self._session = onnxruntime.InferenceSession(
             proto.SerializeToString(), options, providers=["CPUExecutionProvider"]
         )
+        self.shapes: dict[str, list[int | str]] = {
+            tensor.name: tensor.shape for tensor in (*self._session.get_inputs(), *self._session.get_outputs())
+        }
         self.outputs = [output.name for output in self._session.get_outputs()]
 
     def run(self, images: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:

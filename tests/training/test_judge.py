@@ -121,8 +121,8 @@ def told(version: Path, folder: Path, name: str, value: object) -> None:
         ("classes", None, "has not the metadata of an artefact: KeyError 'emcaps.classes'"),
         ("classes", 5, "has not the metadata of an artefact: TypeError"),
         ("image", {}, "has not the metadata of an artefact: KeyError 'channels'"),
-        ("image", {"channels": 2, "height": 48, "width": 48}, "takes pairs of pictures, a folder holds single ones"),
-        ("image", {"channels": 1, "height": 32, "width": 24}, "has images [1, 32, 32]"),
+        ("image", {"channels": 1, "height": 32, "width": 32}, "the graph has {'images': [1, 48, 48]"),
+        ("classes", ["car", "truck"], "'activations': [5]}"),
         ("training", 3, "has not the metadata of an artefact: TypeError"),
     ],
 )
@@ -145,6 +145,15 @@ def test_what_is_no_artefact(
     assert complaint.count("\n") == 1
 
 
+def test_folders_hold_neither_pairs_nor_splits(version: Path, shapes: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Pictures of one's own cannot judge a stereo model, nor be asked for together with a test split."""
+    stereo = next((Path(__file__).parents[2] / "models" / "smallnorb-stereo").iterdir())
+    assert main(["judge", str(stereo), f"--data={shapes}"]) == 1
+    assert "takes pairs of pictures, a folder holds single ones" in capsys.readouterr().err
+    assert main(["judge", str(version), f"--data={shapes}", "--split=test"]) == 1
+    assert "not both" in capsys.readouterr().err
+
+
 def test_what_is_no_file(version: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A missing file and half of one are told apart."""
     assert main(["judge", str(tmp_path)]) == 1
@@ -159,6 +168,7 @@ def test_what_is_no_file(version: Path, tmp_path: Path, capsys: pytest.CaptureFi
     [
         ({"data_set": "smallnorb", "held_out_instance": None, "protocol": "all of them"}, "(protocol: all of them)"),
         ({"data_set": "smallnorb"}, "judge it by --split test"),
+        ({"data_set": "smallnorb", "held_out_instance": "4"}, "judge it by --split test"),
         ({"data_set": "folder smallnorb"}, "was trained on folder smallnorb; name a folder of pictures"),
         ({}, "was trained on None"),
     ],
@@ -180,7 +190,7 @@ def test_nothing_to_judge_by(
 def test_nothing_is_novel(root: Path, version: Path, tmp_path: Path) -> None:
     """Trained on all elevations, an artefact has no error at others."""
     (tmp_path / "x" / "7").mkdir(parents=True)
-    record = {"data_set": "smallnorb", "held_out_instance": 4, "elevations": list(range(9))}
+    record = {"data_set": "smallnorb", "held_out_instance": 4, "elevations": list(range(9)), "lightings": None}
     told(version, tmp_path / "x" / "7", "training", record)
     assert main(["judge", str(tmp_path / "x" / "7"), f"--root={root}", f"--to={tmp_path}"]) == 0
     assert "elevation" not in json.loads((tmp_path / "x-7-held-out.json").read_text())

@@ -32,7 +32,7 @@ def released(artefact: Artefact, images: ImageSet, split: str, *, progress: bool
     record = artefact.training
     rows = [["", "error", "95 % interval"], error_row("judged here", found.error, found.interval)]
     if record.get("validation_error") is not None:
-        rows.append([f"its record, of {record['validation_images']}", f"{record['validation_error']:.2%}", ""])
+        rows.append([f"its record, of {record.get('validation_images', '?')}", f"{record['validation_error']:.2%}", ""])
     table = f"{len(images)} images of {images.name}, {split}\n\n{columns(rows)}"
     if "protocol" in record:
         table += f"\n\nof its training: {record['protocol']}"
@@ -48,7 +48,7 @@ def released(artefact: Artefact, images: ImageSet, split: str, *, progress: bool
         "training": record,
     }
     for column in ("elevation", "lighting"):
-        familiar = tuple(record.get(f"{column}s", ()))
+        familiar = tuple(record.get(f"{column}s") or ())
         values = set(images.info[column].tolist()) if column in images.info else set()
         if values & set(familiar) and values - set(familiar):
             errors = by_value(predicted, images, column, familiar)
