@@ -156,6 +156,9 @@ _SMALL_NORB = TrainConfig(
     label_smoothing=0.1,
     average_share=0.1,
 )
+_SMALL_STEREO = replace(
+    _SMALL_NORB, network=_seen_whole(small_norb_small()), run_folder=Path("runs/smallnorb-stereo-small")
+)
 _DIGITS = TrainConfig(
     data="mnist",
     network=_wider(_settled(mnist())),
@@ -185,17 +188,12 @@ RECIPES: dict[str, tuple[str, TrainConfig]] = {
     ),
     "smallnorb-stereo-small": (
         "smallNORB, stereo pairs, the paper's small network over two convolutions (119 thousand parameters)",
-        replace(
-            _SMALL_NORB,
-            network=_seen_whole(small_norb_small()),
-            run_folder=Path("runs/smallnorb-stereo-small"),
-        ),
+        _SMALL_STEREO,
     ),
     "smallnorb-elevation": (
         "the same network for the three lowest elevations alone: how does it do at the six others?",
         replace(
-            _SMALL_NORB,
-            network=_seen_whole(small_norb_small()),
+            _SMALL_STEREO,
             run_folder=Path("runs/smallnorb-elevation"),
             elevations=(0, 1, 2),
             epochs=24,

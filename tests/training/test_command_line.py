@@ -5,17 +5,10 @@ from pathlib import Path
 import onnx
 import pytest
 
+from tests.training.options import TINY
 from training.__main__ import main
 
-TINY = [
-    "--network.image-size=24",
-    "--network.crop-size=20",
-    "--network.resolution=20",
-    "--network.stem-channels=4",
-    "--network.primary-types=2",
-    "--network.conv-types-1=3",
-    "--network.conv-types-2=4",
-]
+SMALL = [*TINY, "--network.image-size=24"]
 
 
 @pytest.mark.parametrize("command", ["", "download", "train", "evaluate", "release", "judge", "train smallnorb"])
@@ -60,7 +53,7 @@ def test_missing_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
 def test_the_whole_way(shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Pictures in folders become a run, a judgement and an artefact with the folders' names as classes."""
     run, models = tmp_path / "run", tmp_path / "models"
-    options = [f"--data={shapes}", f"--run-folder={run}", "--epochs=1", "--batch-size=16", *TINY]
+    options = [f"--data={shapes}", f"--run-folder={run}", "--epochs=1", "--batch-size=16", *SMALL]
     assert main(["train", "folder", *options]) == 0
     assert main(["evaluate", "--run-folder", str(run)]) == 0
     assert "24 images" in capsys.readouterr().out

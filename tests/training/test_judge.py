@@ -11,20 +11,13 @@ import pytest
 import torch
 
 from tests.training.data.writers import TEST, idx, matrix, originals, prepared, write
+from tests.training.options import TINY
 from training.__main__ import main
 from training.config import RECIPES
 from training.data import load
 from training.protocol import split, unseen
 
-TINY = [
-    "--network.crop-size=20",
-    "--network.resolution=20",
-    "--network.stem-channels=4",
-    "--network.primary-types=2",
-    "--network.conv-types-1=3",
-    "--network.conv-types-2=4",
-    "--batch-size=16",
-]
+SMALL = [*TINY, "--batch-size=16"]
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +35,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def version(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An artefact of a network that saw the three lowest elevations of all instances but 4."""
     folder = tmp_path_factory.mktemp("released")
-    run = ["train", "smallnorb", f"--root={root}", f"--run-folder={folder / 'run'}", *TINY, "--epochs=1"]
+    run = ["train", "smallnorb", f"--root={root}", f"--run-folder={folder / 'run'}", *SMALL, "--epochs=1"]
     assert main([*run, "--elevations", "0", "1", "2"]) == 0
     assert main(["release", f"--run-folder={folder / 'run'}", "--name=low", f"--models={folder / 'models'}"]) == 0
     return folder / "models" / "low" / "1"

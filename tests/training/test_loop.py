@@ -14,20 +14,12 @@ import pytest
 import torch
 
 from model import tiny
+from tests.training.options import TINY
 from training import checkpoint
 from training.config import TrainConfig
 from training.loop import NonFiniteError, train
 
-TINY = [
-    "--network.image-size=24",
-    "--network.crop-size=20",
-    "--network.resolution=20",
-    "--network.stem-channels=4",
-    "--network.primary-types=2",
-    "--network.conv-types-1=3",
-    "--network.conv-types-2=4",
-    "--checkpoint-minutes=0",
-]
+SMALL = [*TINY, "--network.image-size=24", "--checkpoint-minutes=0"]
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
 
 
@@ -52,7 +44,7 @@ def command(shapes: Path, run: Path, *options: str, batch: int = 16) -> list[str
         f"--data={shapes}",
         f"--run-folder={run}",
         f"--batch-size={batch}",
-        *TINY,
+        *SMALL,
         *options,
     ]
 

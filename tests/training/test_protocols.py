@@ -9,6 +9,7 @@ import onnx
 import pytest
 
 from tests.training.data.writers import prepared
+from tests.training.options import TINY
 from training import checkpoint
 from training.__main__ import main
 from training.baselines import ConvNet
@@ -16,15 +17,7 @@ from training.config import TrainConfig, restore
 from training.loop import train
 from training.protocol import split
 
-TINY = [
-    "--network.crop-size=20",
-    "--network.resolution=20",
-    "--network.stem-channels=4",
-    "--network.primary-types=2",
-    "--network.conv-types-1=3",
-    "--network.conv-types-2=4",
-    "--batch-size=16",
-]
+SMALL = [*TINY, "--batch-size=16"]
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +34,7 @@ def runs(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Capsules and a CNN that saw the three lowest elevations alone, two epochs each."""
     runs = tmp_path_factory.mktemp("runs")
     for name, options in (("capsules", []), ("cnn", ["--architecture=cnn", "--keep-epochs"])):
-        command = ["train", "smallnorb-elevation", f"--root={root}", f"--run-folder={runs / name}", *TINY, *options]
+        command = ["train", "smallnorb-elevation", f"--root={root}", f"--run-folder={runs / name}", *SMALL, *options]
         assert main([*command, "--epochs=2"]) == 0
     return runs
 
@@ -78,7 +71,7 @@ def test_values_that_are_not_there(
     root: Path, tmp_path: Path, options: list[str], words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """They are refused before anything is written."""
-    command = ["train", "smallnorb-stereo-small", f"--root={root}", f"--run-folder={tmp_path / 'run'}", *TINY]
+    command = ["train", "smallnorb-stereo-small", f"--root={root}", f"--run-folder={tmp_path / 'run'}", *SMALL]
     assert main([*command, *options]) in (1, 2)
     assert words in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
@@ -122,7 +115,7 @@ def test_a_cnn_is_not_released(runs: Path, tmp_path: Path, capsys: pytest.Captur
 def test_a_final_model(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """With nothing held out it trains on every instance, is released, and says so; there is nothing to judge it by."""
     run, models = tmp_path / "run", tmp_path / "models"
-    command = ["train", "smallnorb-stereo-small", f"--root={root}", f"--run-folder={run}", *TINY]
+    command = ["train", "smallnorb-stereo-small", f"--root={root}", f"--run-folder={run}", *SMALL]
     assert main([*command, "--epochs=1", "--held-out-instance", "None", "--warp=0.1", "--mixup=0.2"]) == 0
     assert "nothing held out" in capsys.readouterr().out
     assert sorted(split(config_of(run))[0].info["instance"].unique().tolist()) == [4, 6, 7, 8, 9]
@@ -140,7 +133,7 @@ def test_a_final_model(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 def test_a_final_model_of_some_elevations(root: Path, tmp_path: Path) -> None:
     """All instances, seen from below alone: there is nothing to hold out, and that is no error."""
     run = tmp_path / "run"
-    command = ["train", "smallnorb-stereo-small", f"--root={root}", f"--run-folder={run}", *TINY, "--epochs=1"]
+    command = ["train", "smallnorb-stereo-small", f"--root={root}", f"--run-folder={run}", *SMALL, "--epochs=1"]
     assert main([*command, "--held-out-instance", "None", "--elevations", "0", "1", "2"]) == 0
     assert main(["release", f"--run-folder={run}", "--name=low", f"--models={tmp_path / 'models'}"]) == 0
     record = record_of(tmp_path / "models" / "low" / "1")
@@ -153,7 +146,7 @@ def test_a_final_model_is_judged_by_runs_that_held_instances_out(
     """Its record has their mean error and says whose; runs of another recipe, or that can tell nothing, are refused."""
 
     def train(name: str, *options: str) -> str:
-        command = ["train", "smallnorb-stereo-small", f"--root={root}", f"--run-folder={tmp_path / name}", *TINY]
+        command = ["train", "smallnorb-stereo-small", f"--root={root}", f"--run-folder={tmp_path / name}", *SMALL]
         assert main([*command, "--epochs=1", *options]) == 0
         return str(tmp_path / name)
 
@@ -185,7 +178,7 @@ def test_folds(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     for kind in ("capsules", "cnn"):
         for instance in (4, 9):
             run = tmp_path / kind / f"fold-{instance}"
-            command = ["train", "smallnorb-stereo-small", f"--root={root}", f"--run-folder={run}", *TINY, "--epochs=1"]
+            command = ["train", "smallnorb-stereo-small", f"--root={root}", f"--run-folder={run}", *SMALL, "--epochs=1"]
             assert main([*command, f"--architecture={kind}", f"--held-out-instance={instance}"]) == 0
     capsys.readouterr()
     evaluate = ["evaluate", "folds", f"--run-folder={tmp_path / 'capsules'}"]

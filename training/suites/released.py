@@ -4,7 +4,7 @@ from training.artefact import Artefact
 from training.data import ImageSet
 from training.evaluate import compare
 from training.suites.report import Report, columns
-from training.suites.standard import by_class, confusion_picture, error_row
+from training.suites.standard import by_class, confusion_picture, counts, error_row
 from training.suites.viewpoint import by_value
 
 
@@ -40,11 +40,7 @@ def released(artefact: Artefact, images: ImageSet, split: str, *, progress: bool
         "artefact": str(artefact.path),
         "data_set": images.name,
         "split": split,
-        "images": found.images,
-        "error": found.error,
-        "interval_95": list(found.interval),
-        "classes": list(images.classes),
-        "confusion": found.confusion.tolist(),
+        **counts(found, images.classes),
         "training": record,
     }
     for column in ("elevation", "lighting"):

@@ -1,5 +1,7 @@
 """How often a network errs: by class and instance, with one crop and with thirteen."""
 
+from typing import Any
+
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -14,17 +16,7 @@ from training.suites.report import Report, columns
 def standard(network: Network, images: ImageSet, *, progress: bool = True) -> Report:
     """The error with its confidence interval, the confusions, and the error of thirteen crops where there is room."""
     found = evaluate(network, images, progress=progress)
-    content = {
-        "images": found.images,
-        "error": found.error,
-        "interval_95": list(found.interval),
-        "classes": list(images.classes),
-        "confusion": found.confusion.tolist(),
-        "by_instance": [
-            {"class": name, "instance": instance, "error": error}
-            for (name, instance), error in found.by_instance.items()
-        ],
-    }
+    content = counts(found, images.classes)
     rows = [["", "error", "95 % interval"], error_row("one crop, the centre", found.error, found.interval)]
     if (offsets := crops(images.images.shape[-1], network.config.crop_size))[1:]:
         wrong = int((by_crops(network, images.images, offsets, progress=progress) != images.labels).sum())
@@ -82,6 +74,21 @@ def confusion_picture(evaluation: Evaluation, classes: tuple[str, ...]) -> Figur
                 axes.text(column, row, str(count), ha="center", va="center", color=colour, fontsize=8)
     figure.colorbar(image, label="share of the true class")
     return figure
+
+
+def counts(evaluation: Evaluation, classes: tuple[str, ...]) -> dict[str, Any]:
+    """An evaluation as JSON knows it."""
+    return {
+        "images": evaluation.images,
+        "error": evaluation.error,
+        "interval_95": list(evaluation.interval),
+        "classes": list(classes),
+        "confusion": evaluation.confusion.tolist(),
+        "by_instance": [
+            {"class": name, "instance": instance, "error": error}
+            for (name, instance), error in evaluation.by_instance.items()
+        ],
+    }
 
 
 def error_row(of: str, error: float, interval: tuple[float, float]) -> list[str]:
