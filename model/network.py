@@ -72,8 +72,8 @@ class CapsNet(nn.Module):
             self.pooled = nn.Sequential(
                 nn.Conv2d(config.channels, channels, 5, padding=2, bias=not config.batch_norm),
                 norm(channels),
-                nn.ReLU(),
                 nn.MaxPool2d(2),
+                nn.ReLU(),  # of maxima, which are a quarter as many and the same
             )
             stem = pixels.above(5, 1, padding=2).above(2, 2).above(5, 1, padding=1)
             self.stem = nn.Conv2d(channels, config.stem_channels, 5, padding=1, bias=not config.batch_norm)
@@ -82,6 +82,10 @@ class CapsNet(nn.Module):
             stem = pixels.above(5, 2)
             self.stem = nn.Conv2d(channels, config.stem_channels, 5, 2, bias=not config.batch_norm)
         self.stem_norm = norm(config.stem_channels)
+        # An image's channels side by side: convolutions, norms and maxima are faster so, and capsules are read off
+        # without a copy.
+        for part in (self.pooled, self.stem, self.stem_norm):
+            part.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # which torch's stubs leave out
 
         first = stem.above(3, 2)
         second = first.above(3, 1)

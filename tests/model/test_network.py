@@ -289,6 +289,21 @@ def test_examples_do_not_meet_in_evaluation() -> None:
                 torch.testing.assert_close(part, whole[example : example + 1])
 
 
+@pytest.mark.parametrize("batch", [1, 3])
+def test_the_layout_of_memory_changes_nothing(batch: int) -> None:
+    """With an image's channels side by side values and gradients are those of channels one after the other."""
+    image, found = pictures(POOLED, batch).double(), []
+    for layout in (torch.channels_last, torch.contiguous_format):
+        network = build(POOLED, torch.float64).train()
+        for part in (network.pooled, network.stem, network.stem_norm):
+            part.to(memory_format=layout)  # type: ignore[call-overload]
+        assert network.stem.weight.is_contiguous(memory_format=layout)
+        prediction = network(image)
+        (prediction.logits.square().sum() + prediction.poses.square().sum()).backward()
+        found.append([*all_parts(prediction), *(parameter.grad for parameter in network.parameters())])
+    torch.testing.assert_close(*found)
+
+
 def test_gradients_of_a_single_image_are_those_of_the_same_image_twice() -> None:
     """A batch of one has the gradient that the image has in a larger batch."""
     network, image = build(tiny(), torch.float64), pictures(tiny(), batch=1).double()
