@@ -66,10 +66,12 @@ class CapsNetConfig:
             the other one's stride: together the two that the paper's convolutional network begins with. The
             paper's capsules do without (0): one convolution makes poses out of 5×5 pixels.
         stem_channels: A, channels of the convolution below PrimaryCaps.
+        residual_blocks: Blocks of two 3×3 convolutions between that convolution and PrimaryCaps, each of which adds to
+            what it sees (He et al., CVPR 2016). The paper does without (0).
         primary_types: B, capsule types of PrimaryCaps.
         conv_types_1: C, capsule types of ConvCaps1.
         conv_types_2: D, capsule types of ConvCaps2.
-        batch_norm: Whether the stem, the primary poses and the primary activation logits are normalised
+        batch_norm: Whether the convolutions, the primary poses and the primary activation logits are normalised
             over the batch. The paper does without.
         coordinate_addition: Whether votes for a class carry the place they come from (section 4.1).
         routing: The constants of EM routing, shared by the three routed layers.
@@ -91,6 +93,7 @@ class CapsNetConfig:
     routing: RoutingConfig = field(default_factory=RoutingConfig)
     resolution: int | None = None
     pooled_channels: int = 0
+    residual_blocks: int = 0
 
     def __post_init__(self) -> None:
         if len(self.classes) < 2 or len(set(self.classes)) != len(self.classes):
@@ -99,8 +102,10 @@ class CapsNetConfig:
             value = getattr(self, name)
             if value < 1:
                 raise ValueError(f"{name} must be at least 1, found {value!r}")
-        if self.pooled_channels < 0:
-            raise ValueError(f"pooled_channels must not be negative, found {self.pooled_channels!r}")
+        for name in ("pooled_channels", "residual_blocks"):
+            value = getattr(self, name)
+            if value < 0:
+                raise ValueError(f"{name} must not be negative, found {value!r}")
         smallest = SMALLEST_POOLED if self.pooled_channels else SMALLEST_CROP
         if not smallest <= self.crop_size <= self.image_size:
             raise ValueError(

@@ -52,6 +52,22 @@ class ReceptiveField(NamedTuple):
         return self.start + torch.arange(self.grid) * self.stride + self.size / 2
 
 
+class Residual(nn.Module):
+    """x + conv(ReLU(conv(ReLU(x)))) by 3×3, as many channels as there are (He et al., CVPR 2016)."""
+
+    def __init__(self, channels: int, *, batch_norm: bool) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for _ in range(2):
+            layers += [nn.ReLU(), nn.Conv2d(channels, channels, 3, padding=1, bias=not batch_norm)]
+            layers += [nn.BatchNorm2d(channels)] if batch_norm else []
+        self.branch = nn.Sequential(*layers)
+
+    def forward(self, features: Float[Tensor, "batch feature row column"]) -> Float[Tensor, "batch feature row column"]:
+        added: Tensor = self.branch(features)
+        return features + added
+
+
 class CapsNet(nn.Module):
     """Stem → PrimaryCaps → ConvCaps1 → ConvCaps2 → ClassCaps.
 
@@ -82,9 +98,13 @@ class CapsNet(nn.Module):
             stem = pixels.above(5, 2)
             self.stem = nn.Conv2d(channels, config.stem_channels, 5, 2, bias=not config.batch_norm)
         self.stem_norm = norm(config.stem_channels)
+        self.residual = nn.Sequential()
+        for _ in range(config.residual_blocks):
+            self.residual.append(Residual(config.stem_channels, batch_norm=config.batch_norm))
+            stem = stem.above(3, 1, padding=1).above(3, 1, padding=1)
         # An image's channels side by side: convolutions, norms and maxima are faster so, and capsules are read off
         # without a copy.
-        for part in (self.pooled, self.stem, self.stem_norm):
+        for part in (self.pooled, self.stem, self.stem_norm, self.residual):
             part.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # which torch's stubs leave out
 
         first = stem.above(3, 2)
@@ -130,7 +150,7 @@ class CapsNet(nn.Module):
 
     def see(self, pixels: Float[Tensor, "batch channel resolution resolution"]) -> Prediction:
         """Classify images that ``standardise`` has made ready."""
-        features = functional.relu(self.stem_norm(self.stem(self.pooled(pixels))))
+        features = functional.relu(self.residual(self.stem_norm(self.stem(self.pooled(pixels)))))
         primary = self.primary_caps(features)
         routed_1 = self.conv_caps_1(primary)
         first = Capsules(routed_1.activation_logits.sigmoid(), routed_1.poses)

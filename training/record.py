@@ -53,6 +53,7 @@ def training_record(config: TrainConfig, saved: dict[str, Any], judged: Sequence
         "crop_size": config.network.crop_size,
         "resolution": config.network.input_size,
         "pooled_channels": config.network.pooled_channels,
+        "residual_blocks": config.network.residual_blocks,
         "routing": asdict(config.network.routing),
         "validation_error": None if error is None else round(error, 6),
         "validation_images": images,

@@ -70,6 +70,7 @@ def test_routing_names_an_unknown_mass() -> None:
         ("resolution", 16),
         ("resolution", 21),
         ("pooled_channels", -1),
+        ("residual_blocks", -1),
     ],
 )
 def test_network_names_what_it_refuses(name: str, value: Any) -> None:

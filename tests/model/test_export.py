@@ -51,11 +51,12 @@ def test_graph_and_network_agree(network: CapsNet, graph: Graph, images: Tensor)
         np.testing.assert_allclose(found[name], values.numpy(), rtol=1e-5, atol=1e-5, err_msg=name)
 
 
-@pytest.mark.parametrize("pooled_channels", [0, 3])
-def test_a_graph_shrinks_its_crop_as_the_network_does(pooled_channels: int) -> None:
+@pytest.mark.parametrize(("pooled_channels", "residual_blocks"), [(0, 0), (3, 0), (3, 2)])
+def test_a_graph_shrinks_its_crop_as_the_network_does(pooled_channels: int, residual_blocks: int) -> None:
     """The areas' shares are constants in the file; images of all kinds come out alike."""
     torch.manual_seed(0)
-    network = CapsNet(replace(tiny(), crop_size=24, resolution=18, pooled_channels=pooled_channels)).eval()
+    config = replace(tiny(), crop_size=24, resolution=18)
+    network = CapsNet(replace(config, pooled_channels=pooled_channels, residual_blocks=residual_blocks)).eval()
     proto = export(network)
     assert not {node.op_type for node in proto.graph.node} & REFUSED
     graph = Graph(proto)

@@ -12,7 +12,10 @@ from model.pixels import area_shares, standardise
 
 SHRUNK = replace(tiny(), crop_size=24, resolution=18)
 POOLED = replace(tiny(channels=2), pooled_channels=3)
-CONFIGS = [tiny(), tiny(channels=2), replace(tiny(), crop_size=24), replace(tiny(), crop_size=17), SHRUNK, POOLED]
+DEEP = replace(POOLED, residual_blocks=2)
+UNNORMED = replace(DEEP, batch_norm=False)
+CROPPED = [replace(tiny(), crop_size=crop) for crop in (24, 17)]
+CONFIGS = [tiny(), tiny(channels=2), *CROPPED, SHRUNK, POOLED, DEEP, UNNORMED]
 
 
 def build(config: CapsNetConfig, dtype: torch.dtype = torch.float32) -> CapsNet:
@@ -165,7 +168,7 @@ def test_even_images_are_finite(level: int, training: bool) -> None:
         assert parameter.grad.isfinite().all(), name
 
 
-@pytest.mark.parametrize("config", [tiny(), POOLED])
+@pytest.mark.parametrize("config", [tiny(), POOLED, DEEP])
 def test_every_parameter_learns(config: CapsNetConfig) -> None:
     """On ordinary images in training mode no parameter is left without a gradient."""
     network = build(config).train()
@@ -201,14 +204,15 @@ def test_receptive_fields_are_where_gradients_come_from(config: CapsNetConfig) -
                 assert torch.equal(touched, expected)
 
 
-@pytest.mark.parametrize("crop", [18, 19, 20, 24])
-def test_fields_over_maxima_reach_beyond_the_edge(crop: int) -> None:
-    """A primary capsule sees 14×14 pixels from 4 outside on; maxima choose among them, now these, now those."""
-    network = build(replace(tiny(), crop_size=crop, pooled_channels=3), torch.float64)
+@pytest.mark.parametrize(("crop", "blocks"), [(18, 0), (19, 0), (20, 0), (24, 0), (19, 1), (24, 2)])
+def test_fields_over_maxima_reach_beyond_the_edge(crop: int, blocks: int) -> None:
+    """A primary capsule sees 14×14 pixels from 4 outside on, and a residual block 4 more each way; maxima choose among
+    them, now these, now those."""
+    network = build(replace(tiny(), crop_size=crop, pooled_channels=3, residual_blocks=blocks), torch.float64)
     field = network.fields["primary_caps"]
-    assert (field.grid, field.size, field.stride, field.start) == (crop // 2 - 2, 14, 2, -4)
+    assert (field.grid, field.size, field.stride, field.start) == (crop // 2 - 2, 14 + 8 * blocks, 2, -4 - 4 * blocks)
     pixels = torch.randn(40, 1, crop, crop, dtype=torch.float64, requires_grad=True)
-    poses = network.primary_caps(network.stem(network.pooled(pixels))).poses
+    poses = network.primary_caps(network.residual(network.stem(network.pooled(pixels)))).poses
     for row in range(field.grid):
         for column in range(field.grid):
             site = poses[:, row * field.grid + column].square().sum()
@@ -292,10 +296,10 @@ def test_examples_do_not_meet_in_evaluation() -> None:
 @pytest.mark.parametrize("batch", [1, 3])
 def test_the_layout_of_memory_changes_nothing(batch: int) -> None:
     """With an image's channels side by side values and gradients are those of channels one after the other."""
-    image, found = pictures(POOLED, batch).double(), []
+    image, found = pictures(DEEP, batch).double(), []
     for layout in (torch.channels_last, torch.contiguous_format):
-        network = build(POOLED, torch.float64).train()
-        for part in (network.pooled, network.stem, network.stem_norm):
+        network = build(DEEP, torch.float64).train()
+        for part in (network.pooled, network.stem, network.stem_norm, network.residual):
             part.to(memory_format=layout)  # type: ignore[call-overload]
         assert network.stem.weight.is_contiguous(memory_format=layout)
         prediction = network(image)

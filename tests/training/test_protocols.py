@@ -127,6 +127,7 @@ def test_a_final_model(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture
     assert record["validation_error"] is None
     assert (record["warp"], record["mixup"], record["label_smoothing"]) == (0.1, 0.2, 0.1)
     assert record["pooled_channels"] == 32
+    assert record["residual_blocks"] == 0
     assert record["routing"]["density_temperature"] == 4.0
 
 
