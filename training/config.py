@@ -84,6 +84,9 @@ class TrainConfig:
     mixup: float = 0.0
     """α of the Beta distribution that shares are drawn from, by which two images are mixed; 0: none are"""
 
+    precision: Literal["mixed", "float32"] = "mixed"
+    """mixed: convolutions multiply in bfloat16 where the processor has instructions for it (GPUs; CPUs with
+    AVX512-BF16), which is faster; routing is in float32 always"""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     keep_epochs: bool = False
     """keep a checkpoint of every epoch, epoch-1.pt and so on, to compare networks where they err equally"""

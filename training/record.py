@@ -11,6 +11,7 @@ from training.evaluate import Evaluation
 
 RECIPE = (
     *("loss", "label_smoothing", "batch_size", "learning_rate", "warmup_share", "weight_decay", "average_share"),
+    "precision",
     *("brightness", "contrast", "shift", "warp", "rotation", "elastic", "mirror", "mixup"),
 )
 # In what a final model and the runs that it is judged by may differ.

@@ -71,6 +71,7 @@ class Step:
         self._average, self._config = average, config
         self._device = next(model.parameters()).device
         self._on_gpu = self._device.type == "cuda"
+        self._mixed = config.precision == "mixed" and _multiplies_bfloat16(self._device)
         self._records = record and self._on_gpu
         self._taken = 0
         # Once there is a graph, these two are its memory, which nobody but __call__ writes to; and weights, batch
@@ -106,7 +107,7 @@ class Step:
 
     def _take(self, batch: Batch) -> Tensor:
         # forward
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._on_gpu):
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._mixed):
             logits = self._model(batch.images).logits.float()
         # loss
         own, partners = (
@@ -129,6 +130,11 @@ class Step:
         if self._average is not None:
             self._average.update()
         return told
+
+
+def _multiplies_bfloat16(device: torch.device) -> bool:
+    """Whether convolutions are faster in bfloat16: a CPU without instructions for it imitates it, slowly."""
+    return device.type == "cuda" or bool(torch.cpu.get_capabilities().get("avx512_bf16"))
 
 
 def adam(network: nn.Module, config: TrainConfig) -> AdamW:
