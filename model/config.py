@@ -66,8 +66,8 @@ class CapsNetConfig:
             the other one's stride: together the two that the paper's convolutional network begins with. The
             paper's capsules do without (0): one convolution makes poses out of 5×5 pixels.
         stem_channels: A, channels of the convolution below PrimaryCaps.
-        residual_blocks: Blocks of two 3×3 convolutions between that convolution and PrimaryCaps, each of which adds to
-            what it sees (He et al., CVPR 2016). The paper does without (0).
+        residual_blocks: Blocks between that convolution and PrimaryCaps, each of which adds to its input what two 3×3
+            convolutions make of it (He et al., ECCV 2016). The paper does without (0).
         primary_types: B, capsule types of PrimaryCaps.
         conv_types_1: C, capsule types of ConvCaps1.
         conv_types_2: D, capsule types of ConvCaps2.

@@ -53,7 +53,7 @@ class ReceptiveField(NamedTuple):
 
 
 class Residual(nn.Module):
-    """x + conv(ReLU(conv(ReLU(x)))) by 3×3, as many channels as there are (He et al., CVPR 2016)."""
+    """Adds to its input what twice ReLU, 3×3 convolution and norm make of it (He et al., ECCV 2016)."""
 
     def __init__(self, channels: int, *, batch_norm: bool) -> None:
         super().__init__()
@@ -89,7 +89,7 @@ class CapsNet(nn.Module):
                 nn.Conv2d(config.channels, channels, 5, padding=2, bias=not config.batch_norm),
                 norm(channels),
                 nn.MaxPool2d(2),
-                nn.ReLU(),  # of maxima, which are a quarter as many and the same
+                nn.ReLU(),  # behind the maxima: the same from a quarter of the values
             )
             stem = pixels.above(5, 1, padding=2).above(2, 2).above(5, 1, padding=1)
             self.stem = nn.Conv2d(channels, config.stem_channels, 5, padding=1, bias=not config.batch_norm)
@@ -102,10 +102,6 @@ class CapsNet(nn.Module):
         for _ in range(config.residual_blocks):
             self.residual.append(Residual(config.stem_channels, batch_norm=config.batch_norm))
             stem = stem.above(3, 1, padding=1).above(3, 1, padding=1)
-        # An image's channels side by side: convolutions, norms and maxima are faster so, and capsules are read off
-        # without a copy.
-        for part in (self.pooled, self.stem, self.stem_norm, self.residual):
-            part.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # which torch's stubs leave out
 
         first = stem.above(3, 2)
         second = first.above(3, 1)
@@ -117,6 +113,10 @@ class CapsNet(nn.Module):
             coordinates = torch.cartesian_prod(centres, centres)
 
         self.primary_caps = PrimaryCaps(config.stem_channels, config.primary_types, batch_norm=config.batch_norm)
+        # An image's channels side by side: convolutions, norms and maxima are faster so, and capsules are read off
+        # without a copy. Not the whole network: routed layers have weights of five axes, which that layout is not for.
+        for part in (self.pooled, self.stem, self.residual, self.primary_caps):
+            part.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # which torch's stubs leave out
         self.conv_caps_1 = RoutedCaps(
             config.primary_types,
             config.conv_types_1,

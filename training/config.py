@@ -85,8 +85,8 @@ class TrainConfig:
     """α of the Beta distribution that shares are drawn from, by which two images are mixed; 0: none are"""
 
     precision: Literal["mixed", "float32"] = "mixed"
-    """mixed: convolutions multiply in bfloat16 where the processor has instructions for it (GPUs; CPUs with
-    AVX512-BF16), which is faster; routing is in float32 always"""
+    """mixed: what lies below routing is reckoned in bfloat16 on a GPU, and on a CPU that has AVX512-BF16, which is
+    faster; routing never is"""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     keep_epochs: bool = False
     """keep a checkpoint of every epoch, epoch-1.pt and so on, to compare networks where they err equally"""
@@ -251,7 +251,7 @@ def plain(config: TrainConfig) -> dict[str, Any]:
 
 def changed(saved: dict[str, Any], config: TrainConfig) -> list[str]:
     """The options that differ from those of a saved run, but for those that say where and how fast it runs."""
-    free = {"resume", "root", "run_folder", "device", "checkpoint_minutes"}
+    free = {"resume", "root", "run_folder", "device", "precision", "checkpoint_minutes"}
     before, current = plain(restore(saved)), plain(config)  # options that are newer than the run have their defaults
     return [
         f"{name} was {before[name]}, now {current[name]}"

@@ -11,11 +11,13 @@ from training.evaluate import Evaluation
 
 RECIPE = (
     *("loss", "label_smoothing", "batch_size", "learning_rate", "warmup_share", "weight_decay", "average_share"),
-    "precision",
     *("brightness", "contrast", "shift", "warp", "rotation", "elastic", "mirror", "mixup"),
 )
 # In what a final model and the runs that it is judged by may differ.
-FREE = {"run_folder", "root", "resume", "held_out_instance", "seed", "device", "keep_epochs", "checkpoint_minutes"}
+FREE = {
+    *("run_folder", "root", "resume", "held_out_instance", "seed", "device", "precision", "keep_epochs"),
+    "checkpoint_minutes",
+}
 
 
 class Judged(NamedTuple):

@@ -4,6 +4,7 @@ A step of a small network is some four hundred launches, and to launch them take
 graph they are launched at once, on memory that stays where it is: the step's inputs are copied into their places first.
 """
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -134,7 +135,10 @@ class Step:
 
 def _multiplies_bfloat16(device: torch.device) -> bool:
     """Whether convolutions are faster in bfloat16: a CPU without instructions for it imitates it, slowly."""
-    return device.type == "cuda" or bool(torch.cpu.get_capabilities().get("avx512_bf16"))
+    capabilities: Mapping[str, object] = getattr(
+        torch.cpu, "get_capabilities", dict
+    )()  # some releases of torch that will do cannot tell
+    return device.type == "cuda" or bool(capabilities.get("avx512_bf16"))
 
 
 def adam(network: nn.Module, config: TrainConfig) -> AdamW:
@@ -152,5 +156,9 @@ def restore_optimizer(optimizer: AdamW, saved: dict[str, Any]) -> None:
     rates = [float(group["lr"]) for group in saved["param_groups"]]
     groups = [{**group, **own} for group, own in zip(saved["param_groups"], kept, strict=True)]
     optimizer.load_state_dict({**saved, "param_groups": groups})
+    for parameter, state in optimizer.state.items():
+        for name, values in state.items():
+            if values.shape == parameter.shape:  # fused steps take it for laid out in memory as its parameter is
+                state[name] = torch.empty_like(parameter, dtype=values.dtype).copy_(values)
     for group, own, rate in zip(optimizer.param_groups, kept, rates, strict=True):
         group["lr"] = own["lr"].fill_(rate) if isinstance(own["lr"], Tensor) else rate

@@ -99,7 +99,7 @@ def test_two_processes_train_as_one(shapes: Path, tmp_path: Path) -> None:
         "1",
         "1",
         "--network.image-size=20",
-        "--precision=float32",  # whose sums differ by less than what is looked for
+        "--precision=float32",  # bfloat16 would round more than two processes may differ by
     )
     single, double = tmp_path / "single", tmp_path / "double"
     subprocess.run(

@@ -116,7 +116,8 @@ def test_a_final_model(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture
     """With nothing held out it trains on every instance, is released, and says so; there is nothing to judge it by."""
     run, models = tmp_path / "run", tmp_path / "models"
     command = ["train", "smallnorb-stereo-small", f"--root={root}", f"--run-folder={run}", *SMALL]
-    assert main([*command, "--epochs=1", "--held-out-instance", "None", "--warp=0.1", "--mixup=0.2"]) == 0
+    options = ("--epochs=1", "--warp=0.1", "--mixup=0.2", "--network.residual-blocks=1")
+    assert main([*command, *options, "--held-out-instance", "None"]) == 0
     assert "nothing held out" in capsys.readouterr().out
     assert sorted(split(config_of(run))[0].info["instance"].unique().tolist()) == [4, 6, 7, 8, 9]
     assert main(["evaluate", f"--run-folder={run}"]) == 1
@@ -127,7 +128,7 @@ def test_a_final_model(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture
     assert record["validation_error"] is None
     assert (record["warp"], record["mixup"], record["label_smoothing"]) == (0.1, 0.2, 0.1)
     assert record["pooled_channels"] == 32
-    assert record["residual_blocks"] == 0
+    assert record["residual_blocks"] == 1
     assert record["routing"]["density_temperature"] == 4.0
 
 
