@@ -1,4 +1,4 @@
-"""``python -m benchmarks routing`` and ``python -m benchmarks serving``: what is compared is interleaved in one run."""
+"""``python -m benchmarks {routing,training,serving}``: what is compared is interleaved in one run."""
 
 import io
 import json
@@ -17,6 +17,7 @@ import benchmarks.serving.picture
 import benchmarks.serving.report
 import benchmarks.serving.table
 import benchmarks.table
+import benchmarks.training
 from benchmarks.serving.generator import MissingGeneratorError
 from benchmarks.serving.process import StartError
 from training.checkpoint import write_atomically
@@ -42,6 +43,24 @@ def routing(
     report = benchmarks.routing.measure(settings, command=_command())
     print(benchmarks.table.markdown(report))
     _write(asdict(report), benchmarks.picture.picture(report) if picture else None, json_, picture)
+
+
+def training(
+    settings: Annotated[benchmarks.training.Settings, tyro.conf.arg(name="")] = benchmarks.training.Settings(),  # noqa: B008
+    json_: JsonFile = None,
+    picture: Path | None = None,
+) -> None:
+    """Whole training steps of the recipes, in mixed precision and in float32, beside the paper's CNN.
+
+    Some two minutes on two cores.
+
+    Args:
+        json_: file for the figures
+        picture: file for the picture, of any kind that matplotlib writes
+    """
+    report = benchmarks.training.measure(settings, command=_command())
+    print(benchmarks.training.markdown(report))
+    _write(asdict(report), benchmarks.training.picture(report) if picture else None, json_, picture)
 
 
 def serving(
@@ -84,4 +103,6 @@ def _write(figures: dict[str, Any], drawn: Figure | None, json_: Path | None, pi
 
 
 if __name__ == "__main__":
-    tyro.extras.subcommand_cli_from_dict({"routing": routing, "serving": serving}, prog="python -m benchmarks")
+    tyro.extras.subcommand_cli_from_dict(
+        {"routing": routing, "training": training, "serving": serving}, prog="python -m benchmarks"
+    )

@@ -11,12 +11,12 @@ import torch
 import tyro
 from torch import Tensor
 
+from benchmarks.steps import batch_of, made
 from model.fused import gpu
 from training import checkpoint
 from training.config import RECIPES, TrainConfig
 from training.evaluate import predict
-from training.state import State
-from training.step import EAGER_STEPS, Batch, Step
+from training.step import EAGER_STEPS
 
 CUDA = torch.device("cuda")
 STEPS = 20
@@ -85,7 +85,7 @@ def run(config: TrainConfig, device: torch.device, *, record: bool) -> list[Tens
     Every step has images, labels, shares, a margin and a rate of its own. Half of them are taken after the network was
     asked about images, by a state that took over the first one's checkpoint.
     """
-    state, step = made(config, device, record=record)
+    state, step = made(config, device, record=record, steps=10 * STEPS)
     losses = []
     for number in range(STEPS):
         if number == STEPS // 2:
@@ -93,7 +93,7 @@ def run(config: TrainConfig, device: torch.device, *, record: bool) -> list[Tens
             with tempfile.TemporaryDirectory() as folder:
                 state.save(Path(folder) / "last.pt", "unknown")
                 saved = checkpoint.load(Path(folder) / "last.pt")
-            state, step = made(config, device, record=record)
+            state, step = made(config, device, record=record, steps=10 * STEPS)
             state.restore(saved)
         state.network.train()
         torch.manual_seed(number)
@@ -110,12 +110,6 @@ def run(config: TrainConfig, device: torch.device, *, record: bool) -> list[Tens
     return [torch.stack(losses).double(), *changed]
 
 
-def made(config: TrainConfig, device: torch.device, *, record: bool, steps: int = 10 * STEPS) -> tuple[State, Step]:
-    """A network at its start, on a schedule of so many steps, and what takes them."""
-    state = State(config, steps, device)
-    return state, Step(state.network, state.optimizer, state.schedule, state.average, config, record=record)
-
-
 def time_step(config: TrainConfig, batch: int, rounds: int, *, record: bool) -> float:
     """Seconds of a step, the median over rounds of ten steps."""
     (_, step), given = made(config, CUDA, record=record, steps=1000), batch_of(config, batch, 0, CUDA)
@@ -130,16 +124,6 @@ def time_step(config: TrainConfig, batch: int, rounds: int, *, record: bool) -> 
         torch.cuda.synchronize()
         times.append((time.perf_counter() - began) / 10)
     return statistics.median(times)
-
-
-def batch_of(config: TrainConfig, batch: int, seed: int, device: torch.device) -> Batch:
-    """Random pixels, and labels of two images for each, with a random share."""
-    draws = torch.Generator().manual_seed(seed)
-    size, classes = config.network.crop_size, len(config.network.classes)
-    images = 255.0 * torch.rand(batch, config.network.channels, size, size, generator=draws)
-    labels, partners = (torch.randint(classes, (batch,), generator=draws) for _ in range(2))
-    share, margin = torch.rand(2, generator=draws)
-    return Batch(*(tensor.to(device) for tensor in (images, labels, partners, share, 0.2 + 0.7 * margin)))
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ def _times(report: Report) -> str:
     head = ["network", "step", "on", "implementation", *(f"batch {batch}" for batch in batches)]
     rows: dict[tuple[str, ...], list[str]] = {}
     for time in report.times:
-        on = _threads(time.threads)
+        on = place(time.threads)
         fewer = f" at {time.measured_batch}" if time.measured_batch < time.batch else ""
         spread = f"{short(time.per_image.fastest_ms)}–{short(time.per_image.slowest_ms)}"
         cell = f"{short(time.per_image.median_ms)} ({spread}){fewer}, {short(time.ratio)}×"
@@ -61,7 +61,7 @@ def _rates(report: Report) -> str:
     rows = [
         [
             rate.preset,
-            _threads(rate.threads),
+            place(rate.threads),
             short(rate.per_image.median_ms),
             f"{rate.multiply_adds / 1e6:.1f} M, {rate.multiply_adds_per_s / 1e9:.1f} G/s",
             f"{rate.multiply_adds_with_sums_per_s / 1e9:.1f} G/s",
@@ -89,13 +89,14 @@ def _growth(report: Report) -> str:
         for value in values
     ]
     base = f"{BASE['types']} types, a {BASE['grid']}×{BASE['grid']} grid and {BASE['iterations']} iterations"
-    on = _threads(report.growth[0].threads)
+    on = place(report.growth[0].threads)
     said = f"One routed layer (3×3, stride 2) by the default implementation ({on}), with {base} but for one of them."
     return said + "\n\n" + table(head, rows, numbers=1)
 
 
-def _threads(number: int | None) -> str:
-    return "GPU" if number is None else f"{number} thread{'s' if number > 1 else ''}"
+def place(threads: int | None) -> str:
+    """Where something ran: on so many threads of the CPU, or on the GPU."""
+    return "GPU" if threads is None else f"{threads} thread{'s' if threads > 1 else ''}"
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], numbers: int) -> str:

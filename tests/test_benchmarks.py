@@ -1,12 +1,14 @@
 """The yardstick measures the same thing, and the command writes every figure; no time is judged."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from benchmarks.__main__ import routing
+from benchmarks import training as steps
+from benchmarks.__main__ import routing, training
 from benchmarks.implementations import IMPLEMENTATIONS
 from benchmarks.routing import Settings
 from benchmarks.textbook import textbook_routing
@@ -106,3 +108,31 @@ def test_settings_refuse_what_cannot_be_measured() -> None:
         Settings(threads=())
     with pytest.raises(ValueError, match="rounds must be at least 1, found 0"):
         Settings(rounds=0)
+
+
+def test_whole_steps_are_timed_by_precision(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of a recipe's network and of the paper's CNN; as a table, as JSON and as a picture."""
+    settings = steps.Settings(recipes=("mnist",), blocks=1, batch=2, threads=(1,), rounds=1, limit=1.0)
+    threads = torch.get_num_threads()
+    try:
+        training(settings, json_=tmp_path / "steps.json", picture=tmp_path / "steps.png")
+    finally:
+        torch.set_num_threads(threads)
+    assert (tmp_path / "steps.png").read_bytes().startswith(b"\x89PNG")
+    found = json.loads((tmp_path / "steps.json").read_bytes())["steps"]
+    assert [step["network"] for step in found] == list(steps.COLOURS)
+    for step in found:
+        spread = step["per_image"]
+        assert 0 < spread["fastest_ms"] <= spread["median_ms"] <= spread["slowest_ms"]
+        assert (step["ratio"] == 1.0) == (step["network"] == steps.FLOAT32)
+    assert "Training steps of 2 images, 1 residual blocks" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [({"recipes": ("cifar",)}, "found cifar"), ({"batch": 0}, "batch must"), ({"threads": (0,)}, "threads must")],
+)
+def test_steps_that_nobody_can_take_are_refused(values: dict[str, Any], message: str) -> None:
+    """The error names what was found."""
+    with pytest.raises(ValueError, match=message):
+        steps.Settings(**values)
