@@ -210,10 +210,9 @@ RECIPES: dict[str, tuple[str, TrainConfig]] = {
         replace(
             _DIGITS,
             data="fashion-mnist",
-            network=_wider(_settled(mnist(FASHION_CLASSES))),
+            network=replace(_wider(_settled(mnist(FASHION_CLASSES))), residual_blocks=1),
             run_folder=Path("runs/fashion-mnist"),
-            epochs=24,
-            batch_size=64,
+            epochs=22,
             warp=0.0,
             mirror=True,
         ),
