@@ -13,6 +13,7 @@ from benchmarks.rounds import Spread, interleave
 from benchmarks.steps import batch_of, made
 from benchmarks.table import place, short, table
 from training.config import RECIPES, TrainConfig
+from training.step import EAGER_STEPS
 
 MIXED, FLOAT32, CNN = "capsules, mixed precision", "capsules, float32", "the paper's CNN, mixed precision"
 COLOURS = {MIXED: "#c8553d", FLOAT32: "#e0b36a", CNN: "#9a9a9a"}
@@ -60,7 +61,7 @@ class StepTime:
     """None on a GPU."""
     per_image: Spread
     ratio: float
-    """Its time in that of the capsules in float32."""
+    """Its time as a share of that of the capsules in float32."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,8 @@ def _step(config: TrainConfig, batch: int, device: torch.device) -> Callable[[],
         step(given)
         torch.cuda.synchronize()
 
+    for _ in range(EAGER_STEPS + 1):  # the last of which records
+        finished()
     return finished
 
 
@@ -130,7 +133,7 @@ def markdown(report: Report) -> str:
         ]
         for step, spread in ((step, step.per_image) for step in report.steps)
     ]
-    blocks = "" if report.settings.blocks is None else f", {report.settings.blocks} residual blocks"
+    blocks = "" if report.settings.blocks is None else f", residual blocks: {report.settings.blocks}"
     said = (
         f"Training steps of {report.settings.batch} images{blocks}: forward, backward, optimizer, average of weights; "
         "median (fastest–slowest round)."

@@ -53,7 +53,7 @@ class ReceptiveField(NamedTuple):
 
 
 class Residual(nn.Module):
-    """Adds to its input what twice ReLU, 3×3 convolution and norm make of it (He et al., ECCV 2016)."""
+    """Adds to its input what two rounds of ReLU, 3×3 convolution and norm make of it (He et al., ECCV 2016)."""
 
     def __init__(self, channels: int, *, batch_norm: bool) -> None:
         super().__init__()

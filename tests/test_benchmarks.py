@@ -125,7 +125,7 @@ def test_whole_steps_are_timed_by_precision(tmp_path: Path, capsys: pytest.Captu
         spread = step["per_image"]
         assert 0 < spread["fastest_ms"] <= spread["median_ms"] <= spread["slowest_ms"]
         assert (step["ratio"] == 1.0) == (step["network"] == steps.FLOAT32)
-    assert "Training steps of 2 images, 1 residual blocks" in capsys.readouterr().out
+    assert "Training steps of 2 images, residual blocks: 1" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -135,9 +135,8 @@ class Step:
 
 def _multiplies_bfloat16(device: torch.device) -> bool:
     """Whether convolutions are faster in bfloat16: a CPU without instructions for it imitates it, slowly."""
-    capabilities: Mapping[str, object] = getattr(
-        torch.cpu, "get_capabilities", dict
-    )()  # some releases of torch that will do cannot tell
+    capabilities_of = getattr(torch.cpu, "get_capabilities", dict)  # which some releases of torch that will do lack
+    capabilities: Mapping[str, object] = capabilities_of()
     return device.type == "cuda" or bool(capabilities.get("avx512_bf16"))
 
 
