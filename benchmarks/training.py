@@ -26,15 +26,13 @@ class Settings:
 
     Attributes:
         recipes: of ``python -m training train``
-        blocks: residual blocks below the capsules; None: as many as the recipe has
         batch: images a step
         threads: of torch on the CPU
         rounds: interleaved ones that count, after one that does not
         limit: seconds for what is interleaved together; no round begins that would go beyond, but two always count
     """
 
-    recipes: tuple[str, ...] = ("mnist", "smallnorb-stereo-small", "smallnorb-stereo")
-    blocks: int | None = None
+    recipes: tuple[str, ...] = ("mnist", "fashion-mnist", "smallnorb-stereo-small", "smallnorb-stereo")
     batch: int = 32
     threads: tuple[int, ...] = (1, 2)
     rounds: int = 7
@@ -88,8 +86,6 @@ def _measure_steps(settings: Settings) -> Iterator[StepTime]:
             if threads:
                 torch.set_num_threads(threads)
             config = RECIPES[recipe][1]
-            if settings.blocks is not None:
-                config = replace(config, network=replace(config.network, residual_blocks=settings.blocks))
             configs = {
                 MIXED: replace(config, precision="mixed"),
                 FLOAT32: replace(config, precision="float32"),
@@ -133,9 +129,8 @@ def markdown(report: Report) -> str:
         ]
         for step, spread in ((step, step.per_image) for step in report.steps)
     ]
-    blocks = "" if report.settings.blocks is None else f", residual blocks: {report.settings.blocks}"
     said = (
-        f"Training steps of {report.settings.batch} images{blocks}: forward, backward, optimizer, average of weights; "
+        f"Training steps of {report.settings.batch} images: forward, backward, optimizer, average of weights; "
         "median (fastest–slowest round)."
     )
     return f"`{report.command}`\n\n{report.machine}\n\n{said}\n\n{table(head, rows, numbers=3)}\n"

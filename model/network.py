@@ -57,10 +57,10 @@ class Residual(nn.Module):
 
     def __init__(self, channels: int, *, batch_norm: bool) -> None:
         super().__init__()
+        norm = nn.BatchNorm2d if batch_norm else nn.Identity
         layers: list[nn.Module] = []
         for _ in range(2):
-            layers += [nn.ReLU(), nn.Conv2d(channels, channels, 3, padding=1, bias=not batch_norm)]
-            layers += [nn.BatchNorm2d(channels)] if batch_norm else []
+            layers += [nn.ReLU(), nn.Conv2d(channels, channels, 3, padding=1, bias=not batch_norm), norm(channels)]
         self.branch = nn.Sequential(*layers)
 
     def forward(self, features: Float[Tensor, "batch feature row column"]) -> Float[Tensor, "batch feature row column"]:

@@ -112,7 +112,7 @@ def test_settings_refuse_what_cannot_be_measured() -> None:
 
 def test_whole_steps_are_timed_by_precision(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Of a recipe's network and of the paper's CNN; as a table, as JSON and as a picture."""
-    settings = steps.Settings(recipes=("mnist",), blocks=1, batch=2, threads=(1,), rounds=1, limit=1.0)
+    settings = steps.Settings(recipes=("mnist",), batch=2, threads=(1,), rounds=1, limit=1.0)
     threads = torch.get_num_threads()
     try:
         training(settings, json_=tmp_path / "steps.json", picture=tmp_path / "steps.png")
@@ -125,7 +125,7 @@ def test_whole_steps_are_timed_by_precision(tmp_path: Path, capsys: pytest.Captu
         spread = step["per_image"]
         assert 0 < spread["fastest_ms"] <= spread["median_ms"] <= spread["slowest_ms"]
         assert (step["ratio"] == 1.0) == (step["network"] == steps.FLOAT32)
-    assert "Training steps of 2 images, residual blocks: 1" in capsys.readouterr().out
+    assert "Training steps of 2 images: forward" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,8 @@ from model import CapsNetConfig, RoutingConfig, mnist, small_norb, small_norb_sm
 from training.augment import Augment
 from training.data import FASHION_CLASSES
 
+# Options that say where and how fast a run goes, not what it is.
+WHERE = frozenset({"resume", "root", "run_folder", "device", "precision", "checkpoint_minutes"})
 FOLDER_CLASSES = ("first", "second")  # stand-ins: a folder's own classes take their place
 
 
@@ -250,10 +252,9 @@ def plain(config: TrainConfig) -> dict[str, Any]:
 
 def changed(saved: dict[str, Any], config: TrainConfig) -> list[str]:
     """The options that differ from those of a saved run, but for those that say where and how fast it runs."""
-    free = {"resume", "root", "run_folder", "device", "precision", "checkpoint_minutes"}
     before, current = plain(restore(saved)), plain(config)  # options that are newer than the run have their defaults
     return [
         f"{name} was {before[name]}, now {current[name]}"
-        for name in sorted(current.keys() - free)
+        for name in sorted(current.keys() - WHERE)
         if before[name] != current[name]
     ]

@@ -5,7 +5,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from training.config import TrainConfig
+from training.config import WHERE, TrainConfig
 from training.data import KNOWN
 from training.evaluate import Evaluation
 
@@ -14,10 +14,7 @@ RECIPE = (
     *("brightness", "contrast", "shift", "warp", "rotation", "elastic", "mirror", "mixup"),
 )
 # In what a final model and the runs that it is judged by may differ.
-FREE = {
-    *("run_folder", "root", "resume", "held_out_instance", "seed", "device", "precision", "keep_epochs"),
-    "checkpoint_minutes",
-}
+FREE = WHERE | {"held_out_instance", "seed", "keep_epochs"}
 
 
 class Judged(NamedTuple):
