@@ -20,10 +20,10 @@ from training.checkpoint import Network
 from training.config import RECIPES, TrainConfig, restore
 from training.data import KNOWN, ImageSet, load
 from training.data.download import download
-from training.evaluate import Evaluation, evaluate
+from training.evaluate import evaluate
 from training.loop import NonFiniteError, train
+from training.protocol import Fold, held_out_folds, unseen
 from training.protocol import split as _split
-from training.protocol import unseen
 from training.record import Judged, refuse_other_recipes, training_record
 from training.release import release
 from training.suites.adversarial import adversarial
@@ -63,8 +63,8 @@ def download_command(
 
 def train_command(config: Recipe) -> None:
     """Train a network; checkpoints and logs go into the run's folder."""
-    best = train(config)
-    print(f"the best checkpoint is {best}; next: python -m training evaluate --run-folder {best.parent}")
+    path = train(config)
+    print(f"the run's checkpoint is {path}; next: python -m training evaluate --run-folder {path.parent}")
 
 
 def evaluate_command(
@@ -74,14 +74,14 @@ def evaluate_command(
     ] = "standard",
     root: Path | None = None,
     split: Literal["held-out", "test"] = "held-out",
-    checkpoint: Literal["best", "last"] = "best",
     baseline: Path | None = None,
     images: int = 1000,
 ) -> None:
     """Ask a trained network; a table is printed, JSON and a picture go into the run's folder.
 
     standard: error with its confidence interval, confusions, one crop and thirteen.
-    folds: error over all instances of smallNORB, of a folder that holds a run for each that was held out.
+    folds: error over all instances of smallNORB, of a folder that holds a run for each that was held out, of one seed
+        or several.
     viewpoint: errors at elevations or lightings that a run trained with --elevations or --lightings never saw.
     adversarial: accuracy under attacks that know the network.
     poses: what the winning pose tells of elevation, lighting and azimuth.
@@ -92,24 +92,25 @@ def evaluate_command(
         suite: what is asked
         root: folder that holds the data sets; the one that the run was trained from if absent
         split: the images held out from training, or the official test split, which is for final figures alone
-        checkpoint: which of the run's checkpoints
         baseline: folder of a run of --architecture cnn (for folds, of such runs), beside which all suites but standard
             and routing put the capsules; for viewpoint it must have been trained with --keep-epochs
         images: of how many images, evenly drawn from all, adversarial and routing speak
     """
     if suite == "folds":
-        _report(
-            _folds([run_folder] if baseline is None else [run_folder, baseline], root, checkpoint), run_folder, suite
-        )
+        if split == "test":
+            raise ValueError("folds are judged by what each run held out; the test split is asked of one run at a time")
+        _report(_folds([run_folder] if baseline is None else [run_folder, baseline], root), run_folder, suite)
         return
-    network, config, _ = _open(run_folder, root, checkpoint)
+    network, config, saved = _open(run_folder, root)
+    if standing := _unfinished(run_folder, saved):
+        print(f"note: {standing}")
     judged = _held_out(config) if split == "held-out" else _test(config)
     if not len(judged):
         raise ValueError("the run held nothing out; only --split test has images that it never saw")
     some = judged.subset(torch.arange(0, len(judged), max(1, len(judged) // images))[:images])
     networks = {"capsules" if isinstance(network, CapsNet) else "CNN": network}
     if baseline is not None and suite in ("adversarial", "poses"):
-        networks["CNN"] = _open(baseline, root, checkpoint)[0]
+        networks["CNN"] = _open(baseline, root)[0]
     if suite == "standard":
         report = standard(network, judged)
     elif suite == "viewpoint":
@@ -137,7 +138,6 @@ def release_command(
     root: Path | None = None,
     models: Path = Path("models"),
     version: int | None = None,
-    checkpoint: Literal["best", "last"] = "best",
     judged_by: tuple[Path, ...] = (),
 ) -> None:
     """Export a trained network for the service, after holding it against torch on real images.
@@ -148,11 +148,10 @@ def release_command(
         root: folder that holds the data sets; the one that the run was trained from if absent
         models: folder of models that the service reads
         version: version of the model; the one after the highest if absent
-        checkpoint: which of the run's checkpoints
         judged_by: where the run held nothing out, folders of runs of the same recipe that did: the artefact's record
             has their error
     """
-    network, config, saved = _open(run_folder, root, checkpoint)
+    network, config, saved = _finished(run_folder, root)
     if not isinstance(network, CapsNet):
         raise ValueError(f"{run_folder} holds a CNN, which is there to compare with; only capsules are released")
     training, held_out = _split(config)
@@ -160,7 +159,7 @@ def release_command(
         raise ValueError(f"{run_folder} held images out: it is judged by them, not by other runs")
     judged = [Judged(config, evaluate(network, held_out, progress=True))] if len(held_out) else []
     for folder in judged_by:
-        other, its_config, _ = _open(folder, root, checkpoint)
+        other, its_config, _ = _finished(folder, root)
         unseen = _held_out(its_config)
         if not len(unseen):
             raise ValueError(f"{folder} held nothing out to be judged by")
@@ -248,26 +247,47 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _open(run_folder: Path, root: Path | None, which: str) -> tuple[Network, TrainConfig, dict[str, Any]]:
-    saved = checkpoint.load(run_folder / f"{which}.pt")
-    config = restore(saved["config"])
+def _open(run_folder: Path, root: Path | None) -> tuple[Network, TrainConfig, dict[str, Any]]:
+    """A run's network, its configuration with the folders as they are now, and all that its checkpoint holds."""
+    saved = checkpoint.load(run_folder / "last.pt")
+    config = replace(restore(saved["config"]), run_folder=run_folder)
     return checkpoint.rebuild(saved), config if root is None else replace(config, root=root), saved
 
 
-def _folds(folders: list[Path], root: Path | None, which: str) -> Report:
+def _unfinished(run_folder: Path, saved: dict[str, Any]) -> str | None:
+    """How far a run stands from its end, unless it is there."""
+    step, steps = saved["progress"]["step"], saved["schedule"]["total_steps"]
+    return f"{run_folder} stands at step {step} of {steps}; train … --resume goes on" if step < steps else None
+
+
+def _finished(run_folder: Path, root: Path | None) -> tuple[Network, TrainConfig, dict[str, Any]]:
+    """As ``_open``; a run that is not at its end is refused: its rate is still high, its error tells little."""
+    network, config, saved = _open(run_folder, root)
+    if standing := _unfinished(run_folder, saved):
+        raise ValueError(standing)
+    return network, config, saved
+
+
+def _folds(folders: list[Path], root: Path | None) -> Report:
     """Each folder's runs, judged by what each of them held out."""
-    found: dict[str, list[Evaluation]] = {}
+    found: dict[str, dict[Fold, tuple[Network, TrainConfig]]] = {}
     for folder in folders:
-        runs = [_open(path.parent, root, which) for path in sorted(folder.glob(f"*/{which}.pt"))]
+        runs = [_finished(path.parent, root)[:2] for path in sorted(folder.glob("*/last.pt"))]
         if not runs:
-            raise FileNotFoundError(f"no run in a folder of {folder}: */{which}.pt")
-        _, first, _ = runs[0]
-        refuse_other_recipes(first, [config for _, config, _ in runs])
-        name = "capsules" if first.architecture == "capsules" else "CNN"
+            raise FileNotFoundError(f"no run in a folder of {folder}: */last.pt")
+        configs = [config for _, config in runs]
+        refuse_other_recipes(configs[0], configs)
+        name = "capsules" if configs[0].architecture == "capsules" else "CNN"
         if name in found:
             raise ValueError(f"{folder} holds runs of {name} too; a baseline is trained with --architecture cnn")
-        found[name] = [evaluate(network, _held_out(config), progress=True) for network, config, _ in runs]
-    return folds(found, first.network.classes)
+        found[name] = dict(zip(held_out_folds(configs), runs, strict=True))
+    judged = {
+        name: {
+            fold: evaluate(network, _held_out(config), progress=True) for fold, (network, config) in of_recipe.items()
+        }
+        for name, of_recipe in found.items()
+    }
+    return folds(judged, configs[0].network.classes)
 
 
 def _report(report: Report, folder: Path, suite: str) -> None:

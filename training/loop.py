@@ -35,7 +35,10 @@ class NonFiniteError(RuntimeError):
 
 
 def train(config: TrainConfig) -> Path:
-    """Train a network and return the path of its best checkpoint, by the error on held-out images.
+    """Train a network and return the path of its checkpoint.
+
+    That is the run's end, where the rate has fallen to nothing. An epoch that is chosen by its held-out error would be
+    judged by images that chose it.
 
     Raises:
         ValueError: The data do not fit the network, the run is too short, or the folder's run is another one.
@@ -49,7 +52,7 @@ def train(config: TrainConfig) -> Path:
             held_out = held_out.subset(familiar(held_out, config))
         if config.network.classes == FOLDER_CLASSES:
             config = replace(config, network=replace(config.network, classes=training.classes))
-        last, best = config.run_folder / "last.pt", config.run_folder / "best.pt"
+        last = config.run_folder / "last.pt"
         if last.exists() and not config.resume:
             raise FileExistsError(
                 f"{config.run_folder} holds a run already; continue it with --resume, or name another --run-folder"
@@ -134,12 +137,8 @@ def train(config: TrainConfig) -> Path:
                         f"epoch {epoch + 1}: loss {mean_loss:.4f}, training accuracy {accuracy:.2%}, "
                         f"{judged}, {progress.seconds:.0f} s"
                     )
-                    is_best = error is None or error < progress.best_error or not best.exists()
-                    best_error = progress.best_error if error is None else min(error, progress.best_error)
-                    state.progress = Progress(step=progress.step, best_error=best_error)
+                    state.progress = Progress(step=progress.step)
                     # The last state at the end: a run that is killed before does the epoch's end again.
-                    if is_best:
-                        save(best)
                     if config.keep_epochs:
                         save(config.run_folder / f"epoch-{epoch + 1}.pt")
                     save(last)
@@ -147,7 +146,7 @@ def train(config: TrainConfig) -> Path:
                 elif now - saved_at > 60.0 * config.checkpoint_minutes:
                     save(last)
                     saved_at = time.monotonic()
-    return best
+    return last
 
 
 def _held_out_error(network: Network, held_out: ImageSet, worker: Worker) -> float | None:

@@ -1,6 +1,8 @@
 """Which images a run trains on, and which it never sees because it is judged by them."""
 
-from typing import Any
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -9,6 +11,13 @@ from training.config import FOLDER_CLASSES, TrainConfig
 from training.data import KNOWN, ImageSet, hold_out, load, photographed
 
 FOLDER_SHARE = 0.2  # of each class of a folder of pictures is held out
+
+
+class Fold(NamedTuple):
+    """What a run of smallNORB is judged by: one instance of each category, which it never saw."""
+
+    seed: int
+    instance: int
 
 
 def split(config: TrainConfig) -> tuple[ImageSet, ImageSet]:
@@ -42,6 +51,29 @@ def split(config: TrainConfig) -> tuple[ImageSet, ImageSet]:
 def familiar(images: ImageSet, config: TrainConfig) -> Tensor:
     """Which images were taken as those that the run trains on: bool [n]."""
     return photographed(images, elevation=config.elevations, lighting=config.lightings)
+
+
+def held_out_folds(configs: Sequence[TrainConfig]) -> list[Fold]:
+    """What each run of a recipe is judged by, in their order.
+
+    Raises:
+        ValueError: A run held no instance out, two runs of one seed the same, or the seeds different ones.
+    """
+    found: dict[Fold, Path] = {}
+    for config in configs:
+        if config.data != "smallnorb" or config.held_out_instance is None:
+            raise ValueError(f"{config.run_folder} held no instance of smallNORB out, by which it could be judged")
+        fold = Fold(config.seed, config.held_out_instance)
+        if fold in found:
+            raise ValueError(
+                f"{found[fold]} and {config.run_folder} both held out instance {fold.instance}, by seed {fold.seed}"
+            )
+        found[fold] = config.run_folder
+    instances = {instance for _, instance in found}
+    for seed in sorted({seed for seed, _ in found}):
+        if missing := sorted(instance for instance in instances if (seed, instance) not in found):
+            raise ValueError(f"runs of another seed held out {missing}, none of seed {seed} did")
+    return list(found)
 
 
 def unseen(images: ImageSet, record: dict[str, Any]) -> ImageSet:

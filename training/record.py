@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from training.config import WHERE, TrainConfig
 from training.data import KNOWN
 from training.evaluate import Evaluation
+from training.protocol import held_out_folds
 
 RECIPE = (
     *("loss", "label_smoothing", "batch_size", "learning_rate", "warmup_share", "weight_decay", "average_share"),
@@ -31,18 +32,19 @@ def training_record(config: TrainConfig, saved: dict[str, Any], judged: Sequence
         config: Of its run.
         saved: The run's checkpoint.
         judged: The run itself where it held images out; where it held none, any runs of the same recipe that did. The
-            record has their error over all images together.
+            record has their error over all images together, the mean of all seeds.
 
     Raises:
-        ValueError: The recipes differ.
+        ValueError: The recipes differ, or of an instance of smallNORB not all seeds were judged once.
     """
     refuse_other_recipes(config, [other.config for other in judged])
     by_instance = any(evaluation.by_instance for _, evaluation in judged)
     images = sum(evaluation.images for _, evaluation in judged)
+    seeds = {seed for seed, _ in held_out_folds([other.config for other in judged])} if by_instance else {config.seed}
     error = sum(evaluation.error * evaluation.images for _, evaluation in judged) / images if judged else None
     return {
         "data_set": config.data if config.data in KNOWN else f"folder {Path(config.data).resolve().name}",
-        "protocol": _protocol(config, judged, by_instance=by_instance),
+        "protocol": _protocol(config, judged, seeds, by_instance=by_instance),
         "held_out_instance": config.held_out_instance if by_instance else None,
         "elevations": config.elevations,
         "lightings": config.lightings,
@@ -56,7 +58,7 @@ def training_record(config: TrainConfig, saved: dict[str, Any], judged: Sequence
         "residual_blocks": config.network.residual_blocks,
         "routing": asdict(config.network.routing),
         "validation_error": None if error is None else round(error, 6),
-        "validation_images": images,
+        "validation_images": images // len(seeds),
         "commit": saved["commit"],
     }
 
@@ -73,7 +75,7 @@ def refuse_other_recipes(config: TrainConfig, others: Sequence[TrainConfig]) -> 
             raise ValueError(f"{other.run_folder} was trained with another {', '.join(differing)}")
 
 
-def _protocol(config: TrainConfig, judged: Sequence[Judged], *, by_instance: bool) -> str:
+def _protocol(config: TrainConfig, judged: Sequence[Judged], seeds: set[int], *, by_instance: bool) -> str:
     """What was held out, of whom."""
     if by_instance or not judged:
         protocol = "all instances, nothing held out"
@@ -87,6 +89,8 @@ def _protocol(config: TrainConfig, judged: Sequence[Judged], *, by_instance: boo
                 else f"instances {', '.join(instances)}, one at a time,"
             )
             protocol = f"all instances; the error is that of the same recipe with {one} held out"
+            if len(seeds) > 1:
+                protocol += f", the mean of seeds {', '.join(map(str, sorted(seeds)))}"
     else:
         protocol = f"{judged[0].evaluation.images} images held out, drawn by seed {config.seed}"
     for name in ("elevation", "lighting"):

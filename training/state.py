@@ -19,7 +19,6 @@ class Progress(NamedTuple):
     step: int = 0
     loss: float = 0.0
     correct: float = 0.0
-    best_error: float = 1.0
     seconds: float = 0.0
 
 
@@ -62,7 +61,7 @@ class State:
         self.network.load_state_dict(saved.get("trained_weights", saved["weights"]))
         restore_optimizer(self.optimizer, saved["optimizer"])
         self.schedule.load_state_dict(saved["schedule"])
-        self.progress = Progress(**saved["progress"])
+        self.progress = Progress(**{name: saved["progress"][name] for name in Progress._fields})
 
     def save(self, path: Path, commit: str) -> None:
         """Write a checkpoint; ``commit`` is that of the code which runs."""

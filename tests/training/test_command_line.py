@@ -47,7 +47,7 @@ def test_bad_options(arguments: str, words: str, capsys: pytest.CaptureFixture[s
 def test_missing_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Work that cannot be done ends with status 1 and one line."""
     assert main(["evaluate", "--run-folder", str(tmp_path)]) == 1
-    assert capsys.readouterr().err.endswith("best.pt\n")
+    assert capsys.readouterr().err.endswith("last.pt\n")
 
 
 def test_the_whole_way(shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

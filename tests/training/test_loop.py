@@ -52,8 +52,8 @@ def command(shapes: Path, run: Path, *options: str, batch: int = 16) -> list[str
 @pytest.mark.parametrize("loss", ["cross-entropy", "spread"])
 def test_training_learns(shapes: Path, tmp_path: Path, loss: Any) -> None:
     """Within 25 short epochs training and held-out images are told apart far better than by chance (1 in 3)."""
-    best = train(config(shapes, tmp_path / "run", epochs=25, learning_rate=0.01, brightness=8.0, loss=loss))
-    last = records(best.parent)[-1]
+    path = train(config(shapes, tmp_path / "run", epochs=25, learning_rate=0.01, brightness=8.0, loss=loss))
+    last = records(path.parent)[-1]
     assert last["training_accuracy"] > 0.6
     assert last["held_out_error"] < 0.45
 

@@ -1,6 +1,9 @@
 """What a run trains on and is judged by, on a small smallNORB of random pictures: the whole way by the command line."""
 
 import json
+import re
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +16,12 @@ from tests.training.options import TINY
 from training import checkpoint
 from training.__main__ import main
 from training.baselines import ConvNet
-from training.config import TrainConfig, restore
+from training.config import RECIPES, TrainConfig, restore
 from training.loop import train
-from training.protocol import split
+from training.protocol import held_out_folds, split
 
 SMALL = [*TINY, "--batch-size=16"]
+CHECKPOINT = ("format", "architecture", "network", "weights")  # what checkpoint.save knows by itself
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +45,12 @@ def runs(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def config_of(run: Path) -> TrainConfig:
     return restore(checkpoint.load(run / "last.pt")["config"])
+
+
+def save_again(path: Path, saved: dict[str, Any]) -> None:
+    """Write what a checkpoint held, altered."""
+    state = {name: value for name, value in saved.items() if name not in CHECKPOINT}
+    checkpoint.save(path, checkpoint.rebuild(saved), **state)
 
 
 def record_of(version: Path) -> dict[str, Any]:
@@ -169,6 +179,8 @@ def test_a_final_model_is_judged_by_runs_that_held_instances_out(
     assert record["validation_images"] == images
     assert main([*release, other]) == 1
     assert "another warp" in capsys.readouterr().err
+    assert main([*release, folds[0], folds[0]]) == 1
+    assert "both held out instance 4, by seed 0" in capsys.readouterr().err
     assert main([*release, final]) == 1
     assert "held nothing out" in capsys.readouterr().err
     assert main(["release", f"--run-folder={folds[0]}", "--name=x", f"--models={tmp_path}", "--judged-by", final]) == 1
@@ -176,25 +188,85 @@ def test_a_final_model_is_judged_by_runs_that_held_instances_out(
 
 
 def test_folds(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A folder of runs that held out an instance each is pooled, beside a folder of the CNN's."""
-    for kind in ("capsules", "cnn"):
-        for instance in (4, 9):
-            run = tmp_path / kind / f"fold-{instance}"
-            command = ["train", "smallnorb-stereo-small", f"--root={root}", f"--run-folder={run}", *SMALL, "--epochs=1"]
-            assert main([*command, f"--architecture={kind}", f"--held-out-instance={instance}"]) == 0
-    capsys.readouterr()
+    """A folder of runs that held out an instance each, of two seeds, is pooled, beside a folder of the CNN's of one."""
+
+    def train(kind: str, name: str, *options: str) -> None:
+        command = ["train", "smallnorb-stereo-small", f"--root={root}", f"--run-folder={tmp_path / kind / name}"]
+        assert main([*command, *SMALL, "--epochs=1", *options]) == 0
+
+    for instance in (4, 9):
+        train("cnn", f"fold-{instance}", "--architecture=cnn", f"--held-out-instance={instance}")
+        for seed in (0, 1):
+            train("capsules", f"{seed}-{instance}", f"--seed={seed}", f"--held-out-instance={instance}")
     evaluate = ["evaluate", "folds", f"--run-folder={tmp_path / 'capsules'}"]
     assert main([*evaluate, f"--baseline={tmp_path / 'cnn'}"]) == 0
     assert "times that of CNN" in capsys.readouterr().out
-    found = json.loads((tmp_path / "capsules" / "folds.json").read_text())
-    assert {(row["class"], row["instance"]) for row in found["networks"]["CNN"]["by_instance"]} == {
+    found = json.loads((tmp_path / "capsules" / "folds.json").read_text())["networks"]
+    assert {(row["class"], row["instance"]) for row in found["CNN"]["by_instance"]} == {
         (name, instance) for name in ("animal", "human", "airplane", "truck", "car") for instance in (4, 9)
     }
+    assert [row["seed"] for row in found["capsules"]["by_seed"]] == [0, 1]
     assert (tmp_path / "capsules" / "folds.png").read_bytes().startswith(b"\x89PNG")
-    assert main([*evaluate, f"--baseline={tmp_path / 'capsules'}"]) == 1
-    assert "--architecture cnn" in capsys.readouterr().err
-    assert main([*evaluate, f"--baseline={tmp_path / 'none'}"]) == 1
-    assert "no run in a folder of" in capsys.readouterr().err
+
+    final = ["release", "--name=mean", f"--models={tmp_path / 'models'}", f"--run-folder={tmp_path / 'final'}"]
+    train(".", "final", "--held-out-instance=None")
+    assert main([*final, "--judged-by", *map(str, sorted(tmp_path.glob("capsules/*-*")))]) == 0
+    record = record_of(tmp_path / "models" / "mean" / "1")
+    assert record["protocol"].endswith("with instances 4, 9, one at a time, held out, the mean of seeds 0, 1")
+    runs = [config_of(tmp_path / "capsules" / f"0-{instance}") for instance in (4, 9)]
+    assert record["validation_images"] == sum(len(split(run)[1]) for run in runs)
+    assert record["validation_error"] == pytest.approx(found["capsules"]["error"], abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("seen", "words"),
+    [
+        ([(0, None)], "a held no instance of smallNORB out"),
+        ([(0, 4), (1, 4), (1, 4)], "b and c both held out instance 4, by seed 1"),
+        ([(0, 4), (0, 6), (1, 6)], "runs of another seed held out [4], none of seed 1 did"),
+    ],
+)
+def test_folds_that_cannot_be_pooled(seen: list[tuple[int, int | None]], words: str) -> None:
+    """Each run must hold an instance out, and every seed the same ones, once."""
+    configs = [
+        replace(RECIPES["smallnorb"][1], seed=seed, held_out_instance=instance, run_folder=Path(name))
+        for (seed, instance), name in zip(seen, "abc", strict=False)
+    ]
+    with pytest.raises(ValueError, match=re.escape(words)):
+        held_out_folds(configs)
+
+
+def test_folds_of_other_data(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Rows are no instances, an empty folder holds no runs, capsules are no baseline, and the test split is no fold."""
+    with pytest.raises(ValueError, match="held no instance of smallNORB out"):
+        held_out_folds([RECIPES["mnist"][1]])
+    shutil.copytree(runs / "capsules", tmp_path / "folds" / "one")
+    for options, words in (
+        ([f"--run-folder={tmp_path / 'none'}"], "no run in a folder of"),
+        ([f"--run-folder={tmp_path / 'folds'}", f"--baseline={tmp_path / 'folds'}"], "--architecture cnn"),
+        ([f"--run-folder={tmp_path / 'folds'}", "--split=test"], "folds are judged by what each run held out"),
+    ):
+        assert main(["evaluate", "folds", *options]) == 1
+        assert words in capsys.readouterr().err
+
+
+def test_a_run_that_is_not_at_its_end(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It may be asked, which says where it stands; it is neither released nor pooled with others."""
+    run = tmp_path / "folds" / "run"
+    saved = checkpoint.load(runs / "capsules" / "last.pt")
+    steps = saved["progress"]["step"]
+    saved["progress"]["step"] = steps - 1
+    save_again(run / "last.pt", saved)
+    words = f"{run} stands at step {steps - 1} of {steps}; train … --resume goes on"
+    assert main(["evaluate", f"--run-folder={run}"]) == 0
+    assert words in capsys.readouterr().out
+    for command in (
+        ["release", f"--run-folder={run}", "--name=x", f"--models={tmp_path / 'models'}"],
+        ["evaluate", "folds", f"--run-folder={run.parent}"],
+    ):
+        assert main(command) == 1
+        assert words in capsys.readouterr().err
+    assert not (tmp_path / "models").exists()
 
 
 def test_runs_of_before_an_option_go_on(runs: Path, root: Path) -> None:
@@ -206,7 +278,6 @@ def test_runs_of_before_an_option_go_on(runs: Path, root: Path) -> None:
     del saved["architecture"]
     config = restore(saved["config"])
     assert (config.mixup, config.keep_epochs, config.elevations) == (0.0, False, (0, 1, 2))
-    network = checkpoint.rebuild(saved)
-    state = {name: value for name, value in saved.items() if name not in ("format", "network", "weights")}
-    checkpoint.save(path, network, **state)
+    saved["progress"]["best_error"] = 0.5  # was told of once
+    save_again(path, saved)
     train(TrainConfig(**{**vars(config), "resume": True, "root": root}))  # which would refuse other options

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
 from training.evaluate import Evaluation
+from training.protocol import Fold
 from training.suites.report import Report, columns
 
 
@@ -17,37 +18,34 @@ class Pooled(NamedTuple):
     """The errors of one recipe over all its runs.
 
     Attributes:
-        error: Share of all held-out images that the run which held them out classifies wrongly.
-        standard_error: Of that, from how much the runs differ; not a number for a single run.
-        by_instance: Error for each (class, instance).
+        error: Share of all held-out images that the run which held them out classifies wrongly; the mean of all seeds.
+        standard_error: Of that, from how much the instances differ; not a number for a single one.
+        by_instance: Error for each (class, instance), the mean of all seeds.
+        by_seed: Error for each seed.
     """
 
     error: float
     standard_error: float
     by_instance: dict[tuple[str, int], float]
+    by_seed: dict[int, float]
 
 
-def pool(evaluations: Sequence[Evaluation]) -> Pooled:
-    """The evaluations of runs that held out different instances, as one.
-
-    Raises:
-        ValueError: There are none, they know no instances, or two of them judge the same one.
-    """
-    if not evaluations or not all(evaluation.by_instance for evaluation in evaluations):
-        raise ValueError("the runs must each hold out an instance of smallNORB")
-    by_instance: dict[tuple[str, int], float] = {}
-    for evaluation in evaluations:
-        if again := by_instance.keys() & evaluation.by_instance.keys():
-            raise ValueError(f"more than one run held out instance {min(instance for _, instance in again)}")
-        by_instance |= evaluation.by_instance
-    images = sum(evaluation.images for evaluation in evaluations)
-    error = sum(evaluation.error * evaluation.images for evaluation in evaluations) / images
-    errors = [evaluation.error for evaluation in evaluations]
-    standard_error = statistics.stdev(errors) / math.sqrt(len(errors)) if len(errors) > 1 else math.nan
-    return Pooled(error, standard_error, by_instance)
+def pool(runs: Mapping[Fold, Evaluation]) -> Pooled:
+    """The evaluations of a recipe's runs as one; each seed must have held out the same instances."""
+    seeds, instances = sorted({seed for seed, _ in runs}), sorted({instance for _, instance in runs})
+    errors = [[runs[Fold(seed, instance)].error for instance in instances] for seed in seeds]
+    by_fold = [statistics.mean(of_instance) for of_instance in zip(*errors, strict=True)]
+    keys = [key for instance in instances for key in runs[Fold(seeds[0], instance)].by_instance]
+    images = [runs[Fold(seeds[0], instance)].images for instance in instances]
+    return Pooled(
+        statistics.fmean(by_fold, images),
+        statistics.stdev(by_fold) / math.sqrt(len(by_fold)) if len(by_fold) > 1 else math.nan,
+        {key: statistics.mean(runs[Fold(seed, key[1])].by_instance[key] for seed in seeds) for key in keys},
+        {seed: statistics.fmean(of_seed, images) for seed, of_seed in zip(seeds, errors, strict=True)},
+    )
 
 
-def folds(found: Mapping[str, Sequence[Evaluation]], classes: tuple[str, ...]) -> Report:
+def folds(found: Mapping[str, Mapping[Fold, Evaluation]], classes: tuple[str, ...]) -> Report:
     """A table of class by instance for each recipe, and the ratio of the first one's error to the second's.
 
     Args:
@@ -55,12 +53,14 @@ def folds(found: Mapping[str, Sequence[Evaluation]], classes: tuple[str, ...]) -
         classes: In the order of the rows.
 
     Raises:
-        ValueError: As ``pool``; or the recipes were not judged by the same instances.
+        ValueError: The recipes were not judged by the same instances.
     """
-    pooled = {name: pool(evaluations) for name, evaluations in found.items()}
-    if len({frozenset(of.by_instance) for of in pooled.values()}) > 1:
-        raise ValueError("the baseline's runs held out other instances: only equal folds can be compared")
-    instances = sorted({instance for of in pooled.values() for _, instance in of.by_instance})
+    judges = {name: sorted({instance for _, instance in runs}) for name, runs in found.items()}
+    instances, *others = judges.values()
+    if others != [instances] * len(others):
+        raise ValueError(f"only equal folds can be compared, found the held-out instances {judges}")
+    pooled = {name: pool(runs) for name, runs in found.items()}
+    several = any(len(of.by_seed) > 1 for of in pooled.values())
     tables = []
     for name, of in pooled.items():
         rows = [[name, *(f"instance {instance}" for instance in instances), "all"]]
@@ -71,10 +71,14 @@ def folds(found: Mapping[str, Sequence[Evaluation]], classes: tuple[str, ...]) -
         within = "" if math.isnan(of.standard_error) else f" ± {100 * of.standard_error:.1f}"
         rows.append(["all", *(f"{error:.1%}" for error in by_fold), f"{100 * of.error:.1f}{within} %"])
         tables.append(columns(rows))
+        if several:
+            tables[-1] += f"\n{_seeds(of)}"
     networks = {
         name: {
             "error": of.error,
             "standard_error": None if math.isnan(of.standard_error) else of.standard_error,
+            "by_seed": [{"seed": seed, "error": error} for seed, error in of.by_seed.items()],
+            "seed_deviation": statistics.stdev(of.by_seed.values()) if len(of.by_seed) > 1 else None,
             "by_instance": [
                 {"class": class_, "instance": instance, "error": error}
                 for (class_, instance), error in sorted(of.by_instance.items())
@@ -89,6 +93,18 @@ def folds(found: Mapping[str, Sequence[Evaluation]], classes: tuple[str, ...]) -
             content["ratio"] = {"of": first, "to": second, "value": own.error / other.error}
             tables.append(f"the error of {first} is {own.error / other.error:.2f} times that of {second}")
     return Report("\n\n".join(tables), content, _picture(pooled, classes, instances))
+
+
+def _seeds(of: Pooled) -> str:
+    """What the errors above are means of, and how much the seeds differ."""
+    if len(of.by_seed) == 1:
+        return f"of seed {min(of.by_seed)} alone; ± is the standard error over instances"
+    errors = ", ".join(f"{error:.1%} (seed {seed})" for seed, error in of.by_seed.items())
+    deviation = 100 * statistics.stdev(of.by_seed.values())
+    return (
+        f"means of {len(of.by_seed)} seeds: all of {errors}, whose standard deviation is {deviation:.1f} points; "
+        "± is the standard error over instances"
+    )
 
 
 def _picture(pooled: Mapping[str, Pooled], classes: tuple[str, ...], instances: Sequence[int]) -> Figure:
