@@ -183,7 +183,7 @@ def judge_command(
     """Judge a released artefact by images that it never saw; a table is printed, JSON and a picture are written.
 
     Args:
-        artefact: a version's folder, such as models/mnist/4, or its model.onnx
+        artefact: a version's folder, such as models/mnist/5, or its model.onnx
         root: folder that holds the data sets
         split: the images that its training held out, or the official test split, which is for final figures alone
         data: in their place a folder that holds one folder of images per class, all of which are judged; what was not

@@ -34,7 +34,7 @@ class Artefact:
     def __init__(self, path: Path) -> None:
         self.path = path / "model.onnx" if path.is_dir() else path
         if not self.path.is_file():
-            raise FileNotFoundError(f"no artefact at {self.path}; name a version's folder, such as models/mnist/4")
+            raise FileNotFoundError(f"no artefact at {self.path}; name a version's folder, such as models/mnist/5")
         try:
             proto = onnx.load(self.path)
             self._graph = Graph(proto)
