@@ -101,9 +101,7 @@ def evaluate_command(
             raise ValueError("folds are judged by what each run held out; the test split is asked of one run at a time")
         _report(_folds([run_folder] if baseline is None else [run_folder, baseline], root), run_folder, suite)
         return
-    network, config, saved = _open(run_folder, root)
-    if standing := _unfinished(run_folder, saved):
-        print(f"note: {standing}")
+    network, config, _ = _open(run_folder, root)
     judged = _held_out(config) if split == "held-out" else _test(config)
     if not len(judged):
         raise ValueError("the run held nothing out; only --split test has images that it never saw")
@@ -148,22 +146,21 @@ def release_command(
         root: folder that holds the data sets; the one that the run was trained from if absent
         models: folder of models that the service reads
         version: version of the model; the one after the highest if absent
-        judged_by: where the run held nothing out, folders of runs of the same recipe that did: the artefact's record
-            has their error
+        judged_by: where the run held nothing out, folders of runs of the same recipe that did, of one seed or several:
+            the artefact's record has their error
     """
-    network, config, saved = _finished(run_folder, root)
+    network, config, saved = _open(run_folder, root, ended=True)
     if not isinstance(network, CapsNet):
         raise ValueError(f"{run_folder} holds a CNN, which is there to compare with; only capsules are released")
     training, held_out = _split(config)
     if judged_by and len(held_out):
         raise ValueError(f"{run_folder} held images out: it is judged by them, not by other runs")
-    judged = [Judged(config, evaluate(network, held_out, progress=True))] if len(held_out) else []
-    for folder in judged_by:
-        other, its_config, _ = _finished(folder, root)
-        unseen = _held_out(its_config)
-        if not len(unseen):
-            raise ValueError(f"{folder} held nothing out to be judged by")
-        judged.append(Judged(its_config, evaluate(other, unseen, progress=True)))
+    judges: list[tuple[Network, TrainConfig]] = [(network, config)] if len(held_out) else []
+    if judged_by:
+        judges = [_open(folder, root, ended=True)[:2] for folder in judged_by]
+        refuse_other_recipes(config, [its_config for _, its_config in judges])
+        held_out_folds([its_config for _, its_config in judges])
+    judged = [Judged(its_config, evaluate(other, _held_out(its_config), progress=True)) for other, its_config in judges]
     record = training_record(config, saved, judged)
     images = (held_out if len(held_out) else training).images
     path = release(
@@ -247,32 +244,27 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _open(run_folder: Path, root: Path | None) -> tuple[Network, TrainConfig, dict[str, Any]]:
-    """A run's network, its configuration with the folders as they are now, and all that its checkpoint holds."""
+def _open(run_folder: Path, root: Path | None, *, ended: bool = False) -> tuple[Network, TrainConfig, dict[str, Any]]:
+    """A run's network, its configuration with the folders as they are now, and all that its checkpoint holds.
+
+    Of a run that is not at its end a line says so; where ``ended`` it is refused.
+    """
     saved = checkpoint.load(run_folder / "last.pt")
+    step, steps = saved["progress"]["step"], saved["schedule"]["total_steps"]
+    if step < steps:
+        standing = f"{run_folder} stands at step {step} of {steps} (train … --resume goes on)"
+        if ended:
+            raise ValueError(f"{standing}: only the end of a run is released, or judged beside others")
+        print(f"note: {standing}")
     config = replace(restore(saved["config"]), run_folder=run_folder)
     return checkpoint.rebuild(saved), config if root is None else replace(config, root=root), saved
-
-
-def _unfinished(run_folder: Path, saved: dict[str, Any]) -> str | None:
-    """How far a run stands from its end, unless it is there."""
-    step, steps = saved["progress"]["step"], saved["schedule"]["total_steps"]
-    return f"{run_folder} stands at step {step} of {steps}; train … --resume goes on" if step < steps else None
-
-
-def _finished(run_folder: Path, root: Path | None) -> tuple[Network, TrainConfig, dict[str, Any]]:
-    """As ``_open``; a run that is not at its end is refused: its rate is still high, its error tells little."""
-    network, config, saved = _open(run_folder, root)
-    if standing := _unfinished(run_folder, saved):
-        raise ValueError(standing)
-    return network, config, saved
 
 
 def _folds(folders: list[Path], root: Path | None) -> Report:
     """Each folder's runs, judged by what each of them held out."""
     found: dict[str, dict[Fold, tuple[Network, TrainConfig]]] = {}
     for folder in folders:
-        runs = [_finished(path.parent, root)[:2] for path in sorted(folder.glob("*/last.pt"))]
+        runs = [_open(path.parent, root, ended=True)[:2] for path in sorted(folder.glob("*/last.pt"))]
         if not runs:
             raise FileNotFoundError(f"no run in a folder of {folder}: */last.pt")
         configs = [config for _, config in runs]
@@ -281,6 +273,9 @@ def _folds(folders: list[Path], root: Path | None) -> Report:
         if name in found:
             raise ValueError(f"{folder} holds runs of {name} too; a baseline is trained with --architecture cnn")
         found[name] = dict(zip(held_out_folds(configs), runs, strict=True))
+    judges = {name: sorted({instance for _, instance in of_recipe}) for name, of_recipe in found.items()}
+    if len(set(map(tuple, judges.values()))) > 1:
+        raise ValueError(f"only equal folds can be compared, found the held-out instances {judges}")
     judged = {
         name: {
             fold: evaluate(network, _held_out(config), progress=True) for fold, (network, config) in of_recipe.items()

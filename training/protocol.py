@@ -14,7 +14,7 @@ FOLDER_SHARE = 0.2  # of each class of a folder of pictures is held out
 
 
 class Fold(NamedTuple):
-    """What a run of smallNORB is judged by: one instance of each category, which it never saw."""
+    """A run of smallNORB among others of its recipe: its seed, and the instance that it never saw."""
 
     seed: int
     instance: int
@@ -54,7 +54,7 @@ def familiar(images: ImageSet, config: TrainConfig) -> Tensor:
 
 
 def held_out_folds(configs: Sequence[TrainConfig]) -> list[Fold]:
-    """What each run of a recipe is judged by, in their order.
+    """Which instance each run of a recipe is judged by, in their order.
 
     Raises:
         ValueError: A run held no instance out, two runs of one seed the same, or the seeds different ones.
@@ -62,7 +62,7 @@ def held_out_folds(configs: Sequence[TrainConfig]) -> list[Fold]:
     found: dict[Fold, Path] = {}
     for config in configs:
         if config.data != "smallnorb" or config.held_out_instance is None:
-            raise ValueError(f"{config.run_folder} held no instance of smallNORB out, by which it could be judged")
+            raise ValueError(f"{config.run_folder} held nothing out of smallNORB to be judged by")
         fold = Fold(config.seed, config.held_out_instance)
         if fold in found:
             raise ValueError(

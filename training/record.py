@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 from training.config import WHERE, TrainConfig
 from training.data import KNOWN
 from training.evaluate import Evaluation
-from training.protocol import held_out_folds
 
 RECIPE = (
     *("loss", "label_smoothing", "batch_size", "learning_rate", "warmup_share", "weight_decay", "average_share"),
@@ -31,16 +30,12 @@ def training_record(config: TrainConfig, saved: dict[str, Any], judged: Sequence
     Args:
         config: Of its run.
         saved: The run's checkpoint.
-        judged: The run itself where it held images out; where it held none, any runs of the same recipe that did. The
-            record has their error over all images together, the mean of all seeds.
-
-    Raises:
-        ValueError: The recipes differ, or of an instance of smallNORB not all seeds were judged once.
+        judged: The run itself where it held images out; where it held none, runs of the same recipe that did, each
+            seed's the same instances. The record has their error over all images together, the mean of all seeds.
     """
-    refuse_other_recipes(config, [other.config for other in judged])
     by_instance = any(evaluation.by_instance for _, evaluation in judged)
     images = sum(evaluation.images for _, evaluation in judged)
-    seeds = {seed for seed, _ in held_out_folds([other.config for other in judged])} if by_instance else {config.seed}
+    seeds = {other.config.seed for other in judged} or {config.seed}
     error = sum(evaluation.error * evaluation.images for _, evaluation in judged) / images if judged else None
     return {
         "data_set": config.data if config.data in KNOWN else f"folder {Path(config.data).resolve().name}",

@@ -61,6 +61,7 @@ class State:
         self.network.load_state_dict(saved.get("trained_weights", saved["weights"]))
         restore_optimizer(self.optimizer, saved["optimizer"])
         self.schedule.load_state_dict(saved["schedule"])
+        # Runs of before hold more than it has fields.
         self.progress = Progress(**{name: saved["progress"][name] for name in Progress._fields})
 
     def save(self, path: Path, commit: str) -> None:

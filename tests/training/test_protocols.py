@@ -207,6 +207,9 @@ def test_folds(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     }
     assert [row["seed"] for row in found["capsules"]["by_seed"]] == [0, 1]
     assert (tmp_path / "capsules" / "folds.png").read_bytes().startswith(b"\x89PNG")
+    shutil.rmtree(tmp_path / "cnn" / "fold-9")
+    assert main([*evaluate, f"--baseline={tmp_path / 'cnn'}"]) == 1
+    assert "found the held-out instances {'capsules': [4, 9], 'CNN': [4]}" in capsys.readouterr().err
 
     final = ["release", "--name=mean", f"--models={tmp_path / 'models'}", f"--run-folder={tmp_path / 'final'}"]
     train(".", "final", "--held-out-instance=None")
@@ -221,7 +224,7 @@ def test_folds(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
 @pytest.mark.parametrize(
     ("seen", "words"),
     [
-        ([(0, None)], "a held no instance of smallNORB out"),
+        ([(0, None)], "a held nothing out of smallNORB"),
         ([(0, 4), (1, 4), (1, 4)], "b and c both held out instance 4, by seed 1"),
         ([(0, 4), (0, 6), (1, 6)], "runs of another seed held out [4], none of seed 1 did"),
     ],
@@ -238,7 +241,7 @@ def test_folds_that_cannot_be_pooled(seen: list[tuple[int, int | None]], words: 
 
 def test_folds_of_other_data(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Rows are no instances, an empty folder holds no runs, capsules are no baseline, and the test split is no fold."""
-    with pytest.raises(ValueError, match="held no instance of smallNORB out"):
+    with pytest.raises(ValueError, match="held nothing out of smallNORB"):
         held_out_folds([RECIPES["mnist"][1]])
     shutil.copytree(runs / "capsules", tmp_path / "folds" / "one")
     for options, words in (
@@ -250,22 +253,31 @@ def test_folds_of_other_data(runs: Path, tmp_path: Path, capsys: pytest.CaptureF
         assert words in capsys.readouterr().err
 
 
-def test_a_run_that_is_not_at_its_end(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """It may be asked, which says where it stands; it is neither released nor pooled with others."""
+def test_a_run_that_is_not_at_its_end(
+    runs: Path, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It may be asked, which says where it stands; it is neither released nor judged beside others."""
     run = tmp_path / "folds" / "run"
     saved = checkpoint.load(runs / "capsules" / "last.pt")
     steps = saved["progress"]["step"]
     saved["progress"]["step"] = steps - 1
     save_again(run / "last.pt", saved)
-    words = f"{run} stands at step {steps - 1} of {steps}; train … --resume goes on"
+    words = f"{run} stands at step {steps - 1} of {steps}"
     assert main(["evaluate", f"--run-folder={run}"]) == 0
     assert words in capsys.readouterr().out
+    adversarial = ["evaluate", "adversarial", "--images=4", f"--run-folder={runs / 'capsules'}", f"--baseline={run}"]
+    assert main(adversarial) == 0
+    assert words in capsys.readouterr().out
+    final = tmp_path / "final"
+    options = [f"--root={root}", *SMALL, "--epochs=2", "--held-out-instance=None", f"--run-folder={final}"]
+    assert main(["train", "smallnorb-elevation", *options]) == 0
     for command in (
         ["release", f"--run-folder={run}", "--name=x", f"--models={tmp_path / 'models'}"],
+        ["release", f"--run-folder={final}", "--name=x", f"--models={tmp_path / 'models'}", "--judged-by", str(run)],
         ["evaluate", "folds", f"--run-folder={run.parent}"],
     ):
         assert main(command) == 1
-        assert words in capsys.readouterr().err
+        assert f"{words} (train … --resume goes on): only the end of a run" in capsys.readouterr().err
     assert not (tmp_path / "models").exists()
 
 

@@ -50,12 +50,6 @@ def test_several_seeds() -> None:
     assert found.standard_error == pytest.approx(0.15)  # of 0.1 and 0.4
 
 
-def test_other_instances_are_not_compared() -> None:
-    """A baseline that was judged by other instances is refused by their names."""
-    with pytest.raises(ValueError, match=r"'capsules': \[4\], 'CNN': \[6\]"):
-        folds({"capsules": runs((0, 4, 0.1, 0.3)), "CNN": runs((0, 6, 0.1, 0.3))}, CLASSES)
-
-
 def test_the_report(tmp_path: Path) -> None:
     """The table has a row for each class and a column for each instance, and says how the two compare."""
     ours, theirs = runs((0, 9, 0.0, 0.1), (0, 4, 0.1, 0.2)), runs((0, 4, 0.2, 0.4), (0, 9, 0.2, 0.0))
