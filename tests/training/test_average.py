@@ -10,7 +10,7 @@ from training.baselines import ConvNet
 
 
 def test_average_is_exponential(network: CapsNet) -> None:
-    """After steps to known weights, the average is the weighted sum of all that were seen, the first included."""
+    """Weights and batch statistics are weighted sums of all that were seen, the first included; a count is the last."""
     network = copy.deepcopy(network)  # others use it too
     start = copy.deepcopy(network.state_dict())
     average = Average(network, horizon=4.0)
@@ -19,14 +19,22 @@ def test_average_is_exponential(network: CapsNet) -> None:
         with torch.no_grad():
             for parameter in network.parameters():
                 parameter.add_(step)
+            for name, buffer in network.named_buffers():
+                if name.endswith("running_mean"):
+                    buffer.add_(step)
+                elif name.endswith("num_batches_tracked"):
+                    buffer.add_(1)
         average.update()
         expected = {
-            name: 0.75 * mean + 0.25 * network.state_dict()[name].double() if start[name].is_floating_point() else mean
+            name: 0.75 * mean + 0.25 * network.state_dict()[name].double()
+            if start[name].is_floating_point()
+            else network.state_dict()[name].double()
             for name, mean in expected.items()
         }
     found = average.network.state_dict()
-    for name, _ in network.named_parameters():
-        torch.testing.assert_close(found[name].double(), expected[name], rtol=1e-5, atol=1e-5)
+    assert found.keys() == expected.keys() > {"stem_norm.running_mean", "stem_norm.num_batches_tracked"}
+    for name, values in expected.items():
+        torch.testing.assert_close(found[name].double(), values, rtol=1e-5, atol=1e-5)
 
 
 def test_a_network_without_counts_is_averaged_too() -> None:

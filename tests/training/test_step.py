@@ -61,6 +61,18 @@ def test_mixed_precision_rounds(precision: Literal["mixed", "float32"]) -> None:
     assert (found != exact) == bool(rounded)
 
 
+def test_a_mixture_s_loss_is_that_of_both() -> None:
+    """The share of an image's own label's loss, and the rest of its partner's."""
+    config = replace(CONFIG, precision="float32")
+    network, *_, step = made(config)
+    given = batch()._replace(partner_labels=(batch().labels + 1) % 3, share=torch.tensor(0.25))
+    with torch.no_grad():
+        logits = copy.deepcopy(network)(given.images).logits
+    own, partners = (float(loss_of(logits, of, given.margin, config)) for of in (given.labels, given.partner_labels))
+    assert own != pytest.approx(partners, rel=0.01)
+    assert Outcome(*step(given).tolist()).loss == pytest.approx(0.25 * own + 0.75 * partners, rel=1e-5)
+
+
 def test_the_schedule_and_the_average_follow() -> None:
     """Each step moves the rate on, and the average a quarter of the way to the new weights."""
     network, optimizer, schedule, average, step = made()
