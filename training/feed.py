@@ -20,9 +20,14 @@ class Feed:
     Attributes:
         steps_per_epoch: Batches of an epoch; images that do not fill one are left to the next epoch's order.
         steps: Of the whole run.
+
+    Raises:
+        ValueError: The workers cannot have equal shares of a batch.
     """
 
     def __init__(self, config: TrainConfig, training: ImageSet, worker: Worker) -> None:
+        if config.batch_size % worker.world:
+            raise ValueError(f"batches of {config.batch_size} images cannot be shared by {worker.world} processes")
         self._config, self._worker, self._augment = config, worker, config.augment()
         self._images, self._labels = training.images.to(worker.device), training.labels.to(worker.device)
         self.steps_per_epoch = len(training) // config.batch_size

@@ -1,7 +1,9 @@
 """A run's batches depend on its configuration and the step alone, and workers share them out."""
 
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
 import torch
 
 from model import tiny
@@ -9,6 +11,7 @@ from training.config import TrainConfig
 from training.data import ImageSet
 from training.distributed import Worker
 from training.feed import Feed
+from training.step import Batch
 
 CPU = torch.device("cpu")
 CONFIG = TrainConfig(
@@ -31,7 +34,12 @@ def numbered(count: int = 14) -> ImageSet:
 
 def seen(feed: Feed, step: int) -> list[int]:
     """The numbers of a step's images."""
-    return [round(grey) for grey in feed(step).images[:, 0, 0, 0].tolist()]
+    return [round(grey) for grey in greys(feed(step))]
+
+
+def greys(batch: Batch) -> list[float]:
+    """The grey levels of a batch's even images."""
+    return [float(grey) for grey in batch.images[:, 0, 0, 0]]
 
 
 def test_an_epoch_shows_each_image_once() -> None:
@@ -60,9 +68,27 @@ def test_labels_are_those_of_the_images() -> None:
     assert batch.share == 1.0
 
 
+def test_a_mixture_knows_its_parts() -> None:
+    """Each image is the share of its own number and the rest of its partner's, and the labels are theirs."""
+    batch = Feed(replace(CONFIG, mixup=1.0), numbered(), Worker(0, 1, CPU))(1)
+    share, own = float(batch.share), seen(Feed(CONFIG, numbered(), Worker(0, 1, CPU)), 1)
+    assert 0.05 < share < 0.95
+    partners = [(grey - share * number) / (1.0 - share) for grey, number in zip(greys(batch), own, strict=True)]
+    assert sorted(map(round, partners)) == sorted(own)
+    assert batch.labels.tolist() == [number % 3 for number in own]
+    assert batch.partner_labels.tolist() == [round(number) % 3 for number in partners]
+    assert batch.partner_labels.tolist() != batch.labels.tolist()
+
+
 def test_workers_share_a_batch() -> None:
     """Two of them see half of it each, together what one would see."""
     whole = seen(Feed(CONFIG, numbered(), Worker(0, 1, CPU)), 2)
     halves = [seen(Feed(CONFIG, numbered(), Worker(rank, 2, CPU)), 2) for rank in range(2)]
     assert [len(half) for half in halves] == [2, 2]
     assert sorted(halves[0] + halves[1]) == sorted(whole)
+
+
+def test_shares_are_equal() -> None:
+    """A batch that the workers cannot part evenly would count some images more than others."""
+    with pytest.raises(ValueError, match="batches of 4 images cannot be shared by 3 processes"):
+        Feed(CONFIG, numbered(), Worker(0, 3, CPU))
