@@ -1,18 +1,17 @@
 """What an artefact says of its training: the recipe, and the error on images that it never saw."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from training.config import WHERE, TrainConfig
+from training.config import WHERE, TrainConfig, plain
 from training.data import KNOWN
 from training.evaluate import Evaluation
 
-RECIPE = (
-    *("loss", "label_smoothing", "batch_size", "learning_rate", "warmup_share", "weight_decay", "average_share"),
-    *("brightness", "contrast", "shift", "warp", "rotation", "elastic", "mirror", "mixup"),
-)
+# What a record has no use for: the data set and what was held out of it are told otherwise, shapes by the artefact.
+ELSEWHERE = WHERE | {"data", "architecture", "network", "held_out_instance", "keep_epochs"}
+OF_THE_ARTEFACT = {"classes", "channels", "image_size"}
 # In what a final model and the runs that it is judged by may differ.
 FREE = WHERE | {"held_out_instance", "seed", "keep_epochs"}
 
@@ -37,21 +36,15 @@ def training_record(config: TrainConfig, saved: dict[str, Any], judged: Sequence
     images = sum(evaluation.images for _, evaluation in judged)
     seeds = {other.config.seed for other in judged} or {config.seed}
     error = sum(evaluation.error * evaluation.images for _, evaluation in judged) / images if judged else None
+    recipe = plain(config)
     return {
         "data_set": config.data if config.data in KNOWN else f"folder {Path(config.data).resolve().name}",
         "protocol": _protocol(config, judged, seeds, by_instance=by_instance),
         "held_out_instance": config.held_out_instance if by_instance else None,
-        "elevations": config.elevations,
-        "lightings": config.lightings,
-        "seed": config.seed,
-        "epochs": config.epochs,
         "steps": saved["progress"]["step"],
-        **{name: getattr(config, name) for name in RECIPE},
-        "crop_size": config.network.crop_size,
+        **{name: value for name, value in recipe.items() if name not in ELSEWHERE},
+        **{name: value for name, value in recipe["network"].items() if name not in OF_THE_ARTEFACT},
         "resolution": config.network.input_size,
-        "pooled_channels": config.network.pooled_channels,
-        "residual_blocks": config.network.residual_blocks,
-        "routing": asdict(config.network.routing),
         "validation_error": None if error is None else round(error, 6),
         "validation_images": images // len(seeds),
         "commit": saved["commit"],
