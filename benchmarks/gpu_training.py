@@ -91,7 +91,7 @@ def run(config: TrainConfig, device: torch.device, *, record: bool) -> list[Tens
         if number == STEPS // 2:
             predict(state.outcome, batch_of(config, 8, 0, device).images.to(torch.uint8))
             with tempfile.TemporaryDirectory() as folder:
-                state.save(Path(folder) / "last.pt", "unknown")
+                state.save(Path(folder) / "last.pt", "unknown", "unknown")
                 saved = checkpoint.load(Path(folder) / "last.pt")
             state, step = made(config, device, record=record, steps=10 * STEPS)
             state.restore(saved)

@@ -6,7 +6,6 @@ import io
 import re
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -14,18 +13,17 @@ import torch
 import tyro
 
 from model import CapsNet
-from training import checkpoint
 from training.artefact import Artefact
-from training.checkpoint import Network
-from training.config import RECIPES, TrainConfig, restore
-from training.data import KNOWN, ImageSet, load
+from training.checkpoint import Network, kind
+from training.config import RECIPES, TrainConfig
+from training.data import KNOWN, load, sample
 from training.data.download import download
 from training.evaluate import evaluate
 from training.loop import NonFiniteError, train
 from training.protocol import Fold, held_out_folds, unseen
-from training.protocol import split as _split
 from training.record import Judged, refuse_other_recipes, training_record
-from training.release import release
+from training.release import free_version, release
+from training.runs import Run, open_baseline, open_epochs, open_folds, open_run
 from training.suites.adversarial import adversarial
 from training.suites.folds import folds
 from training.suites.poses import poses
@@ -46,6 +44,7 @@ else:
         tyro.conf.arg(name=""),
     ]
 PARITY_IMAGES = 64
+BESIDE = ("viewpoint", "adversarial", "poses")  # suites that put a baseline beside the capsules of one run
 
 
 def download_command(
@@ -94,37 +93,45 @@ def evaluate_command(
         split: the images held out from training, or the official test split, which is for final figures alone
         baseline: folder of a run of --architecture cnn (for folds, of such runs), beside which all suites but standard
             and routing put the capsules; for viewpoint it must have been trained with --keep-epochs
-        images: of how many images, evenly drawn from all, adversarial and routing speak
+        images: of how many images, drawn from all, adversarial and routing speak
     """
+    if images < 1:
+        raise ValueError(f"--images must be at least 1, found {images}")
     if suite == "folds":
         if split == "test":
             raise ValueError("folds are judged by what each run held out; the test split is asked of one run at a time")
-        _report(_folds([run_folder] if baseline is None else [run_folder, baseline], root), run_folder, suite)
+        _report(_folds(run_folder, baseline, root), run_folder, suite)
         return
-    network, config, _ = _open(run_folder, root)
-    judged = _held_out(config) if split == "held-out" else _test(config)
+    run = open_run(run_folder, root)
+    network, config = run.network, run.config
+    judged = run.held_out() if split == "held-out" else run.test()
     if not len(judged):
         raise ValueError("the run held nothing out; only --split test has images that it never saw")
-    some = judged.subset(torch.arange(0, len(judged), max(1, len(judged) // images))[:images])
-    networks = {"capsules" if isinstance(network, CapsNet) else "CNN": network}
-    if baseline is not None and suite in ("adversarial", "poses"):
-        networks["CNN"] = _open(baseline, root)[0]
+    networks = {kind(network): network}
+    candidates: dict[str, Network] = {}
+    if baseline is not None and suite in BESIDE:
+        beside = open_baseline(baseline, run)
+        networks[kind(beside.network)] = beside.network
+        if suite == "viewpoint":
+            candidates = open_epochs(baseline)
     if suite == "standard":
-        report = standard(network, judged)
+        report = standard(network, judged, {"elevation": config.elevations, "lighting": config.lightings})
     elif suite == "viewpoint":
         column = "lighting" if config.lightings else "elevation"
-        candidates = {} if baseline is None else _epochs(baseline)
-        report = viewpoint(network, judged, column, config.lightings or config.elevations, candidates)
+        values = config.lightings or config.elevations
+        report = viewpoint(network, judged, column, values, candidates, name=kind(network))
     elif suite == "adversarial":
-        report = adversarial(networks, some)
+        report = adversarial(networks, sample(judged, images))
     elif suite == "poses":
-        report = poses(networks, _split(config)[0], judged)
+        report = poses(networks, run.split()[0], judged)
     elif isinstance(network, CapsNet):
-        report = routing(network, some)
+        report = routing(network, sample(judged, images))
     else:
         raise ValueError(f"{run_folder} holds a CNN, in which nothing is routed")
-    _report(report, run_folder, suite)
-    if baseline is None and suite in ("viewpoint", "adversarial", "poses"):
+    report = report._replace(content={"data_set": judged.name, "split": split, **report.content})
+    print(f"of {judged.name}: {'the official test split' if split == 'test' else 'what the run held out'}\n")
+    _report(report, run_folder, suite if split == "held-out" else f"{suite}-test")
+    if baseline is None and suite in BESIDE:
         print(
             "\nto see a CNN beside it: train the same with --architecture cnn --keep-epochs, then --baseline ITS_FOLDER"
         )
@@ -149,23 +156,22 @@ def release_command(
         judged_by: where the run held nothing out, folders of runs of the same recipe that did, of one seed or several:
             the artefact's record has their error
     """
-    network, config, saved = _open(run_folder, root, ended=True)
-    if not isinstance(network, CapsNet):
+    version = free_version(models, name, version)
+    run = open_run(run_folder, root, ended=True)
+    if not isinstance(run.network, CapsNet):
         raise ValueError(f"{run_folder} holds a CNN, which is there to compare with; only capsules are released")
-    training, held_out = _split(config)
+    training, held_out = run.split()
     if judged_by and len(held_out):
         raise ValueError(f"{run_folder} held images out: it is judged by them, not by other runs")
-    judges: list[tuple[Network, TrainConfig]] = [(network, config)] if len(held_out) else []
+    judges = [run] if len(held_out) else []
     if judged_by:
-        judges = [_open(folder, root, ended=True)[:2] for folder in judged_by]
-        refuse_other_recipes(config, [its_config for _, its_config in judges])
-        held_out_folds([its_config for _, its_config in judges])
-    judged = [Judged(its_config, evaluate(other, _held_out(its_config), progress=True)) for other, its_config in judges]
-    record = training_record(config, saved, judged)
-    images = (held_out if len(held_out) else training).images
-    path = release(
-        network, record, images[:: max(1, len(images) // PARITY_IMAGES)][:PARITY_IMAGES], models, name, version
-    )
+        judges = [open_run(folder, root, ended=True) for folder in judged_by]
+        refuse_other_recipes(run.config, [judge.config for judge in judges])
+        held_out_folds([judge.config for judge in judges])
+    judged = [Judged(judge.config, evaluate(judge.network, judge.held_out(), progress=True)) for judge in judges]
+    record = training_record(run.config, run.saved, judged)
+    images = torch.cat([sample(of, PARITY_IMAGES).images for of in (held_out, training)])[:PARITY_IMAGES]
+    path = release(run.network, record, images, models, name, version)
     error = f"held-out error {record['validation_error']:.2%}" if judged else "nothing was held out"
     print(f"wrote {path}: {error}, {path.stat().st_size / 1e6:.2f} MB")
 
@@ -240,72 +246,33 @@ def main(arguments: list[str]) -> int:
     except (ValueError, OSError, NonFiniteError) as error:
         return _complain(str(error), 1)
     except KeyboardInterrupt:
-        return _complain("stopped; train … --resume goes on from the last checkpoint", 130)
+        return _complain("stopped" + "; --resume goes on from the last checkpoint" * (arguments[:1] == ["train"]), 130)
     return 0
 
 
-def _open(run_folder: Path, root: Path | None, *, ended: bool = False) -> tuple[Network, TrainConfig, dict[str, Any]]:
-    """A run's network, its configuration with the folders as they are now, and all that its checkpoint holds.
-
-    Of a run that is not at its end a line says so; where ``ended`` it is refused.
-    """
-    saved = checkpoint.load(run_folder / "last.pt")
-    step, steps = saved["progress"]["step"], saved["schedule"]["total_steps"]
-    if step < steps:
-        standing = f"{run_folder} stands at step {step} of {steps} (train … --resume goes on)"
-        if ended:
-            raise ValueError(f"{standing}: only the end of a run is released, or judged beside others")
-        print(f"note: {standing}")
-    config = replace(restore(saved["config"]), run_folder=run_folder)
-    return checkpoint.rebuild(saved), config if root is None else replace(config, root=root), saved
-
-
-def _folds(folders: list[Path], root: Path | None) -> Report:
+def _folds(run_folder: Path, baseline: Path | None, root: Path | None) -> Report:
     """Each folder's runs, judged by what each of them held out."""
-    found: dict[str, dict[Fold, tuple[Network, TrainConfig]]] = {}
-    for folder in folders:
-        runs = [_open(path.parent, root, ended=True)[:2] for path in sorted(folder.glob("*/last.pt"))]
-        if not runs:
-            raise FileNotFoundError(f"no run in a folder of {folder}: */last.pt")
-        configs = [config for _, config in runs]
-        refuse_other_recipes(configs[0], configs)
-        name = "capsules" if configs[0].architecture == "capsules" else "CNN"
+    found: dict[str, dict[Fold, Run]] = {}
+    for folder in [run_folder] if baseline is None else [run_folder, baseline]:
+        runs = open_folds(folder, root)
+        name = kind(next(iter(runs.values())).network)
         if name in found:
             raise ValueError(f"{folder} holds runs of {name} too; a baseline is trained with --architecture cnn")
-        found[name] = dict(zip(held_out_folds(configs), runs, strict=True))
-    judges = {name: sorted({instance for _, instance in of_recipe}) for name, of_recipe in found.items()}
+        found[name] = runs
+    judges = {name: sorted({instance for _, instance in runs}) for name, runs in found.items()}
     if len(set(map(tuple, judges.values()))) > 1:
         raise ValueError(f"only equal folds can be compared, found the held-out instances {judges}")
     judged = {
-        name: {
-            fold: evaluate(network, _held_out(config), progress=True) for fold, (network, config) in of_recipe.items()
-        }
-        for name, of_recipe in found.items()
+        name: {fold: evaluate(run.network, run.held_out(), progress=True) for fold, run in runs.items()}
+        for name, runs in found.items()
     }
-    return folds(judged, configs[0].network.classes)
+    return folds(judged, next(iter(runs.values())).config.network.classes)
 
 
 def _report(report: Report, folder: Path, suite: str) -> None:
     print(report.table)
     for path in write(report, folder, suite):
         print(f"wrote {path}")
-
-
-def _epochs(run_folder: Path) -> dict[str, Network]:
-    """The checkpoints of all epochs of a run, by file name."""
-    paths = sorted(run_folder.glob("epoch-*.pt"))
-    if not paths:
-        raise FileNotFoundError(f"no epoch-*.pt in {run_folder}; train with --keep-epochs")
-    return {path.name: checkpoint.rebuild(checkpoint.load(path)) for path in paths}
-
-
-def _held_out(config: TrainConfig) -> ImageSet:
-    return _split(config)[1]
-
-
-def _test(config: TrainConfig) -> ImageSet:
-    network = config.network
-    return load(config.data, config.root, "test", stereo=network.channels == 2, size=network.image_size)
 
 
 def _later(command: Callable[..., None]) -> Callable[..., Callable[[], None]]:

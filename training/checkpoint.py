@@ -17,6 +17,11 @@ Network = CapsNet | ConvNet
 ARCHITECTURES: dict[str, type[Network]] = {"capsules": CapsNet, "cnn": ConvNet}
 
 
+def kind(network: Network) -> str:
+    """What tables and pictures call a network."""
+    return "capsules" if isinstance(network, CapsNet) else "CNN"
+
+
 def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """Have ``write`` fill a file that appears under its name only when it is whole and on the disk."""
     path.parent.mkdir(parents=True, exist_ok=True)

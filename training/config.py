@@ -35,8 +35,8 @@ class TrainConfig:
     """smallNORB: the instance of each category that is never trained on, of 4, 6, 7, 8 and 9; None trains on all, which
     leaves nothing to judge by: for a final model, whose length other runs have settled"""
     elevations: tuple[int, ...] = ()
-    """smallNORB: the elevations to train on, of 0 (low) to 8; all if none are named. Of held-out images the error is
-    that of the same elevations; evaluate viewpoint tells that of the others"""
+    """smallNORB: the elevations to train on, of 0 (low) to 8; all if none are named. While a run
+    trains, its held-out error is that of the same elevations; evaluate tells that of the others too"""
     lightings: tuple[int, ...] = ()
     """smallNORB: the lightings to train on, of 0 to 5, in the same way"""
     held_out_rows: int = 10_000

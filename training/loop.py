@@ -12,14 +12,14 @@ from torch.nn.parallel import DistributedDataParallel
 from training import checkpoint
 from training.checkpoint import Network
 from training.config import FOLDER_CLASSES, TrainConfig, changed
-from training.data import ImageSet
+from training.data import KNOWN, ImageSet
 from training.distributed import Worker, join
 from training.evaluate import predict
 from training.feed import Feed
 from training.journal import Journal
 from training.loss import margin_at
 from training.protocol import familiar, split
-from training.provenance import commit
+from training.provenance import commit, fingerprint
 from training.state import Progress, State
 from training.step import Outcome, Step
 
@@ -41,13 +41,17 @@ def train(config: TrainConfig) -> Path:
     judged by images that chose it.
 
     Raises:
-        ValueError: The data do not fit the network, the run is too short, or the folder's run is another one.
+        ValueError: The data do not fit the network, the run is too short, its batches cannot be shared by the
+            processes, or the folder's run is another one.
         FileNotFoundError: The data are not there.
         FileExistsError: The folder holds a run, and it is not to be continued.
         NonFiniteError: Training left the finite numbers.
     """
     with join(config.device) as worker:
+        if config.data not in KNOWN:
+            config = replace(config, data=str(Path(config.data).resolve()))  # wherever the run is asked from
         training, held_out = split(config)
+        images = fingerprint(training, held_out)
         if len(held_out):
             held_out = held_out.subset(familiar(held_out, config))
         if config.network.classes == FOLDER_CLASSES:
@@ -60,6 +64,8 @@ def train(config: TrainConfig) -> Path:
         saved = checkpoint.load(last) if config.resume else None
         if saved is not None and (differing := changed(saved["config"], config)):
             raise ValueError(f"{config.run_folder} holds a run with other options: {', '.join(differing)}")
+        if saved is not None and saved.get("images") not in (None, images):  # runs of before do not know theirs
+            raise ValueError(f"{config.data} holds other images than when the run of {config.run_folder} began")
 
         origin = commit()  # of the code that runs; the files may change while it does
         feed = Feed(config, training, worker)
@@ -73,8 +79,10 @@ def train(config: TrainConfig) -> Path:
 
         def save(path: Path) -> None:
             if worker.leads:
-                state.save(path, origin)
+                state.save(path, origin, images)
 
+        if saved is None:
+            save(last)  # so that there is something to go on from, whenever it is killed
         share = config.batch_size // worker.world
         patience = GPU_STEPS_UNSEEN if worker.device.type == "cuda" else 1
         unseen: list[Tensor] = []

@@ -1,7 +1,10 @@
-"""Where a result comes from: the commit of the code that made it."""
+"""Where a result comes from: the commit of the code that made it, and the images."""
 
+import hashlib
 import subprocess
 from pathlib import Path
+
+from training.data import ImageSet
 
 
 def commit() -> str:
@@ -18,3 +21,13 @@ def commit() -> str:
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
     return run.stdout.strip()
+
+
+def fingerprint(training: ImageSet, held_out: ImageSet) -> str:
+    """What tells apart two splits: a digest of their images and labels, in their order."""
+    digest = hashlib.sha256()
+    for images in (training, held_out):
+        for values in (images.images, images.labels):
+            digest.update(f"{list(values.shape)}".encode())
+            digest.update(values.contiguous().numpy().data)
+    return digest.hexdigest()

@@ -33,8 +33,10 @@ def measure_parity(network: CapsNet, proto: onnx.ModelProto, images: Tensor) -> 
 
     Raises:
         ReleaseError: A difference exceeds 1e-4 (poses: of their largest element, where that is above 1), or an
-            output is not finite for these images or for even ones.
+            output is not finite for these images or for even ones, or the images fill no batch of 8.
     """
+    if len(images) < max(BATCHES):
+        raise ReleaseError(f"batches of {max(BATCHES)} are compared, found {len(images)} images")
     graph = Graph(proto)
     worst = {"activations": 0.0, "poses": 0.0}
     for size in BATCHES:
@@ -59,6 +61,23 @@ def measure_parity(network: CapsNet, proto: onnx.ModelProto, images: Tensor) -> 
     return {**worst, "batches": list(BATCHES), "torch": torch.__version__, "onnxruntime": VERSION}
 
 
+def free_version(folder: Path, name: str, version: int | None) -> int:
+    """The version to write: the one that is named, or the one after the highest.
+
+    Raises:
+        ReleaseError: It is there already, or is none, or the name is not plain.
+    """
+    if not name or "/" in name or name.startswith("."):
+        raise ReleaseError(f"a model needs a plain name, found {name!r}")
+    taken = [int(path.name) for path in (folder / name).glob("[1-9]*") if path.name.isdigit()]
+    version = max(taken, default=0) + 1 if version is None else version
+    if version < 1:
+        raise ReleaseError(f"versions count from 1, found {version}")
+    if version in taken:
+        raise ReleaseError(f"{folder / name / str(version)} is there already; versions are never overwritten")
+    return version
+
+
 def release(
     network: CapsNet,
     record: dict[str, Any],
@@ -72,13 +91,8 @@ def release(
     Raises:
         ReleaseError: The graph is not fit, or that version is there already.
     """
+    version = free_version(folder, name, version)
     of_name = folder / name
-    taken = [int(path.name) for path in of_name.glob("[1-9]*") if path.name.isdigit()]
-    version = max(taken, default=0) + 1 if version is None else version
-    if version < 1 or not name or "/" in name or name.startswith("."):
-        raise ReleaseError(f"a model needs a plain name and a version from 1 on, found {name!r} {version}")
-    if version in taken:
-        raise ReleaseError(f"{of_name / str(version)} is there already; versions are never overwritten")
     proto = export(network, {"training": record})
     set_metadata(proto, {"parity": measure_parity(network, proto, images)})
     onnx.checker.check_model(proto)

@@ -64,8 +64,14 @@ class State:
         # Runs of before hold more than it has fields.
         self.progress = Progress(**{name: saved["progress"][name] for name in Progress._fields})
 
-    def save(self, path: Path, commit: str) -> None:
-        """Write a checkpoint; ``commit`` is that of the code which runs."""
+    def save(self, path: Path, commit: str, images: str) -> None:
+        """Write a checkpoint.
+
+        Args:
+            path: Where.
+            commit: Of the code that runs.
+            images: Fingerprint of what the run trains on and holds out.
+        """
         checkpoint.save(
             path,
             self.outcome,
@@ -75,4 +81,5 @@ class State:
             progress=self.progress._asdict(),
             config=plain(self._config),
             commit=commit,
+            images=images,
         )

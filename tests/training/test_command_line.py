@@ -62,3 +62,6 @@ def test_the_whole_way(shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
     proto = onnx.load(models / "shapes" / "1" / "model.onnx")
     found = {entry.key: entry.value for entry in proto.metadata_props}
     assert found["emcaps.classes"] == '["circle", "square", "triangle"]'
+    again = ["release", "--run-folder", "none", "--name", "shapes", "--models", str(models), "--version", "1"]
+    assert main(again) == 1  # before anything is opened or judged
+    assert "never overwritten" in capsys.readouterr().err

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,9 +14,10 @@ from typing import Any
 import pytest
 import torch
 
-from model import tiny
+from model import CapsNet, tiny
 from tests.training.options import TINY
 from training import checkpoint
+from training.__main__ import main
 from training.config import TrainConfig
 from training.loop import NonFiniteError, train
 
@@ -151,3 +153,35 @@ def test_data_must_fit_the_network(shapes: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="do not fill one batch of 500"):
         train(replace(config(shapes, tmp_path / "run"), batch_size=500))
     assert not (tmp_path / "run").exists()
+
+
+def test_a_run_can_go_on_from_its_first_moment(shapes: Path, tmp_path: Path) -> None:
+    """What breaks long before a checkpoint is due leaves the one that the run began with."""
+    wild = config(shapes, tmp_path / "run", epochs=1, learning_rate=1e30)
+    with pytest.raises(NonFiniteError, match=re.escape(f"the last good state is {tmp_path / 'run' / 'last.pt'}")):
+        train(replace(wild, checkpoint_minutes=60.0))
+    saved = checkpoint.load(tmp_path / "run" / "last.pt")
+    assert saved["progress"]["step"] == 0
+    torch.manual_seed(wild.seed)
+    for name, values in CapsNet(wild.network).state_dict().items():
+        assert torch.equal(saved["weights"][name], values), name
+
+
+def test_a_run_knows_its_pictures(
+    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is asked from any folder, and refuses where pictures came or went: what it held out cannot be told then."""
+    pictures, run = tmp_path / "pictures", tmp_path / "run"
+    shutil.copytree(shapes, pictures)
+    monkeypatch.chdir(tmp_path)
+    first = config(Path("pictures"), run, epochs=1)
+    train(first)
+    monkeypatch.chdir("/")
+    assert main(["evaluate", f"--run-folder={run}"]) == 0
+    shutil.copy(pictures / "square" / "00.png", pictures / "circle" / "zz.png")
+    for command in (["evaluate"], ["release", "--name=x", f"--models={tmp_path / 'models'}"]):
+        assert main([*command, f"--run-folder={run}"]) == 1
+        assert f"{pictures} holds other images than when {run} was trained" in capsys.readouterr().err
+    with pytest.raises(ValueError, match="holds other images than when the run of"):
+        train(replace(first, data=str(pictures), resume=True))
+    assert not (tmp_path / "models").exists()

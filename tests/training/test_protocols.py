@@ -110,8 +110,48 @@ def test_without_a_baseline(runs: Path, capsys: pytest.CaptureFixture[str]) -> N
     """The capsules stand alone, and a line says how to get something to compare them with."""
     assert main(["evaluate", "viewpoint", f"--run-folder={runs / 'capsules'}"]) == 0
     assert "--architecture cnn --keep-epochs" in capsys.readouterr().out
-    assert main(["evaluate", "viewpoint", f"--run-folder={runs / 'cnn'}", f"--baseline={runs / 'capsules'}"]) == 1
-    assert "train with --keep-epochs" in capsys.readouterr().err
+    assert main(["evaluate", "viewpoint", f"--run-folder={runs / 'cnn'}"]) == 0
+    table = capsys.readouterr().out
+    assert "CNN" in table
+    assert "capsules" not in table
+
+
+def test_baselines_that_are_none(runs: Path, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A CNN that was trained on what it would be judged by, that kept no epochs, or that is none; and a CNN's own."""
+    command = ["train", "smallnorb-elevation", f"--root={root}", *SMALL, "--epochs=2", "--architecture=cnn"]
+    for name, options in (("knows", ["--held-out-instance=7"]), ("short", [])):
+        assert main([*command, *options, f"--run-folder={tmp_path / name}"]) == 0
+    capsys.readouterr()
+    for run, baseline, words in (
+        ("capsules", tmp_path / "knows", "other images than .*: held_out_instance 7, not 4"),
+        ("capsules", runs / "capsules", "holds capsules; a baseline is trained with --architecture cnn"),
+        ("cnn", runs / "cnn", "holds a CNN; a baseline stands beside capsules"),
+        ("capsules", tmp_path / "short", "train with --keep-epochs"),
+    ):
+        assert main(["evaluate", "viewpoint", f"--run-folder={runs / run}", f"--baseline={baseline}"]) == 1
+        assert re.search(words, capsys.readouterr().err)
+
+
+def test_what_a_run_never_saw_has_its_own_error(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of three elevations trained on, the standard suite tells the others' error as the viewpoint suite does."""
+    for suite in ("standard", "viewpoint"):
+        assert main(["evaluate", suite, f"--run-folder={runs / 'capsules'}"]) == 0
+    assert re.search(r"all +novel", capsys.readouterr().out)
+    found, expected = (
+        json.loads((runs / "capsules" / f"{suite}.json").read_text()) for suite in ("standard", "viewpoint")
+    )
+    of_networks = expected["networks"]["capsules"]
+    assert (found["elevation"]["familiar"], found["elevation"]["novel"]) == (
+        of_networks["familiar"],
+        of_networks["novel"],
+    )
+    assert (found["data_set"], found["split"]) == ("smallnorb", "held-out")
+
+
+def test_no_images(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of none there is nothing to say."""
+    assert main(["evaluate", "routing", f"--run-folder={runs / 'capsules'}", "--images=0"]) == 1
+    assert "--images must be at least 1, found 0" in capsys.readouterr().err
 
 
 def test_a_cnn_is_not_released(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -137,8 +177,9 @@ def test_a_final_model(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture
     assert record["protocol"] == "all instances, nothing held out"
     assert record["validation_error"] is None
     assert (record["warp"], record["mixup"], record["label_smoothing"]) == (0.1, 0.2, 0.1)
-    assert record["pooled_channels"] == 32
-    assert record["residual_blocks"] == 1
+    assert (record["pooled_channels"], record["stem_channels"], record["residual_blocks"]) == (32, 4, 1)
+    assert (record["batch_norm"], record["gradient_clip"], record["last_margin"]) == (True, 5.0, 0.9)
+    assert not {"root", "run_folder", "data", "classes"} & record.keys()
     assert record["routing"]["density_temperature"] == 4.0
 
 
@@ -265,7 +306,7 @@ def test_a_run_that_is_not_at_its_end(
     words = f"{run} stands at step {steps - 1} of {steps}"
     assert main(["evaluate", f"--run-folder={run}"]) == 0
     assert words in capsys.readouterr().out
-    adversarial = ["evaluate", "adversarial", "--images=4", f"--run-folder={runs / 'capsules'}", f"--baseline={run}"]
+    adversarial = ["evaluate", "adversarial", "--images=4", f"--run-folder={run}", f"--baseline={runs / 'cnn'}"]
     assert main(adversarial) == 0
     assert words in capsys.readouterr().out
     final = tmp_path / "final"

@@ -48,6 +48,12 @@ def test_a_graph_that_is_not_finite_is_refused(network: CapsNet, exported: onnx.
         measure_parity(network, altered(exported, "stem.weight", float("inf")), IMAGES)
 
 
+def test_every_batch_is_compared(network: CapsNet, exported: onnx.ModelProto) -> None:
+    """Fewer images than the largest batch has are refused: its size would be named and never run."""
+    with pytest.raises(ReleaseError, match="batches of 8 are compared, found 7 images"):
+        measure_parity(network, exported, IMAGES[:7])
+
+
 @pytest.mark.parametrize("name", ["", "a/b", ".hidden"])
 def test_names_are_plain(network: CapsNet, tmp_path: Path, name: str) -> None:
     """A name that would lead elsewhere is refused and leaves nothing."""

@@ -8,9 +8,9 @@ from training.data.dataset import ImageSet
 from training.data.folder import load_folder
 from training.data.idx import load_idx
 from training.data.smallnorb import load_smallnorb
-from training.data.splits import hold_out, photographed
+from training.data.splits import hold_out, photographed, sample
 
-__all__ = ["FASHION_CLASSES", "KNOWN", "ImageSet", "hold_out", "load", "photographed"]
+__all__ = ["FASHION_CLASSES", "KNOWN", "ImageSet", "hold_out", "load", "photographed", "sample"]
 
 FASHION_CLASSES = (
     "t-shirt",

@@ -43,6 +43,12 @@ def hold_out(
     return images.subset(~held), images.subset(held)
 
 
+def sample(images: ImageSet, count: int) -> ImageSet:
+    """So many of the images, or all if there are no more, in their old order; the same ones each time."""
+    drawn = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))[:count]
+    return images.subset(drawn.sort().values)
+
+
 def photographed(images: ImageSet, **values: tuple[int, ...]) -> Tensor:
     """Which images were taken under any of the named values of each column (elevation, lighting): bool [n].
 

@@ -5,7 +5,7 @@ from training.data import ImageSet
 from training.evaluate import compare
 from training.suites.report import Report, columns
 from training.suites.standard import by_class, confusion_picture, counts, error_row
-from training.suites.viewpoint import by_value
+from training.suites.viewpoint import beside_familiar
 
 
 def released(artefact: Artefact, images: ImageSet, split: str, *, progress: bool = True) -> Report:
@@ -43,17 +43,8 @@ def released(artefact: Artefact, images: ImageSet, split: str, *, progress: bool
         **counts(found, images.classes),
         "training": record,
     }
-    for column in ("elevation", "lighting"):
-        familiar = tuple(record.get(f"{column}s") or ())
-        values = set(images.info[column].tolist()) if column in images.info else set()
-        if values & set(familiar) and values - set(familiar):
-            errors = by_value(predicted, images, column, familiar)
-            rows = [[column, "", "error"], ["all", "familiar", f"{errors.familiar:.1%}"]]
-            rows.append(["all", "novel", f"{errors.novel:.1%}"])
-            rows += [
-                [str(value), "familiar" if value in familiar else "novel", f"{error:.1%}"]
-                for value, error in errors.by_value.items()
-            ]
-            table += f"\n\n{columns(rows)}"
-            content[column] = errors._asdict()
+    familiar = {column: record.get(f"{column}s") for column in ("elevation", "lighting")}
+    for column, (errors, its_table) in beside_familiar(predicted, images, familiar).items():
+        table += f"\n\n{its_table}"
+        content[column] = errors._asdict()
     return Report(f"{table}\n\n{by_class(found, images.classes)}", content, confusion_picture(found, images.classes))

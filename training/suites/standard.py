@@ -1,5 +1,6 @@
 """How often a network errs: by class and instance, with one crop and with thirteen."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -9,13 +10,28 @@ from tqdm import tqdm
 
 from training.checkpoint import Network
 from training.data import ImageSet
-from training.evaluate import BATCH, Evaluation, evaluate, wilson
+from training.evaluate import BATCH, Evaluation, compare, predict, wilson
 from training.suites.report import Report, columns
+from training.suites.viewpoint import beside_familiar
 
 
-def standard(network: Network, images: ImageSet, *, progress: bool = True) -> Report:
-    """The error with its confidence interval, the confusions, and the error of thirteen crops where there is room."""
-    found = evaluate(network, images, progress=progress)
+def standard(
+    network: Network,
+    images: ImageSet,
+    familiar: Mapping[str, Sequence[int] | None],
+    *,
+    progress: bool = True,
+) -> Report:
+    """The error with its confidence interval, the confusions, and the error of thirteen crops where there is room.
+
+    Args:
+        network: What is asked.
+        images: None of which it was trained on.
+        familiar: The values that it was trained on alone, of elevation or lighting: the others have their own error.
+        progress: Whether a bar shows how far it is.
+    """
+    predicted = predict(network, images.images, progress=progress)
+    found = compare(predicted, images)
     content = counts(found, images.classes)
     rows = [["", "error", "95 % interval"], error_row("one crop, the centre", found.error, found.interval)]
     if (offsets := crops(images.images.shape[-1], network.config.crop_size))[1:]:
@@ -23,7 +39,11 @@ def standard(network: Network, images: ImageSet, *, progress: bool = True) -> Re
         error, interval = wrong / len(images), wilson(wrong, len(images))
         rows.append(error_row(f"{len(offsets)} crops, averaged", error, interval))
         content["crops"] = {"offsets": offsets, "error": error, "interval_95": list(interval)}
-    table = f"{found.images} images\n\n{columns(rows)}\n\n{by_class(found, images.classes)}"
+    table = f"{found.images} images\n\n{columns(rows)}"
+    for column, (errors, its_table) in beside_familiar(predicted, images, familiar).items():
+        table += f"\n\n{its_table}"
+        content[column] = errors._asdict()
+    table += f"\n\n{by_class(found, images.classes)}"
     return Report(table, content, confusion_picture(found, images.classes))
 
 

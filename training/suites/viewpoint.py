@@ -1,6 +1,6 @@
 """How a network errs where it was never trained to look from (paper, section 6.1): elevations or lightings."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -34,6 +34,7 @@ def viewpoint(
     familiar: tuple[int, ...],
     baselines: Mapping[str, Network],
     *,
+    name: str = "capsules",
     progress: bool = True,
 ) -> Report:
     """Errors at familiar and novel values of a column, beside the baseline that errs most alike at the familiar ones.
@@ -44,39 +45,30 @@ def viewpoint(
         column: elevation or lighting.
         familiar: The values that were trained on.
         baselines: Checkpoints of a network that was trained on the same images, by name; there may be none.
+        name: What the network is called.
+        progress: Whether bars show how far it is.
 
     Raises:
         ValueError: The images know no such column, or all values are familiar.
     """
-    found = {"capsules": errors(network, images, column, familiar, progress=progress)}
+    own = errors(network, images, column, familiar, progress=progress)
+    found = {name: own}
     candidates = {
-        name: errors(baseline, images, column, familiar, progress=progress) for name, baseline in baselines.items()
+        of: errors(baseline, images, column, familiar, progress=progress) for of, baseline in baselines.items()
     }
     matched = None
     if candidates:
         # Whoever errs less where it was trained errs less elsewhere too: only equals can be compared.
-        matched = min(candidates, key=lambda name: abs(candidates[name].familiar - found["capsules"].familiar))
+        matched = min(candidates, key=lambda of: abs(candidates[of].familiar - own.familiar))
         found["CNN"] = candidates[matched]
-    values = found["capsules"].by_value
-    rows = [[column, "", *found]]
-    rows += [
-        [
-            str(value),
-            "familiar" if value in familiar else "novel",
-            *(f"{of.by_value[value]:.1%}" for of in found.values()),
-        ]
-        for value in values
-    ]
-    rows.append(["all", "familiar", *(f"{of.familiar:.1%}" for of in found.values())])
-    rows.append(["all", "novel", *(f"{of.novel:.1%}" for of in found.values())])
-    table = f"errors on {len(images)} images of objects never trained on\n\n{columns(rows)}"
+    table = f"errors on {len(images)} images of objects never trained on\n\n{table_of(found, column, familiar)}"
     if matched is not None:
         table += f"\n\nthe CNN is its checkpoint {matched}, whose familiar error comes closest of {len(candidates)}"
     content = {
         "column": column,
         "familiar": list(familiar),
         "images": len(images),
-        "networks": {name: of._asdict() for name, of in found.items()},
+        "networks": {called: of._asdict() for called, of in found.items()},
         "matched": matched,
     }
     return Report(table, content, _picture(found, column, familiar))
@@ -104,6 +96,36 @@ def by_value(predicted: Tensor, images: ImageSet, column: str, familiar: tuple[i
 
     known = torch.isin(at, torch.tensor(familiar))
     return Errors({value: share(at == value) for value in at.unique().tolist()}, share(known), share(~known))
+
+
+def table_of(found: Mapping[str, Errors], column: str, familiar: tuple[int, ...]) -> str:
+    """Errors by the values of a column, a network a column."""
+    rows = [[column, "", *found]]
+    for value in next(iter(found.values())).by_value:
+        kind_of = "familiar" if value in familiar else "novel"
+        rows.append([str(value), kind_of, *(f"{of.by_value[value]:.1%}" for of in found.values())])
+    rows.append(["all", "familiar", *(f"{of.familiar:.1%}" for of in found.values())])
+    rows.append(["all", "novel", *(f"{of.novel:.1%}" for of in found.values())])
+    return columns(rows)
+
+
+def beside_familiar(
+    predicted: Tensor, images: ImageSet, familiar: Mapping[str, Sequence[int] | None]
+) -> dict[str, tuple[Errors, str]]:
+    """The errors, and a table of them, by each column of which a network was trained on some values alone.
+
+    Args:
+        predicted: The classes that it saw, int64 [n].
+        images: In which it saw them.
+        familiar: The values that it was trained on, by column; none where it was on all.
+    """
+    found = {}
+    for column, values in familiar.items():
+        known, there = set(values or ()), set(images.info[column].tolist()) if column in images.info else set()
+        if known & there and there - known:
+            errors_ = by_value(predicted, images, column, tuple(sorted(known)))
+            found[column] = errors_, table_of({"error": errors_}, column, tuple(sorted(known)))
+    return found
 
 
 def _refuse_all_familiar(images: ImageSet, column: str, familiar: tuple[int, ...]) -> None:

@@ -55,7 +55,7 @@ def test_crops_are_averaged(network: CapsNet, images: ImageSet) -> None:
 
 def test_the_report(network: CapsNet, images: ImageSet, tmp_path: Path) -> None:
     """The table names classes and crops, the JSON holds the numbers, and the picture is one."""
-    report = standard(network, images, progress=False)
+    report = standard(network, images, {}, progress=False)
     assert report.content["error"] == 0.1
     assert "10.00%" in report.table
     assert "13 crops, averaged" in report.table
@@ -71,5 +71,5 @@ def test_what_fills_its_crop_has_one(images: ImageSet) -> None:
     """Of a network that looks at whole images there is nothing to crop."""
     torch.manual_seed(0)
     whole = CapsNet(replace(tiny(), crop_size=24)).eval()
-    report = standard(whole, images, progress=False)
+    report = standard(whole, images, {}, progress=False)
     assert "crops" not in report.content
