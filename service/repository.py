@@ -174,8 +174,8 @@ class Repository:
             return
         found = {key: path for key, path in there.items() if key[0] not in self._unloaded}
         self._put_away = sorted(there.keys() - found.keys())
-        for key in [key for key in self._stamps if key not in found]:
-            del self._stamps[key]
+        for key in {*self._stamps, *self._served, *self._refused} - found.keys():  # load forgets stamps
+            self._stamps.pop(key, None)
             self._drop(key)
         for key, path in found.items():
             try:

@@ -33,7 +33,8 @@ def model_routes(service: Service) -> APIRouter:
         """What is served, each model in the version that answers by default, and which files are refused."""
         answers.choose_type(request, [answers.JSON])
         return {
-            "models": [describe(repository.find(name)) for name in repository.names],
+            # In the order of name and version: of each name the last one stays.
+            "models": [describe(served) for served in {served.name: served for served in repository.served}.values()],
             "refused": [
                 {"name": name, "version": version, "reason": reason} for name, version, reason in repository.refused
             ],

@@ -144,7 +144,7 @@ def _input(value: dict[str, Any], where: str, body: memoryview, place: int, most
             return Input(name, datatype, shape, files=_elements(blob, elements, where, most_files)), place + size
         if size != elements:
             raise MalformedError(f"{where} has {size} bytes, its shape {list(shape)} has {elements} elements")
-        return Input(name, datatype, shape, np.frombuffer(blob, np.uint8).reshape(shape)), place + size
+        return Input(name, datatype, shape, _shaped(np.frombuffer(blob, np.uint8), shape, where)), place + size
     if "data" not in value:
         raise MalformedError(f"{where} has neither data nor parameters.binary_data_size")
     data = _list(value["data"], f"{where}.data")
@@ -167,7 +167,14 @@ def _pixels(data: list[Any], shape: tuple[int, ...], where: str) -> NDArray[np.u
         raise MalformedError(f"{where}.data has the shape {found}, its shape says {list(shape)}")
     if set(map(type, data)) - {int} or min(data, default=0) < 0 or max(data, default=0) > 255:
         raise MalformedError(f"{where}.data must be whole numbers from 0 to 255")
-    return np.array(data, np.uint8).reshape(shape)
+    return _shaped(np.array(data, np.uint8), shape, where)
+
+
+def _shaped(pixels: NDArray[np.uint8], shape: tuple[int, ...], where: str) -> NDArray[np.uint8]:
+    try:
+        return pixels.reshape(shape)
+    except ValueError:  # no elements, and more along the other axes than an array can have
+        raise MalformedError(f"{where}.shape {list(shape)} is none that an array can have") from None
 
 
 def _texts(data: list[Any], elements: int, where: str, most: int) -> list[bytes]:

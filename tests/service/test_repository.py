@@ -234,6 +234,18 @@ def test_loading_again_reads_the_files_again(repository: Repository) -> None:
     assert before.stopped
 
 
+def test_loading_serves_what_is_left(repository: Repository, tmp_path: Path) -> None:
+    """A version whose file was removed is served no more, and one that was refused is forgotten with its file."""
+    write_model(tmp_path, "norb", 3, b"broken")
+    repository.refresh()
+    assert [version for _, version, _ in repository.refused] == [3]
+    for version in (2, 3):
+        shutil.rmtree(tmp_path / "norb" / str(version))
+    repository.load("norb")
+    assert repository.versions("norb") == [1]
+    assert repository.refused == []
+
+
 def test_what_cannot_be_loaded(repository: Repository, tmp_path: Path) -> None:
     """The error says that there is no file, or what is wrong with it."""
     with pytest.raises(UnknownError, match="there is no file"):

@@ -149,6 +149,8 @@ def broken(**changes: Any) -> bytes:
         broken(data="deep").replace(b'"deep"', b"[" * 1000 + b"]" * 1000),
         broken(data=[[1], [2]]),
         broken(data=[1, 2**64 - 1]),
+        broken(shape=[0, 2**63], data=[]),
+        broken(shape=[0, 2**40, 2**40], parameters={"binary_data_size": 0}),
         broken(parameters={"binary_data_size": 2}),
         broken(parameters={"binary_data_size": -1}),
         broken(parameters={"binary_data_size": "2"}),
