@@ -1,7 +1,7 @@
 """Encoded images to samples, without holding up the event loop."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
@@ -48,7 +48,7 @@ class Decoder:
         if len(contents) <= channels and all(_is_small(content) for content in contents):
             images = [open_image(content, max_pixels=self._max_pixels) for content in contents]
             if all(image.width * image.height <= SMALL_PIXELS for image in images):
-                return _samples(size, [decode(image) for image in images])
+                return _samples(size, images)
         return await self.apart(self._decode, size, contents)
 
     async def apart(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -60,14 +60,14 @@ class Decoder:
         self._workers.shutdown()
 
     def _decode(self, size: ImageSize, contents: Sequence[bytes]) -> NDArray[np.uint8]:
-        opened = (open_image(content, max_pixels=self._max_pixels) for content in contents)
-        return _samples(size, [decode(image) for image in opened])
+        return _samples(size, (open_image(content, max_pixels=self._max_pixels) for content in contents))
 
 
 def _is_small(content: bytes) -> bool:
     return len(content) <= SMALL_BYTES and not any(chunk in content for chunk in COMPRESSED_TEXT)
 
 
-def _samples(size: ImageSize, images: list[Image.Image]) -> NDArray[np.uint8]:
-    pixels = [fit(image, size.height, size.width) for image in images]
+def _samples(size: ImageSize, images: Iterable[Image.Image]) -> NDArray[np.uint8]:
+    """Each is made small before the next is decoded: a few kilobytes of file may be gigabytes of pixels together."""
+    pixels = [fit(decode(image), size.height, size.width) for image in images]
     return np.stack(pixels).reshape(-1, size.channels, size.height, size.width)

@@ -12,7 +12,7 @@ from PIL import Image, PngImagePlugin
 from service.artefact import ImageSize
 from service.decoder import Decoder
 from service.errors import MalformedError
-from service.images import fit
+from service.images import decode, fit
 from tests.service.doubles import encoded, grey
 
 NOISE = np.random.default_rng(7).integers(0, 256, (128, 128), np.uint8)  # which no format shrinks
@@ -57,6 +57,26 @@ def test_only_what_is_small_is_decoded_at_once(
     decoder.close()
     assert samples.shape == (len(contents) // size.channels, size.channels, 8, 8)
     assert {thread is threading.current_thread() for thread in threads} == {here}
+
+
+def test_no_two_images_are_held_at_full_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is made small before the next is decoded."""
+    order = []
+
+    def watched_decode(image: Image.Image) -> Image.Image:
+        order.append("decode")
+        return decode(image)
+
+    def watched_fit(image: Image.Image, height: int, width: int) -> NDArray[np.uint8]:
+        order.append("fit")
+        return fit(image, height, width)
+
+    monkeypatch.setattr("service.decoder.decode", watched_decode)
+    monkeypatch.setattr("service.decoder.fit", watched_fit)
+    decoder = Decoder(max_pixels=1_000_000)
+    asyncio.run(decoder.samples(SIZE, [grey(40, 200, 200)] * 3))
+    decoder.close()
+    assert order == ["decode", "fit"] * 3
 
 
 def test_the_number_of_images_must_fit() -> None:
