@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from service.capture import GATE, CaptureGate
 from service.errors import StartError
-from service.onnx_session import RUNTIME, Arrays, Loaded, black_and_white, try_out
+from service.onnx_session import RUNTIME, Arrays, Loaded, TrialError, black_and_white, reason_of, try_out
 
 T = TypeVar("T")
 
@@ -96,7 +96,7 @@ class BucketSession:
         gate: Keeps recordings apart from all else.
 
     Raises:
-        TrialError: The network fails.
+        TrialError: The network fails, or the device has no room for its buffers.
         ValueError: It answers numbers that are not finite, or another number of rows.
         StartError: A recorded graph answers otherwise than an ordinary run.
     """
@@ -153,7 +153,12 @@ class BucketSession:
         with self._gate.running():
             one = black_and_white(self.metadata, 1)
             answer = try_out(self._plainly, one)
-            buckets = [Bucket(session, size, one, answer, device, graph=graph, runtime=runtime) for size in sizes]
+            try:
+                buckets = [Bucket(session, size, one, answer, device, graph=graph, runtime=runtime) for size in sizes]
+            except Exception as error:  # the runtime's own, of many kinds
+                raise TrialError(
+                    f"there is no room for its batches of up to {sizes[-1]}: {reason_of(error)}"
+                ) from error
         # The largest first: the arena grows once, and the smaller ones find room in it.
         for bucket in reversed(buckets):
             images = black_and_white(self.metadata, bucket.size)

@@ -64,6 +64,7 @@ class RuntimeWithGpu:
         taken: The provider that a session says it took, whatever it was asked for.
         failure: What opening a session on CUDA raises, on the device ``fails_on`` or on all.
         run_failure: What running on CUDA raises.
+        room_failure: What making room for a buffer on CUDA raises.
         replays_nothing: Recorded graphs leave the outputs as they were.
     """
 
@@ -77,10 +78,11 @@ class RuntimeWithGpu:
         failure: Exception | None = None,
         fails_on: str | None = None,
         run_failure: Exception | None = None,
+        room_failure: Exception | None = None,
         replays_nothing: bool = False,
     ) -> None:
         self.available, self.taken, self.failure, self.fails_on = list(available), taken, failure, fails_on
-        self.run_failure, self.replays_nothing = run_failure, replays_nothing
+        self.run_failure, self.room_failure, self.replays_nothing = run_failure, room_failure, replays_nothing
         self.preloaded = 0
         self.asked: list[Any] = []
         self.buffers: list[tuple[tuple[int, ...], str, int]] = []
@@ -96,6 +98,8 @@ class RuntimeWithGpu:
         self.preloaded += 1
 
     def ortvalue_from_shape_and_type(self, shape: tuple[int, ...], kind: Any, device: str, device_id: int) -> Any:
+        if self.room_failure is not None and device == "cuda":
+            raise self.room_failure
         self.buffers.append((tuple(shape), device, device_id))
         return onnxruntime.OrtValue.ortvalue_from_shape_and_type(shape, kind, "cpu", 0)
 

@@ -51,6 +51,13 @@ def test_a_gpu_that_fails_when_it_runs(tmp_path: Path) -> None:
         open_on_gpu(write_model(tmp_path, "m", 1), CudaOptions(), runtime=runtime)
 
 
+def test_a_gpu_that_is_too_full(tmp_path: Path) -> None:
+    """A sound file for whose batches there is no room is the GPU's fault as well."""
+    runtime = RuntimeWithGpu([CUDA, CPU], room_failure=RuntimeError("Failed to allocate memory"))
+    with pytest.raises(StartError, match="no room for its batches of up to 8: Failed to allocate memory"):
+        open_on_gpu(write_model(tmp_path, "m", 1), CudaOptions(max_batch=8), runtime=runtime)
+
+
 def test_a_file_that_fails_everywhere(tmp_path: Path) -> None:
     """A file that fails on the CPU too is refused as a file."""
     path = write_model(tmp_path, "m", 1, make_model(scale=float("inf")))
