@@ -67,9 +67,12 @@ class PosesInRedis:
             self._redis = Redis.from_url(
                 url, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S, retry=Retry(NoBackoff(), 1)
             )
-        except ValueError as error:
-            # The URL itself may hold a password.
-            raise StartError(f"EMCAPS_POSES_URL is no URL of a Redis (redis://host:6379/0): {error}") from None
+        except ValueError:
+            # Neither the URL nor what is wrong with it is told: a password may be in both.
+            raise StartError(
+                "EMCAPS_POSES_URL is no URL of a Redis: redis://host:6379/0, or redis://:PASSWORD@host:6379/0, "
+                "in whose password all but letters and digits is percent-encoded"
+            ) from None
         self._keep = self._redis.register_script(KEEP)
         self._number, self._age_s, self._lost, self._clock = number, age_s, lost, clock
         self._down_until_s = 0.0

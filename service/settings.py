@@ -62,7 +62,7 @@ class Settings(BaseSettings):
     """longest time that a client may take to send its headers, and then its body, in seconds"""
     kept_poses: int = Field(10_000, ge=0)
     """most samples whose poses are kept for GET /poses/{id}"""
-    kept_poses_s: float = Field(600.0, gt=0)
+    kept_poses_s: float = Field(600.0, ge=0.001, allow_inf_nan=False)
     """longest time that poses are kept, in seconds"""
     poses_url: str = ""
     """URL of a Redis that keeps poses for all replicas, redis://host:6379/0; empty: each keeps its own in memory"""

@@ -141,11 +141,14 @@ def test_an_order_that_was_evicted_begins_anew(redis: RedisServer) -> None:
     asyncio.run(work())
 
 
-@pytest.mark.parametrize("url", ["localhost:6379", "http://localhost", "redis://localhost:port"])
+@pytest.mark.parametrize(
+    "url", ["localhost:6379", "http://localhost", "redis://localhost:port", "redis://:secret#x@h:1"]
+)
 def test_other_urls_are_refused(url: str) -> None:
-    """What is no URL of a Redis ends the start with the setting's name."""
-    with pytest.raises(StartError, match="EMCAPS_POSES_URL"):
+    """What is no URL of a Redis ends the start with the setting's name, and without the password in it."""
+    with pytest.raises(StartError, match="EMCAPS_POSES_URL") as error:
         PosesInRedis(url, 10, 60.0)
+    assert "secret" not in str(error.value)
 
 
 def test_nobody_there() -> None:
