@@ -22,6 +22,7 @@ class Asked:
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
     method: str = ""
+    status: int = 200  # of the right answer
 
     @property
     def verb(self) -> str:
