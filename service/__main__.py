@@ -1,6 +1,7 @@
 """``python -m service``: serve the models of a folder."""
 
 import logging
+import signal
 import sys
 
 from pydantic import ValidationError
@@ -24,6 +25,9 @@ def main() -> int:
         return _complain(f"{name}: {first['msg']}, found {first['input']!r}", 2)
     except SettingsError as error:
         return _complain(f"{str(error).splitlines()[0]}; see --help", 2)
+    # As the first process of a container it would be deaf to a signal that nobody handles, while models load.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(0))
     request_log = configure(settings.log_format, settings.log_level)
     logging.getLogger("python_multipart").setLevel(logging.ERROR)  # it warns of each broken form; the answer says it
     try:

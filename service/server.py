@@ -39,9 +39,10 @@ class Server(uvicorn.Server):
 
     def serve_until_told(self, listener: socket.socket) -> None:
         """Serve at a socket, in the main thread; SIGHUP has the models and the keys looked at again."""
-        # uvicorn drains, then raises the signal again for whoever handled it before; a drained service is no failure.
+        # uvicorn drains, then raises the signal again for whoever handled it before: a drained service is no failure.
+        # What comes before uvicorn handles it itself must not be lost.
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: None)
+            signal.signal(number, lambda *_: setattr(self, "should_exit", True))
         if hasattr(signal, "SIGHUP"):
             signal.signal(signal.SIGHUP, lambda *_: self._service.reloader.now())
         self.run(sockets=[listener])

@@ -168,6 +168,18 @@ def test_a_real_server(server: tuple[subprocess.Popen[str], str], number: signal
     assert process.wait(LONGEST_S) == 0
 
 
+def test_the_end_may_come_while_models_load(tmp_path: Path) -> None:
+    """A service that is told to end before it serves ends with status 0, instead of being killed by the signal."""
+    pipe = write_model(tmp_path, "norb", 1)
+    pipe.unlink()
+    os.mkfifo(pipe)
+    options = ("--models", str(tmp_path), "--default-model", "norb", "--port", "0")
+    with subprocess.Popen(command(*options), cwd=ROOT, env=clean_environment()) as process:
+        with pipe.open("wb"):  # opens as soon as the service reads from it
+            process.send_signal(signal.SIGTERM)
+        assert process.wait(LONGEST_S) == 0
+
+
 def test_sighup_takes_in_new_versions(server: tuple[subprocess.Popen[str], str], tmp_path: Path) -> None:
     """A version that is laid into the folder serves after SIGHUP, and a broken one is listed with its reason."""
     process, address = server
