@@ -3,6 +3,7 @@
 Its packages are an extra, which is imported only where a URL is set.
 """
 
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
@@ -102,9 +103,11 @@ class Traces:
         return BatchTraces(self._tracer, model)
 
     def close(self) -> None:
-        """Send what is there, and end; takes a few seconds where nobody answers."""
-        self._provider.force_flush(round(1e3 * EXPORT_S))
-        self._provider.shutdown()
+        """Send what is there, and end; waits a few seconds at most where nobody answers."""
+        # In a thread, since the SDK goes on for each delivery that is left, however long it is told to take.
+        last = threading.Thread(target=self._provider.shutdown, name="last traces", daemon=True)
+        last.start()
+        last.join(EXPORT_S)
 
 
 class BatchTraces:
