@@ -15,7 +15,7 @@ from benchmarks.serving.contenders import contenders
 from benchmarks.serving.figures import Rate
 from benchmarks.serving.generator import load
 from benchmarks.serving.pictures import WARM_S
-from benchmarks.serving.process import Running
+from benchmarks.serving.process import DIRECT, Running
 from benchmarks.serving.trivial import SIDE, write_model
 
 PATH = "/v2/models/smallnorb/infer"
@@ -62,7 +62,7 @@ def check_served(running: Running, body: bytes, headers: dict[str, str]) -> None
     """
     request = urllib.request.Request(running.url(PATH), body, headers)
     try:
-        urllib.request.urlopen(request, timeout=30).read()
+        DIRECT.open(request, timeout=30).read()
     except urllib.error.HTTPError as error:
         if error.code == 404:
             raise NotServedError("not served by this version") from None

@@ -45,7 +45,7 @@ def said_to(service: Listening, start: bytes, then: bytes = b"", most: int = 0) 
 
 def still_serves(service: Listening) -> bool:
     """Whether two whole requests over one connection are answered."""
-    with httpx.Client(base_url=service.address) as client:
+    with httpx.Client(base_url=service.address, trust_env=False) as client:
         kind = {"content-type": "image/png"}
         return all(client.post("/predict", content=grey(level), headers=kind).is_success for level in (1, 2))
 
@@ -115,7 +115,7 @@ def test_a_large_body_is_no_head(tmp_path: Path) -> None:
     image = grey(1) + b"\0" * (4 * MOST_BYTES)  # decoders stop at the image's end
     with (
         listening(tmp_path, {"norb/1": FakeSession()}) as service,
-        httpx.Client(base_url=service.address, timeout=LIMIT_S) as client,
+        httpx.Client(base_url=service.address, timeout=LIMIT_S, trust_env=False) as client,
     ):
         for body in (image, iter([image[at : at + 1000] for at in range(0, len(image), 1000)])):
             response = client.post("/predict", content=body, headers={"content-type": "image/png"})

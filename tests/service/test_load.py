@@ -59,7 +59,7 @@ def test_a_full_queue_answers_429_and_when_to_come_back(tmp_path: Path) -> None:
     session = GatedSession()
     with (
         listening(tmp_path, {"gated/1": session}, max_batch=1, max_queue=1) as (address, *_),
-        httpx.Client(base_url=address, timeout=LIMIT_S) as client,
+        httpx.Client(base_url=address, timeout=LIMIT_S, trust_env=False) as client,
         ThreadPoolExecutor(2) as callers,
     ):
         accepted = [callers.submit(client.post, "/predict", content=grey(50), headers=PNG)]
@@ -77,7 +77,7 @@ def test_a_deadline_answers_504_and_is_never_run(tmp_path: Path) -> None:
     session = GatedSession()
     with (
         listening(tmp_path, {"gated/1": session}, max_batch=1) as (address, *_),
-        httpx.Client(base_url=address, timeout=LIMIT_S) as client,
+        httpx.Client(base_url=address, timeout=LIMIT_S, trust_env=False) as client,
         ThreadPoolExecutor(1) as callers,
     ):
         running = callers.submit(client.post, "/predict", content=grey(50), headers=PNG)
@@ -97,7 +97,7 @@ def test_a_caller_who_hangs_up_is_dropped_before_its_batch(tmp_path: Path) -> No
     session = GatedSession()
     with (
         listening(tmp_path, {"gated/1": session}, max_batch=1, max_queue=1) as (address, *_),
-        httpx.Client(base_url=address, timeout=LIMIT_S) as client,
+        httpx.Client(base_url=address, timeout=LIMIT_S, trust_env=False) as client,
         ThreadPoolExecutor(1) as callers,
     ):
         running = callers.submit(client.post, "/predict", content=grey(50), headers=PNG)
@@ -115,7 +115,7 @@ def test_a_full_queue_refuses_before_it_decodes(tmp_path: Path) -> None:
     session = GatedSession()
     with (
         listening(tmp_path, {"gated/1": session}, max_batch=1, max_queue=1) as (address, *_),
-        httpx.Client(base_url=address, timeout=LIMIT_S) as client,
+        httpx.Client(base_url=address, timeout=LIMIT_S, trust_env=False) as client,
         ThreadPoolExecutor() as callers,
     ):
         running = callers.submit(client.post, "/predict", content=grey(50), headers=PNG)
