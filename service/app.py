@@ -97,7 +97,7 @@ def create_app_over(settings: Settings, make_ready: MakeReady, clock: Callable[[
         settings=settings,
         repository=repository,
         reloader=Reloader(refresh, settings.poll_s),
-        decoder=Decoder(settings.max_pixels),
+        decoder=Decoder(settings.max_pixels, settings.max_queue),
         kept=_pose_store(settings, metrics, clock),
         metrics=metrics,
         clock=clock,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from service.artefact import ImageSize
-from service.errors import MalformedError
+from service.errors import ExpiredError, MalformedError, QueueFullError
 from service.images import decode, fit, open_image
 from service.session import usable_cores
 
@@ -27,17 +27,26 @@ class Decoder:
 
     Args:
         max_pixels: Of one image, checked before it is decoded.
+        max_waiting: Images in threads or waiting for one; the images of a single request may always wait.
     """
 
-    def __init__(self, max_pixels: int) -> None:
-        self._max_pixels = max_pixels
+    def __init__(self, max_pixels: int, max_waiting: int) -> None:
+        self._max_pixels, self._max_waiting = max_pixels, max_waiting
+        self._waiting = 0  # changed by the event loop alone
         # No more decoders than cores: each may hold a large image.
         self._workers = ThreadPoolExecutor(usable_cores(), "decode")
 
-    async def samples(self, size: ImageSize, contents: Sequence[bytes]) -> NDArray[np.uint8]:
+    async def samples(self, size: ImageSize, contents: Sequence[bytes], left_s: float) -> NDArray[np.uint8]:
         """Samples [sample, channels, height, width] of encoded images; consecutive ones are a sample's channels.
 
+        Args:
+            size: Of the model's images.
+            contents: The files.
+            left_s: How long they may wait and be decoded.
+
         Raises:
+            QueueFullError: Too many images wait to be decoded.
+            ExpiredError: The time was over before they were; where their turn had not come, they never will be.
             MalformedError: The number of images is no multiple of the channels.
             ServiceError: An image is broken, too large, or of a format that is not served.
         """
@@ -49,7 +58,16 @@ class Decoder:
             images = [open_image(content, max_pixels=self._max_pixels) for content in contents]
             if all(image.width * image.height <= SMALL_PIXELS for image in images):
                 return _samples(size, images)
-        return await self.apart(self._decode, size, contents)
+        if self._waiting and self._waiting + len(contents) > self._max_waiting:
+            raise QueueFullError(f"{self._waiting} images wait to be decoded; try again later", retry_after_s=1.0)
+        self._waiting += len(contents)
+        try:
+            async with asyncio.timeout(left_s):
+                return await self.apart(self._decode, size, contents)
+        except TimeoutError:
+            raise ExpiredError("the deadline passed before the images were decoded") from None
+        finally:
+            self._waiting -= len(contents)
 
     async def apart(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """The result of work that would hold up the event loop, done in a decoder's thread."""

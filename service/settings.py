@@ -49,7 +49,7 @@ class Settings(BaseSettings):
     max_wait_ms: float = Field(0.0, ge=0, le=10_000)
     """longest time that a batch waits for more samples; at 0 a network that is free takes at once what there is"""
     max_queue: int = Field(512, ge=1)
-    """most samples that may wait for one network; more are refused with 429"""
+    """most samples that may wait for one network, and images to be decoded; more are refused with 429"""
     timeout_ms: float = Field(30_000.0, gt=0)
     """longest time that a request may wait for its turn; X-Request-Timeout-Ms asks for less"""
     max_body_bytes: int = Field(32 * 2**20, ge=1)

@@ -48,7 +48,7 @@ def capsule_routes(service: Service) -> APIRouter:
 
         async def answered() -> Arrays:
             record.decode_began_s = time.perf_counter()
-            images = await service.decoder.samples(served.metadata.image, contents)
+            images = await service.decoder.samples(served.metadata.image, contents, deadline_s - service.clock())
             record.decode_s = time.perf_counter() - record.decode_began_s
             answer = await served.run(images, outputs, deadline_s)
             record.images, record.queue_s, record.inference_s = len(images), answer.queue_s, answer.inference_s

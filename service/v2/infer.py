@@ -58,7 +58,7 @@ def infer_routes(service: Service) -> APIRouter:
 
             async def answered() -> Arrays:
                 record.decode_began_s = time.perf_counter()
-                images = await _samples(service, served.metadata, asked)
+                images = await _samples(service, served.metadata, asked, deadline_s)
                 record.decode_s = time.perf_counter() - record.decode_began_s
                 answer = await served.run(images, list({output.name for output in outputs}), deadline_s)
                 record.images, record.queue_s, record.inference_s = len(images), answer.queue_s, answer.inference_s
@@ -106,7 +106,7 @@ def _check_outputs(metadata: Metadata, outputs: list[Output]) -> None:
         raise MalformedError("an output is there twice")
 
 
-async def _samples(service: Service, metadata: Metadata, asked: InferRequest) -> NDArray[np.uint8]:
+async def _samples(service: Service, metadata: Metadata, asked: InferRequest, deadline_s: float) -> NDArray[np.uint8]:
     image, most = metadata.image, service.settings.max_images
     if len(asked.inputs) != 1 or asked.inputs[0].name not in ("images", "files"):
         found = ", ".join(tensor.name for tensor in asked.inputs)[:200] or "none"
@@ -115,7 +115,7 @@ async def _samples(service: Service, metadata: Metadata, asked: InferRequest) ->
     if tensor.name == "files":
         if tensor.files is None:
             raise MalformedError(f"files must be BYTES, found {tensor.datatype}")
-        return await service.decoder.samples(image, tensor.files)
+        return await service.decoder.samples(image, tensor.files, deadline_s - service.clock())
     if tensor.pixels is None:
         raise MalformedError(f"images must be UINT8, found {tensor.datatype}; encoded images go into files")
     if tensor.shape[1:] != (image.channels, image.height, image.width) or not tensor.shape[0]:

@@ -11,10 +11,11 @@ from PIL import Image, PngImagePlugin
 
 from service.artefact import ImageSize
 from service.decoder import Decoder
-from service.errors import MalformedError
+from service.errors import ExpiredError, MalformedError, QueueFullError
 from service.images import decode, fit
 from tests.service.doubles import encoded, grey
 
+LIMIT_S = 30.0
 NOISE = np.random.default_rng(7).integers(0, 256, (128, 128), np.uint8)  # which no format shrinks
 SIZE = ImageSize(channels=1, height=8, width=8)
 STEREO = ImageSize(channels=2, height=8, width=8)
@@ -52,8 +53,8 @@ def test_only_what_is_small_is_decoded_at_once(
         return fit(image, height, width)
 
     monkeypatch.setattr("service.decoder.fit", watched_fit)
-    decoder = Decoder(max_pixels=1_000_000)
-    samples = asyncio.run(decoder.samples(size, contents))
+    decoder = Decoder(max_pixels=1_000_000, max_waiting=4)
+    samples = asyncio.run(decoder.samples(size, contents, LIMIT_S))
     decoder.close()
     assert samples.shape == (len(contents) // size.channels, size.channels, 8, 8)
     assert {thread is threading.current_thread() for thread in threads} == {here}
@@ -73,16 +74,53 @@ def test_no_two_images_are_held_at_full_size(monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr("service.decoder.decode", watched_decode)
     monkeypatch.setattr("service.decoder.fit", watched_fit)
-    decoder = Decoder(max_pixels=1_000_000)
-    asyncio.run(decoder.samples(SIZE, [grey(40, 200, 200)] * 3))
+    decoder = Decoder(max_pixels=1_000_000, max_waiting=4)
+    asyncio.run(decoder.samples(SIZE, [grey(40, 200, 200)] * 3, LIMIT_S))
     decoder.close()
     assert order == ["decode", "fit"] * 3
 
 
 def test_the_number_of_images_must_fit() -> None:
     """An odd image for a pair of cameras, or none at all, is refused."""
-    decoder = Decoder(max_pixels=1_000_000)
+    decoder = Decoder(max_pixels=1_000_000, max_waiting=4)
     for contents in ([], [grey(1)]):
         with pytest.raises(MalformedError, match="left, right"):
-            asyncio.run(decoder.samples(STEREO, contents))
+            asyncio.run(decoder.samples(STEREO, contents, LIMIT_S))
     decoder.close()
+
+
+class Gated:
+    """A ``fit`` that waits until it is let through."""
+
+    def __init__(self) -> None:
+        self.entered, self.gate, self.calls = threading.Semaphore(0), threading.Semaphore(0), 0
+
+    def __call__(self, image: Image.Image, height: int, width: int) -> NDArray[np.uint8]:
+        self.calls += 1
+        self.entered.release()
+        assert self.gate.acquire(timeout=LIMIT_S)
+        return fit(image, height, width)
+
+
+def test_what_waits_to_be_decoded_is_bounded_in_number_and_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond the bound images are refused; whose time is over is told so, and is not decoded when its turn comes."""
+    gated = Gated()
+    monkeypatch.setattr("service.decoder.fit", gated)
+    monkeypatch.setattr("service.decoder.usable_cores", lambda: 1)
+    large = grey(40, 200, 200)
+
+    async def work() -> None:
+        decoder = Decoder(max_pixels=1_000_000, max_waiting=2)
+        first = asyncio.create_task(decoder.samples(SIZE, [large], LIMIT_S))
+        assert await asyncio.to_thread(gated.entered.acquire, timeout=LIMIT_S)
+        with pytest.raises(QueueFullError, match="1 images wait to be decoded"):
+            await decoder.samples(SIZE, [large] * 2, LIMIT_S)
+        with pytest.raises(ExpiredError, match="before the images were decoded"):
+            await decoder.samples(SIZE, [large], 0.0)
+        gated.gate.release(9)
+        assert (await first).shape == (1, 1, 8, 8)
+        assert (await decoder.samples(SIZE, [large] * 5, LIMIT_S)).shape == (5, 1, 8, 8)  # alone, as many as there are
+        decoder.close()
+
+    asyncio.run(work())
+    assert gated.calls == 6
