@@ -244,12 +244,12 @@ class Batcher:
                 caller = self._callers.get(job)
                 if caller is None:
                     continue  # it has gone
-                if start == 0:
-                    waits_s.append(caller.queue_s)
                 if any(not np.isfinite(arrays[name][row - (stop - start) : row]).all() for name in broken):
                     log.error("output %s is not finite", broken[0])
                     self._fail(job, InferenceError("the model answered a number that is not finite"))
                     continue
+                if start == 0:
+                    waits_s.append(caller.queue_s)
                 caller.pieces[start] = piece
                 caller.answered += stop - start
                 if caller.answered == len(job.images):

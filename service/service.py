@@ -37,6 +37,11 @@ class Service:
     started: bool = False
 
     @property
+    def alive(self) -> bool:
+        """Whether every network's threads still run."""
+        return all(served.alive for served in self.repository.served)
+
+    @property
     def ready(self) -> bool:
         """Whether requests are taken, and the default model can answer them."""
         return self.started and self.repository.ready

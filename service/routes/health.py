@@ -18,7 +18,7 @@ def health_routes(service: Service) -> APIRouter:
     @router.get("/live", response_model=Health, responses=problems([503]))
     async def live() -> Any:
         """Whether the process answers, and every network's thread still runs."""
-        if not all(served.alive for served in service.repository.served):
+        if not service.alive:
             raise NotReadyError("a network's thread has ended")
         return {"status": "live"}
 

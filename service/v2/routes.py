@@ -31,7 +31,9 @@ def v2_routes(service: Service) -> APIRouter:
 
     @router.get("/health/live")
     async def live() -> Response:
-        """Whether the process answers."""
+        """Whether the process answers, and every network's thread still runs."""
+        if not service.alive:
+            raise NotReadyError("a network's thread has ended")
         return answers.json({"live": True})
 
     @router.get("/health/ready")

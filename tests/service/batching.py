@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import numpy as np
 from numpy.typing import NDArray
 
-from service.batcher import Answer, Batcher
+from service.batcher import Answer, Batcher, Observer
 from service.queue import Queue
 from tests.service.doubles import SIDE, FakeSession, GatedSession
 
@@ -20,9 +20,12 @@ def samples(*levels: int) -> NDArray[np.uint8]:
 
 
 @asynccontextmanager
-async def batching(session: FakeSession, max_batch: int = 4, max_waiting: int = 100) -> AsyncIterator[Batcher]:
+async def batching(
+    session: FakeSession, max_batch: int = 4, max_waiting: int = 100, observers: Sequence[Observer] = ()
+) -> AsyncIterator[Batcher]:
     """A batcher that is closed at the end, whatever happens, within the limit."""
-    batcher = Batcher(session, Queue(max_batch=max_batch, max_wait_s=0.0, max_waiting=max_waiting))
+    queue = Queue(max_batch=max_batch, max_wait_s=0.0, max_waiting=max_waiting)
+    batcher = Batcher(session, queue, observers=observers)
     try:
         async with asyncio.timeout(LIMIT_S):
             yield batcher

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from service.app import create_app
+from service.batcher import Batcher
 from service.schemas import ModelAnswer, ModelsAnswer, PosesAnswer, PredictAnswer
 from service.session import open_session
 from service.settings import Settings
@@ -334,6 +335,13 @@ def test_documentation(client: Client) -> None:
     assert client.get("/docs").headers["content-type"].startswith("text/html")
     asked = client.get("/", follow_redirects=False)
     assert (asked.status_code, asked.headers["location"]) == (307, "docs")
+
+
+def test_a_network_whose_thread_has_ended(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process is not live by either protocol, so that it is started anew."""
+    monkeypatch.setattr(Batcher, "alive", property(lambda _: False))
+    for path in ("/health/live", "/v2/health/live"):
+        assert client.get(path).status_code == 503
 
 
 def test_health_by_head(client: Client) -> None:

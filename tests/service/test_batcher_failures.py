@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from service.batcher import Batcher
 from service.errors import ExpiredError, InferenceError, QueueFullError
 from service.queue import Queue
+from service.statistics import Statistics
 from tests.service.batching import LIMIT_S, TwoAtOnce, batching, began, first_elements, samples, waits
 from tests.service.doubles import FakeSession, GatedSession
 
@@ -112,7 +113,7 @@ def test_a_batch_that_fails_fails_its_callers_alone() -> None:
 
 
 def test_a_number_that_is_not_finite_is_its_own_callers_matter() -> None:
-    """Who shares the batch is answered."""
+    """Who shares the batch is answered, and counted as the only one."""
 
     class Poisoned(FakeSession):
         def run(self, images: NDArray[np.uint8], outputs: object = None) -> dict[str, NDArray[np.float32]]:
@@ -120,11 +121,14 @@ def test_a_number_that_is_not_finite_is_its_own_callers_matter() -> None:
             arrays["poses"][images[:, 0, 0, 0] == 13] = math.nan
             return arrays
 
+    told = Statistics()
+
     async def scenario() -> None:
-        async with batching(Poisoned()) as batcher:
+        async with batching(Poisoned(), observers=[told]) as batcher:
             good, bad = await asyncio.gather(
                 batcher.run(samples(1), None), batcher.run(samples(13), None), return_exceptions=True
             )
+        assert told.as_json()["inference_stats"]["success"]["count"] == 1
         assert isinstance(bad, InferenceError)
         assert first_elements(good) == [1]
 
