@@ -51,7 +51,7 @@ class Settings(BaseSettings):
     max_queue: int = Field(512, ge=1)
     """most samples that may wait for one network, and images to be decoded; more are refused with 429"""
     timeout_ms: float = Field(30_000.0, gt=0)
-    """longest time that a request may wait for its turn; X-Request-Timeout-Ms asks for less"""
+    """longest time that a request may wait for its turn, decoding included; X-Request-Timeout-Ms asks for less"""
     max_body_bytes: int = Field(32 * 2**20, ge=1)
     """largest request body, in bytes"""
     max_images: int = Field(64, ge=1)

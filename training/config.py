@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from model import CapsNetConfig, RoutingConfig, mnist, small_norb, small_norb_small
 from training.augment import Augment
-from training.data import FASHION_CLASSES
+from training.data import FASHION_CLASSES, KNOWN
 
 # Options that say where and how fast a run goes, not what it is.
 WHERE = frozenset({"resume", "root", "run_folder", "device", "precision", "checkpoint_minutes"})
@@ -250,9 +250,17 @@ def plain(config: TrainConfig) -> dict[str, Any]:
     return dict(json.loads(json.dumps(asdict(config), default=str)))
 
 
+def resolved(config: TrainConfig) -> TrainConfig:
+    """The same with the whole path of its folder of pictures, wherever it is asked from."""
+    return config if config.data in KNOWN else replace(config, data=str(Path(config.data).resolve()))
+
+
 def changed(saved: dict[str, Any], config: TrainConfig) -> list[str]:
     """The options that differ from those of a saved run, but for those that say where and how fast it runs."""
-    before, current = plain(restore(saved)), plain(config)  # options that are newer than the run have their defaults
+    before, current = (
+        plain(resolved(restore(saved))),
+        plain(resolved(config)),
+    )  # options that are newer than the run have their defaults
     return [
         f"{name} was {before[name]}, now {current[name]}"
         for name in sorted(current.keys() - WHERE)

@@ -11,8 +11,8 @@ from torch.nn.parallel import DistributedDataParallel
 
 from training import checkpoint
 from training.checkpoint import Network
-from training.config import FOLDER_CLASSES, TrainConfig, changed
-from training.data import KNOWN, ImageSet
+from training.config import FOLDER_CLASSES, TrainConfig, changed, resolved
+from training.data import ImageSet
 from training.distributed import Worker, join
 from training.evaluate import predict
 from training.feed import Feed
@@ -48,8 +48,7 @@ def train(config: TrainConfig) -> Path:
         NonFiniteError: Training left the finite numbers.
     """
     with join(config.device) as worker:
-        if config.data not in KNOWN:
-            config = replace(config, data=str(Path(config.data).resolve()))  # wherever the run is asked from
+        config = resolved(config)
         training, held_out = split(config)
         images = fingerprint(training, held_out)
         if len(held_out):
@@ -57,7 +56,8 @@ def train(config: TrainConfig) -> Path:
         if config.network.classes == FOLDER_CLASSES:
             config = replace(config, network=replace(config.network, classes=training.classes))
         last = config.run_folder / "last.pt"
-        if last.exists() and not config.resume:
+        # One that broke in its beginning is no run yet: the same folder may have another try, with other options.
+        if last.exists() and not config.resume and checkpoint.load(last)["progress"]["step"]:
             raise FileExistsError(
                 f"{config.run_folder} holds a run already; continue it with --resume, or name another --run-folder"
             )

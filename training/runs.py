@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from training import checkpoint
 from training.checkpoint import Network
-from training.config import TrainConfig, restore
+from training.config import TrainConfig, resolved, restore
 from training.data import ImageSet, load
 from training.protocol import Fold, held_out_folds, split
 from training.provenance import fingerprint
@@ -71,7 +71,7 @@ def open_run(folder: Path, root: Path | None, *, ended: bool = False) -> Run:
         if ended:
             raise ValueError(f"{standing}: only the end of a run is released, or judged beside others")
         print(f"note: {standing}")
-    config = replace(restore(saved["config"]), run_folder=folder)
+    config = resolved(replace(restore(saved["config"]), run_folder=folder))
     return Run(checkpoint.rebuild(saved), config if root is None else replace(config, root=root), saved)
 
 
@@ -91,6 +91,7 @@ def open_baseline(folder: Path, beside: Run) -> Run:
     names = ["data", "elevations", "lightings", "held_out_instance"]
     if beside.config.data != "smallnorb":
         names = ["data", "held_out_rows", "seed"]  # by which the rows are drawn
+        run.split()  # refuses where they were drawn from others
     own, its = vars(beside.config), vars(run.config)
     if differing := [f"{name} {its[name]}, not {own[name]}" for name in names if its[name] != own[name]]:
         raise ValueError(

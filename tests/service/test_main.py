@@ -1,5 +1,6 @@
 """``python -m service`` as a process: its options, its errors in one line, and a real server on a real socket."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -175,8 +176,13 @@ def test_the_end_may_come_while_models_load(tmp_path: Path) -> None:
     os.mkfifo(pipe)
     options = ("--models", str(tmp_path), "--default-model", "norb", "--port", "0")
     with subprocess.Popen(command(*options), cwd=ROOT, env=clean_environment()) as process:
-        with pipe.open("wb"):  # opens as soon as the service reads from it
-            process.send_signal(signal.SIGTERM)
+        writer = -1
+        while writer < 0:  # it opens as soon as the service reads from it
+            assert process.poll() is None
+            with contextlib.suppress(OSError):
+                writer = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+        process.send_signal(signal.SIGTERM)
+        os.close(writer)
         assert process.wait(LONGEST_S) == 0
 
 

@@ -18,7 +18,7 @@ from model import CapsNet, tiny
 from tests.training.options import TINY
 from training import checkpoint
 from training.__main__ import main
-from training.config import TrainConfig
+from training.config import TrainConfig, changed
 from training.loop import NonFiniteError, train
 
 SMALL = [*TINY, "--network.image-size=24", "--checkpoint-minutes=0"]
@@ -165,6 +165,7 @@ def test_a_run_can_go_on_from_its_first_moment(shapes: Path, tmp_path: Path) -> 
     torch.manual_seed(wild.seed)
     for name, values in CapsNet(wild.network).state_dict().items():
         assert torch.equal(saved["weights"][name], values), name
+    train(replace(wild, learning_rate=0.01))  # as the message says; there is nothing to lose yet
 
 
 def test_a_run_knows_its_pictures(
@@ -176,12 +177,19 @@ def test_a_run_knows_its_pictures(
     monkeypatch.chdir(tmp_path)
     first = config(Path("pictures"), run, epochs=1)
     train(first)
+    train(replace(first, architecture="cnn", run_folder=tmp_path / "cnn"))
+    saved = checkpoint.load(run / "last.pt")
+    assert saved["config"]["data"] == str(pictures)
+    assert not changed({**saved["config"], "data": "pictures"}, first)  # as runs of before have it
     monkeypatch.chdir("/")
     assert main(["evaluate", f"--run-folder={run}"]) == 0
     shutil.copy(pictures / "square" / "00.png", pictures / "circle" / "zz.png")
     for command in (["evaluate"], ["release", "--name=x", f"--models={tmp_path / 'models'}"]):
         assert main([*command, f"--run-folder={run}"]) == 1
         assert f"{pictures} holds other images than when {run} was trained" in capsys.readouterr().err
+    train(replace(first, data=str(pictures), run_folder=tmp_path / "new"))
+    assert main(["evaluate", "adversarial", f"--run-folder={tmp_path / 'new'}", f"--baseline={tmp_path / 'cnn'}"]) == 1
+    assert f"than when {tmp_path / 'cnn'} was trained" in capsys.readouterr().err
     with pytest.raises(ValueError, match="holds other images than when the run of"):
         train(replace(first, data=str(pictures), resume=True))
     assert not (tmp_path / "models").exists()
