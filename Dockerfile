@@ -16,40 +16,41 @@ RUN python -c "import tomllib; \
 project = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
 extras = project['optional-dependencies']; \
 print(*project['dependencies'], *(need for name in '$ACCELERATOR $EXTRAS'.split() for need in extras[name]), sep='\n')" > requirements.txt \
-    && python -m venv --without-pip /opt/emcaps \
-    && python -m pip --python /opt/emcaps/bin/python install --disable-pip-version-check --no-cache-dir --quiet \
+    && python -m venv --without-pip /opt/matcaps \
+    && python -m pip --python /opt/matcaps/bin/python install --disable-pip-version-check --no-cache-dir --quiet \
         --only-binary :all: --constraint constraints.txt --requirement requirements.txt
 
 FROM python:3.13-slim AS service
-LABEL org.opencontainers.image.title="emcaps" \
+LABEL org.opencontainers.image.title="matcaps" \
       org.opencontainers.image.description="Matrix capsules with EM routing, served over HTTP" \
       org.opencontainers.image.licenses="Apache-2.0"
-RUN groupadd --gid 10001 emcaps && useradd --uid 10001 --gid 10001 --no-create-home --shell /usr/sbin/nologin emcaps
-COPY --from=build /opt/emcaps /opt/emcaps
+RUN groupadd --gid 10001 matcaps && useradd --uid 10001 --gid 10001 --no-create-home --shell /usr/sbin/nologin matcaps
+COPY --from=build /opt/matcaps /opt/matcaps
 WORKDIR /app
 COPY LICENSE ./
-COPY service/ service/
+COPY matcaps/*.py matcaps/
+COPY service/ matcaps/service/
 COPY models/ models/
-ENV PATH="/opt/emcaps/bin:$PATH" \
+ENV PATH="/opt/matcaps/bin:$PATH" \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     ORT_DISABLE_TELEMETRY=1 \
-    EMCAPS_HOST=0.0.0.0 \
-    EMCAPS_PORT=8000 \
-    EMCAPS_MODELS=/app/models
+    MATCAPS_HOST=0.0.0.0 \
+    MATCAPS_PORT=8000 \
+    MATCAPS_MODELS=/app/models
 USER 10001:10001
 EXPOSE 8000
 # No proxy, whatever the environment says: the question stays inside the container. Not ready is a 503, which raises.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s CMD ["python", "-c", "import os, urllib.request as http; \
-http.build_opener(http.ProxyHandler({})).open(f\"http://127.0.0.1:{os.environ['EMCAPS_PORT']}/health/ready\", timeout=4)"]
-ENTRYPOINT ["python", "-m", "service"]
+http.build_opener(http.ProxyHandler({})).open(f\"http://127.0.0.1:{os.environ['MATCAPS_PORT']}/health/ready\", timeout=4)"]
+ENTRYPOINT ["python", "-m", "matcaps", "serve"]
 
 FROM service AS service-on-cpu
-ENV EMCAPS_DEVICE=cpu
+ENV MATCAPS_DEVICE=cpu
 
 # The CUDA libraries come with the wheels; the driver (580 or later) comes from the host.
 FROM service AS service-on-gpu
-ENV EMCAPS_DEVICE=cuda \
+ENV MATCAPS_DEVICE=cuda \
     NVIDIA_VISIBLE_DEVICES=all \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility
 

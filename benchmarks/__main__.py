@@ -20,7 +20,7 @@ import benchmarks.table
 import benchmarks.training
 from benchmarks.serving.generator import MissingGeneratorError
 from benchmarks.serving.process import StartError
-from training.checkpoint import write_atomically
+from matcaps.training.checkpoint import write_atomically
 
 JsonFile = Annotated[Path | None, tyro.conf.arg(name="json")]
 

@@ -10,7 +10,7 @@ from tqdm import tqdm
 from benchmarks.implementations import IMPLEMENTATIONS, Preset, build, examples, prediction, training_step
 from benchmarks.machine import devices
 from benchmarks.times import Graphs
-from training.runtime import Graph
+from matcaps.training.runtime import Graph
 
 REFERENCE = "plain PyTorch"
 BATCH = 2

@@ -9,13 +9,13 @@ import tyro
 from torch import Tensor
 
 from benchmarks.textbook import textbook_routing
-from model import mnist, small_norb, small_norb_small
-from model.capsules import RoutedCaps
-from model.config import CapsNetConfig
-from model.fused import gpu
-from model.fused.layer import Gradients, Layer, Results, empty_gradients, empty_results
-from model.network import CapsNet
-from model.routing import em_routing
+from matcaps.model import mnist, small_norb, small_norb_small
+from matcaps.model.capsules import RoutedCaps
+from matcaps.model.config import CapsNetConfig
+from matcaps.model.fused import gpu
+from matcaps.model.fused.layer import Gradients, Layer, Results, empty_gradients, empty_results
+from matcaps.model.network import CapsNet
+from matcaps.model.routing import em_routing
 
 Inputs = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
 PRESETS: dict[str, Callable[[], CapsNetConfig]] = {

@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.server import ROOT, ServerError, ask_server
-from service.bucket_session import BucketSession, bucket_sizes
-from service.cpu_session import CpuSession
-from service.cuda import CudaOptions, count_gpus, open_on_gpu
-from service.errors import StartError
-from service.onnx_session import CPU, CUDA, RUNTIME, Arrays, load
-from service.session import Session, choose_provider
+from matcaps.service.bucket_session import BucketSession, bucket_sizes
+from matcaps.service.cpu_session import CpuSession
+from matcaps.service.cuda import CudaOptions, count_gpus, open_on_gpu
+from matcaps.service.errors import StartError
+from matcaps.service.onnx_session import CPU, CUDA, RUNTIME, Arrays, load
+from matcaps.service.session import Session, choose_provider
 
 BOUND = 1e-4
 SERVED = ["activations", "poses"]  # what /predict asks for
@@ -215,12 +215,12 @@ def table(figures: Sequence[Figures]) -> str:
 def check_server(device: str, paths: Sequence[Path], wrong: list[str]) -> str:
     """Whether the server says on the device what it says on the CPU, without and with CUDA graphs."""
     pictures = sorted((ROOT / "examples").glob("*.png"))
-    common = {"EMCAPS_MODELS": str(paths[0].parents[2].absolute()), "EMCAPS_DEFAULT_MODEL": paths[0].parts[-3]}
+    common = {"MATCAPS_MODELS": str(paths[0].parents[2].absolute()), "MATCAPS_DEFAULT_MODEL": paths[0].parts[-3]}
     wanted = {CUDA if device == "cuda" else CPU}
     try:
-        expected, _ = ask_server(pictures, {**common, "EMCAPS_DEVICE": "cpu"})
+        expected, _ = ask_server(pictures, {**common, "MATCAPS_DEVICE": "cpu"})
         for graphs in ("false", "true"):
-            settings = {**common, "EMCAPS_DEVICE": device, "EMCAPS_CUDA_GRAPHS": graphs}
+            settings = {**common, "MATCAPS_DEVICE": device, "MATCAPS_CUDA_GRAPHS": graphs}
             answers, providers = ask_server(pictures, settings)
             if providers != wanted:
                 wrong.append(f"the server runs on {', '.join(sorted(providers))}")

@@ -12,11 +12,11 @@ import tyro
 from torch import Tensor
 
 from benchmarks.steps import batch_of, made
-from model.fused import gpu
-from training import checkpoint
-from training.config import RECIPES, TrainConfig
-from training.evaluate import predict
-from training.step import EAGER_STEPS
+from matcaps.model.fused import gpu
+from matcaps.training import checkpoint
+from matcaps.training.config import RECIPES, TrainConfig
+from matcaps.training.evaluate import predict
+from matcaps.training.step import EAGER_STEPS
 
 CUDA = torch.device("cuda")
 STEPS = 20
@@ -31,7 +31,7 @@ def check(
     """Hold recorded steps against launched ones, see that a step that is not finite changes nothing, and time both.
 
     Args:
-        recipes: of ``python -m training train``
+        recipes: of ``matcaps train``
         batches: images a step of the timing
         rounds: timed ones; the median counts
     """

@@ -11,9 +11,9 @@ from benchmarks.implementations import STEPS, Step
 from benchmarks.machine import devices
 from benchmarks.rates import pairs
 from benchmarks.rounds import Spread, interleave
-from model import RoutingConfig
-from model.capsules import Capsules, RoutedCaps
-from model.windows import Windows
+from matcaps.model import RoutingConfig
+from matcaps.model.capsules import Capsules, RoutedCaps
+from matcaps.model.windows import Windows
 
 Axis = Literal["types", "grid", "iterations"]
 AXES: dict[Axis, tuple[int, ...]] = {"types": (8, 16, 32, 64), "grid": (8, 14, 20), "iterations": (1, 2, 3, 4, 5)}

@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from benchmarks.textbook import textbook_routing
-from model import CapsNet, CapsNetConfig, mnist, small_norb, small_norb_small, tiny
-from model.capsules import Capsules, RoutedCaps
-from model.export import export
-from model.route import route
-from model.routing import Routed, em_routing
+from matcaps.model import CapsNet, CapsNetConfig, mnist, small_norb, small_norb_small, tiny
+from matcaps.model.capsules import Capsules, RoutedCaps
+from matcaps.model.export import export
+from matcaps.model.route import route
+from matcaps.model.routing import Routed, em_routing
 
 Step = Literal["forward", "training"]
 STEPS: tuple[Step, ...] = ("forward", "training")
@@ -55,7 +55,7 @@ IMPLEMENTATIONS = {
     "plain PyTorch": Implementation(em_routing, {"forward": 8, "training": 8}),
     DEFAULT: Implementation(route, {"forward": UNBOUNDED, "training": UNBOUNDED}),
     "textbook, onnxruntime": Implementation(textbook_routing, {"forward": 8}, exported=True),
-    "emcaps, onnxruntime": Implementation(route, {"forward": 16}, exported=True),
+    "matcaps, onnxruntime": Implementation(route, {"forward": 16}, exported=True),
 }
 """By the names that the figures bear. ``fused`` is what ``CapsNet`` does by default on the device at hand."""
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import torch
 
-from model.fused import cpu
-from model.fused.cpu.library import widest
-from training import runtime
-from training.provenance import commit
+from matcaps.model.fused import cpu
+from matcaps.model.fused.cpu.library import widest
+from matcaps.training import runtime
+from matcaps.training.provenance import commit
 
 PROCESSORS = Path("/proc/cpuinfo")
 

@@ -25,7 +25,7 @@ from tqdm import tqdm
 from benchmarks.implementations import IMPLEMENTATIONS, Preset, Step, action, build, examples
 from benchmarks.machine import devices
 from benchmarks.times import Graphs
-from training.runtime import Graph
+from matcaps.training.runtime import Graph
 
 STATUS, FORGET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from benchmarks.implementations import DEFAULT, Preset, build, examples
 from benchmarks.machine import places
 from benchmarks.rounds import Spread, interleave
-from model.capsules import Capsules, RoutedCaps
+from matcaps.model.capsules import Capsules, RoutedCaps
 
 BATCH = 8
 MULTIPLY_ADDS_OF_A_VOTE = 64
@@ -65,8 +65,8 @@ def measure_rates(presets: tuple[Preset, ...], threads: tuple[int, ...], rounds:
 def pairs(layer: RoutedCaps) -> int:
     """Of a child and a parent that it votes for, in one image.
 
-    >>> from model.windows import Windows
-    >>> from model import RoutingConfig
+    >>> from matcaps.model.windows import Windows
+    >>> from matcaps.model import RoutingConfig
     >>> pairs(RoutedCaps(32, 32, Windows((14, 14), (3, 3), 2), RoutingConfig()))
     331776
     """

@@ -31,7 +31,7 @@ def ask_server(pictures: Sequence[Path], settings: Mapping[str, str]) -> tuple[A
 
     Args:
         pictures: Files of any kind that is served.
-        settings: ``EMCAPS_…`` variables; none of the caller's reach the server.
+        settings: ``MATCAPS_…`` variables; none of the caller's reach the server.
 
     Raises:
         ServerError: It did not start, answered an error, or did not end with status 0.
@@ -52,10 +52,10 @@ def ask_server(pictures: Sequence[Path], settings: Mapping[str, str]) -> tuple[A
 def _running(settings: Mapping[str, str]) -> Iterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("EMCAPS_")}
-    environment |= {"EMCAPS_HOST": "127.0.0.1", "EMCAPS_PORT": str(port), **settings}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MATCAPS_")}
+    environment |= {"MATCAPS_HOST": "127.0.0.1", "MATCAPS_PORT": str(port), **settings}
     with tempfile.TemporaryFile("w+") as log:
-        process = subprocess.Popen([sys.executable, "-m", "service"], cwd=ROOT, env=environment, stderr=log)
+        process = subprocess.Popen([sys.executable, "-m", "matcaps", "serve"], cwd=ROOT, env=environment, stderr=log)
         try:
             address = f"http://127.0.0.1:{port}"
             _wait_until_ready(process, address)

@@ -2,9 +2,9 @@
 
 import torch
 
-from training.config import TrainConfig
-from training.state import State
-from training.step import Batch, Step
+from matcaps.training.config import TrainConfig
+from matcaps.training.state import State
+from matcaps.training.step import Batch, Step
 
 
 def made(config: TrainConfig, device: torch.device, *, record: bool, steps: int) -> tuple[State, Step]:

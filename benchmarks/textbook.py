@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor
 
-from model.config import RoutingConfig
-from model.routing import Routed
-from model.windows import Windows
+from matcaps.model.config import RoutingConfig
+from matcaps.model.routing import Routed
+from matcaps.model.windows import Windows
 
 
 def textbook_routing(

@@ -20,7 +20,7 @@ from benchmarks.implementations import (
 )
 from benchmarks.machine import places
 from benchmarks.rounds import Spread, interleave
-from training.runtime import Graph
+from matcaps.training.runtime import Graph
 
 Graphs = dict[tuple[Preset, str], onnx.ModelProto]
 """By preset and implementation."""

@@ -12,8 +12,8 @@ from benchmarks.machine import Machine, places
 from benchmarks.rounds import Spread, interleave
 from benchmarks.steps import batch_of, made
 from benchmarks.table import place, short, table
-from training.config import RECIPES, TrainConfig
-from training.step import EAGER_STEPS
+from matcaps.training.config import RECIPES, TrainConfig
+from matcaps.training.step import EAGER_STEPS
 
 MIXED, FLOAT32, CNN = "capsules, mixed precision", "capsules, float32", "the paper's CNN, mixed precision"
 COLOURS = {MIXED: "#c8553d", FLOAT32: "#e0b36a", CNN: "#9a9a9a"}
@@ -25,7 +25,7 @@ class Settings:
     """What is measured, and how long at most.
 
     Attributes:
-        recipes: of ``python -m training train``
+        recipes: of ``matcaps train``
         batch: images a step
         threads: of torch on the CPU
         rounds: interleaved ones that count, after one that does not

@@ -12,9 +12,9 @@ position     place within a parent's window (kernel row × kernel column)
 slot         one (parent_site, position): a place where some child is seen by some parent
 """
 
-from model.config import CapsNetConfig, RoutingConfig, as_published, mnist, small_norb, small_norb_small, tiny
-from model.network import CapsNet, Prediction
-from model.pixels import standardise
+from matcaps.model.config import CapsNetConfig, RoutingConfig, as_published, mnist, small_norb, small_norb_small, tiny
+from matcaps.model.network import CapsNet, Prediction
+from matcaps.model.pixels import standardise
 
 __all__ = [
     "CapsNet",

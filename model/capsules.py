@@ -6,10 +6,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from model.config import RoutingConfig
-from model.route import route
-from model.routing import Routed
-from model.windows import Windows
+from matcaps.model.config import RoutingConfig
+from matcaps.model.route import route
+from matcaps.model.routing import Routed
+from matcaps.model.windows import Windows
 
 WEIGHT_NOISE = 0.5  # standard deviation around the identity that 4×4 weights start from
 

@@ -8,7 +8,7 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from model.network import CapsNet, Prediction
+from matcaps.model.network import CapsNet, Prediction
 
 OPSET = 18
 FORMAT = 1
@@ -52,7 +52,7 @@ def export(network: CapsNet, records: dict[str, Any] | None = None) -> onnx.Mode
 
     Args:
         network: On the CPU.
-        records: More metadata (``training``, ``parity``), each stored as JSON under ``emcaps.<name>``.
+        records: More metadata (``training``, ``parity``), each stored as JSON under ``matcaps.<name>``.
 
     Raises:
         ValueError: The network is in training mode.
@@ -83,10 +83,10 @@ def export(network: CapsNet, records: dict[str, Any] | None = None) -> onnx.Mode
 
 
 def set_metadata(proto: onnx.ModelProto, values: dict[str, Any]) -> None:
-    """Store values as JSON under ``emcaps.<name>``, in the place of any that stood there under these names."""
+    """Store values as JSON under ``matcaps.<name>``, in the place of any that stood there under these names."""
     present = {entry.key: entry for entry in proto.metadata_props}
     for name, value in values.items():
-        key = f"emcaps.{name}"
+        key = f"matcaps.{name}"
         entry = present.get(key) or proto.metadata_props.add(key=key)
         entry.value = json.dumps(value, ensure_ascii=False)
 

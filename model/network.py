@@ -7,10 +7,10 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 from torch.nn import functional
 
-from model.capsules import Capsules, PrimaryCaps, RoutedCaps
-from model.config import CapsNetConfig
-from model.pixels import standardise
-from model.windows import Windows
+from matcaps.model.capsules import Capsules, PrimaryCaps, RoutedCaps
+from matcaps.model.config import CapsNetConfig
+from matcaps.model.pixels import standardise
+from matcaps.model.windows import Windows
 
 
 class Prediction(NamedTuple):
@@ -71,7 +71,7 @@ class Residual(nn.Module):
 class CapsNet(nn.Module):
     """Stem → PrimaryCaps → ConvCaps1 → ConvCaps2 → ClassCaps.
 
-    >>> from model import tiny
+    >>> from matcaps.model import tiny
     >>> network = CapsNet(tiny()).eval()
     >>> prediction = network(torch.zeros(2, 1, 24, 24, dtype=torch.uint8))
     >>> prediction.activations.shape, prediction.poses.shape

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from model.config import CapsNetConfig
+from matcaps.model.config import CapsNetConfig
 
 SMALLEST_CONTRAST = 1.0  # grey levels: an even image stays even instead of becoming its own noise
 

@@ -4,11 +4,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from model.config import RoutingConfig
-from model.fused import cpu, gpu
-from model.fused.operator import fused_routing
-from model.routing import Routed, em_routing
-from model.windows import Windows
+from matcaps.model.config import RoutingConfig
+from matcaps.model.fused import cpu, gpu
+from matcaps.model.fused.operator import fused_routing
+from matcaps.model.routing import Routed, em_routing
+from matcaps.model.windows import Windows
 
 
 def route(

@@ -16,8 +16,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from model.config import RoutingConfig
-from model.windows import Windows
+from matcaps.model.config import RoutingConfig
+from matcaps.model.windows import Windows
 
 SMALLEST_ACTIVATION = 1e-20  # a child that is off altogether still has a logarithm
 UNREACHABLE = -1e30  # log-density of a parent that is not there

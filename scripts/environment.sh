@@ -56,7 +56,7 @@ find_python() {
 # runs again; when the folder was moved or the extras changed (cpu and gpu exclude each other), all is made anew.
 make_environment() {
     local folder="$root/$1" extras=$2 python purpose wanted have
-    local stamp="$folder/emcaps-stamp"
+    local stamp="$folder/matcaps-stamp"
     purpose="[$extras] of $root"
     wanted="$purpose"$'\n'"$(cat "$root/pyproject.toml" "$root/constraints.txt")"
     have="$(cat "$stamp" 2>/dev/null || true)"
@@ -69,7 +69,7 @@ make_environment() {
         "$python" -m venv --clear "$folder"
     fi
     printf '%s\n' "$purpose" >"$stamp" # without the requirements, so that an interrupted install is taken up again
-    say "installing emcaps[$extras] (the first time downloads it all)"
+    say "installing matcaps[$extras] (the first time downloads it all)"
     "$folder/bin/python" -m pip install --disable-pip-version-check --quiet \
         --constraint "$root/constraints.txt" --editable "${root}[$extras]"
     printf '%s\n' "$wanted" >"$stamp"

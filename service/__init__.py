@@ -5,5 +5,3 @@ bucket_session, cpu_session ← cuda ← session ← batcher ← served ← open
 metrics ← watch, service ← caller, multipart ← intake, schemas, answers, openapi ← refusals ← guard, drain ← routes ←
 app ← server, logs.
 """
-
-__version__ = "0.1.0"  # the project's; an image holds the code without its package, whose metadata could say it

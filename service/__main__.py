@@ -1,4 +1,4 @@
-"""``python -m service``: serve the models of a folder."""
+"""``matcaps serve``: serve the models of a folder."""
 
 import logging
 import signal
@@ -7,18 +7,18 @@ import sys
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
-from service.app import create_app
-from service.errors import StartError
-from service.logs import configure
-from service.opening import load_as_set
-from service.server import Server, listen
-from service.settings import Settings
+from matcaps.service.app import create_app
+from matcaps.service.errors import StartError
+from matcaps.service.logs import configure
+from matcaps.service.opening import load_as_set
+from matcaps.service.server import Server, listen
+from matcaps.service.settings import Settings
 
 
-def main() -> int:
+def main(arguments: list[str]) -> int:
     """Serve until SIGTERM or SIGINT; the exit status: 0 after that, 1 if it cannot start, 2 for bad options."""
     try:
-        settings = Settings(_cli_parse_args=True)
+        settings = Settings(_cli_parse_args=arguments)
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
@@ -39,15 +39,11 @@ def main() -> int:
         address = f"{settings.host}:{settings.port}"
         return _complain(f"cannot listen at {address}: {getattr(error, 'strerror', None) or error}", 1)
     host, port = listener.getsockname()[:2]
-    logging.getLogger("emcaps").info("listening at http://%s:%s, documentation at /docs", host, port)
+    logging.getLogger("matcaps").info("listening at http://%s:%s, documentation at /docs", host, port)
     Server(app, settings).serve_until_told(listener)
     return 0
 
 
 def _complain(text: str, status: int) -> int:
-    print(f"python -m service: {text}", file=sys.stderr)
+    print(f"matcaps serve: {text}", file=sys.stderr)
     return status
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -10,9 +10,9 @@ from fastapi import Request
 from fastapi.responses import Response
 from numpy.typing import NDArray
 
-from service.artefact import CLASS_LAYER, Metadata
-from service.errors import NotAcceptableError, UnknownError
-from service.session import Arrays
+from matcaps.service.artefact import CLASS_LAYER, Metadata
+from matcaps.service.errors import NotAcceptableError, UnknownError
+from matcaps.service.session import Arrays
 
 JSON, NPZ = "application/json", "application/x-npz"
 DECIMALS = 6  # what float32 and the parity bound carry

@@ -10,38 +10,38 @@ from typing import Any
 import structlog
 from fastapi import FastAPI
 
-from service import __version__
-from service.batcher import Observer
-from service.decoder import Decoder
-from service.drain import Drain
-from service.guard import Guard
-from service.keys import Keys, check_exposure
-from service.metrics import BatchMetrics, Metrics
-from service.openapi import DocumentedAPI
-from service.opening import Load, MakeReady, ready_here
-from service.poses import PosesInMemory, PoseStore
-from service.redis_poses import PosesInRedis
-from service.refusals import answer_errors
-from service.reload import Reloader
-from service.repository import Repository
-from service.routes.capsules import capsule_routes
-from service.routes.health import health_routes
-from service.routes.metrics import metrics_routes
-from service.routes.models import model_routes
-from service.served import Served
-from service.service import Service
-from service.settings import Settings
-from service.statistics import Statistics
-from service.traces import Traces
-from service.v2.routes import v2_routes
-from service.watch import Watch
+from matcaps import __version__
+from matcaps.service.batcher import Observer
+from matcaps.service.decoder import Decoder
+from matcaps.service.drain import Drain
+from matcaps.service.guard import Guard
+from matcaps.service.keys import Keys, check_exposure
+from matcaps.service.metrics import BatchMetrics, Metrics
+from matcaps.service.openapi import DocumentedAPI
+from matcaps.service.opening import Load, MakeReady, ready_here
+from matcaps.service.poses import PosesInMemory, PoseStore
+from matcaps.service.redis_poses import PosesInRedis
+from matcaps.service.refusals import answer_errors
+from matcaps.service.reload import Reloader
+from matcaps.service.repository import Repository
+from matcaps.service.routes.capsules import capsule_routes
+from matcaps.service.routes.health import health_routes
+from matcaps.service.routes.metrics import metrics_routes
+from matcaps.service.routes.models import model_routes
+from matcaps.service.served import Served
+from matcaps.service.service import Service
+from matcaps.service.settings import Settings
+from matcaps.service.statistics import Statistics
+from matcaps.service.traces import Traces
+from matcaps.service.v2.routes import v2_routes
+from matcaps.service.watch import Watch
 
 
 def create_app(
     settings: Settings,
     load: Load,
     clock: Callable[[], float] = time.monotonic,
-    log: Any = structlog.stdlib.get_logger("emcaps"),  # noqa: B008
+    log: Any = structlog.stdlib.get_logger("matcaps"),  # noqa: B008
 ) -> FastAPI:
     """The service over the folder of models that the settings name, whose networks run in this process.
 
@@ -116,7 +116,7 @@ def create_app_over(settings: Settings, make_ready: MakeReady, clock: Callable[[
             await asyncio.to_thread(traces.close)
 
     app = DocumentedAPI(
-        title="emcaps",
+        title="matcaps",
         summary="Matrix capsules with EM routing: images in, class activations and pose matrices out.",
         lifespan=lifespan,
         separate_input_output_schemas=False,

@@ -62,30 +62,30 @@ def read_metadata(properties: Mapping[str, str]) -> Metadata:
     """
     values = {}
     for name in ("format", *Metadata.model_fields):
-        text = properties.get(f"emcaps.{name}")
+        text = properties.get(f"matcaps.{name}")
         if text is None:
             if name in ("training", "parity"):
                 continue
-            raise ValueError(f"metadata lacks emcaps.{name}: not a model that emcaps exported")
+            raise ValueError(f"metadata lacks matcaps.{name}: not a model that matcaps exported")
         try:
             values[name] = json.loads(text)
         except (ValueError, RecursionError) as error:
-            raise ValueError(f"metadata emcaps.{name} is no JSON: {error}") from None
+            raise ValueError(f"metadata matcaps.{name} is no JSON: {error}") from None
     if values["format"] != FORMAT:
-        raise ValueError(f"emcaps.format must be {FORMAT}, found {values['format']!r}")
+        raise ValueError(f"matcaps.format must be {FORMAT}, found {values['format']!r}")
     try:
         metadata = Metadata.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise ValueError(f"metadata emcaps.{where}: {first['msg']}") from None
+        raise ValueError(f"metadata matcaps.{where}: {first['msg']}") from None
     names = [layer.name for layer in metadata.layers]
     missing = [name for name in (*CONV_LAYERS, CLASS_LAYER) if name not in names]
     if missing:
-        raise ValueError(f"metadata emcaps.layers lacks {', '.join(missing)}")
+        raise ValueError(f"metadata matcaps.layers lacks {', '.join(missing)}")
     for kind, named in (("layers", names), ("classes", metadata.classes)):
         if len(set(named)) < len(named):
-            raise ValueError(f"metadata emcaps.{kind} has a name twice: {named}")
+            raise ValueError(f"metadata matcaps.{kind} has a name twice: {named}")
     return metadata
 
 

@@ -12,11 +12,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from service.errors import ExpiredError, InferenceError, NotReadyError, ServiceError
-from service.queue import ORIGIN, Batch, Job, Queue
-from service.session import Arrays, Session
+from matcaps.service.errors import ExpiredError, InferenceError, NotReadyError, ServiceError
+from matcaps.service.queue import ORIGIN, Batch, Job, Queue
+from matcaps.service.session import Arrays, Session
 
-log = logging.getLogger("emcaps")
+log = logging.getLogger("matcaps")
 
 EXPIRED = "the deadline passed before the request's turn came"
 SMOOTHING = 0.2  # weight of the newest batch in the measured rate

@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from service.capture import GATE, CaptureGate
-from service.errors import StartError
-from service.onnx_session import RUNTIME, Arrays, Loaded, TrialError, black_and_white, reason_of, try_out
+from matcaps.service.capture import GATE, CaptureGate
+from matcaps.service.errors import StartError
+from matcaps.service.onnx_session import RUNTIME, Arrays, Loaded, TrialError, black_and_white, reason_of, try_out
 
 T = TypeVar("T")
 
@@ -191,5 +191,5 @@ def _compare(found: Arrays, expected: Arrays, size: int) -> None:
         if not np.allclose(found[name], values, rtol=0, atol=allowed):
             raise StartError(
                 f"output {name} of a recorded CUDA graph (batch {size}) is not that of an ordinary run; "
-                f"set EMCAPS_CUDA_GRAPHS=false"
+                f"set MATCAPS_CUDA_GRAPHS=false"
             )

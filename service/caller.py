@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 
-from service.errors import MalformedError
+from matcaps.service.errors import MalformedError
 
 T = TypeVar("T")
 

@@ -9,9 +9,9 @@ from http import HTTPStatus
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from service.answers import problem
+from matcaps.service.answers import problem
 
-log = logging.getLogger("emcaps")
+log = logging.getLogger("matcaps")
 
 MOST_BYTES = 2**16  # of a request's line and headers, or of what stands between two pieces of its body
 

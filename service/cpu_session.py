@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from service.onnx_session import CPU, RUNTIME, Arrays, black_and_white, load, try_out, usable_cores
+from matcaps.service.onnx_session import CPU, RUNTIME, Arrays, black_and_white, load, try_out, usable_cores
 
 PIECE = 4  # images; the activations of more leave a core's cache, and each takes longer
 

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from service.bucket_session import BucketSession
-from service.capture import GATE
-from service.cpu_session import CpuSession
-from service.errors import StartError
-from service.onnx_session import CUDA, RUNTIME, TrialError, load
+from matcaps.service.bucket_session import BucketSession
+from matcaps.service.capture import GATE
+from matcaps.service.cpu_session import CpuSession
+from matcaps.service.errors import StartError
+from matcaps.service.onnx_session import CUDA, RUNTIME, TrialError, load
 
 DRIVER = "libcuda.so.1"
 MIB = 2**20

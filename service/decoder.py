@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from service.artefact import ImageSize
-from service.errors import ExpiredError, MalformedError, QueueFullError
-from service.images import decode, fit, open_image
-from service.session import usable_cores
+from matcaps.service.artefact import ImageSize
+from matcaps.service.errors import ExpiredError, MalformedError, QueueFullError
+from matcaps.service.images import decode, fit, open_image
+from matcaps.service.session import usable_cores
 
 SMALL_BYTES = 2**14
 SMALL_PIXELS = 128 * 128

@@ -3,7 +3,7 @@
 import gzip
 import zlib
 
-from service.errors import MalformedError, TooLargeError, UnsupportedTypeError
+from matcaps.service.errors import MalformedError, TooLargeError, UnsupportedTypeError
 
 WINDOWS = {"gzip": (31,), "x-gzip": (31,), "deflate": (15, -15)}  # deflate: zlib's format, or what some take it for
 LEVEL = 1  # of answers: the quickest

@@ -3,12 +3,12 @@
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service.errors import UnauthorizedError
-from service.keys import Keys
-from service.refusals import refusal
+from matcaps.service.errors import UnauthorizedError
+from matcaps.service.keys import Keys
+from matcaps.service.refusals import refusal
 
 OPEN = ("/health/", "/v2/health/")
-OWNER = "emcaps.owner"  # its place in the scope of a request
+OWNER = "matcaps.owner"  # its place in the scope of a request
 
 
 def owner_of(request: HTTPConnection) -> str:

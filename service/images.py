@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from service.errors import TooLargeError, UndecodableError, UnsupportedTypeError
+from matcaps.service.errors import TooLargeError, UndecodableError, UnsupportedTypeError
 
 FORMATS = {  # Pillow's names, and what the bytes are called on the way; PPM covers PGM
     "PNG": ("image/png",),

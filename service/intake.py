@@ -8,12 +8,12 @@ from typing import NoReturn
 from fastapi import Request
 from pydantic import ValidationError
 
-from service.encodings import decoding_of, decompress
-from service.errors import MalformedError, SlowClientError, TooLargeError, UnsupportedTypeError
-from service.images import MEDIA_TYPES
-from service.multipart import Part, parse_form
-from service.schemas import ImagesRequest
-from service.settings import Settings
+from matcaps.service.encodings import decoding_of, decompress
+from matcaps.service.errors import MalformedError, SlowClientError, TooLargeError, UnsupportedTypeError
+from matcaps.service.images import MEDIA_TYPES
+from matcaps.service.multipart import Part, parse_form
+from matcaps.service.schemas import ImagesRequest
+from matcaps.service.settings import Settings
 
 # What clients say instead of the registered names
 SYNONYMS = {

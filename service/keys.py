@@ -1,4 +1,4 @@
-"""API keys: several, kept as hashes, compared in constant time. ``python -m service.keys NAME`` makes one."""
+"""API keys: several, kept as hashes, compared in constant time. ``matcaps keys NAME`` makes one."""
 
 import hashlib
 import hmac
@@ -9,9 +9,9 @@ import secrets
 import sys
 from pathlib import Path
 
-from service.errors import StartError
+from matcaps.service.errors import StartError
 
-log = logging.getLogger("emcaps")
+log = logging.getLogger("matcaps")
 
 LINE = re.compile(r"(?P<name>\S+)\s+sha256:(?P<digest>[0-9a-f]{64})")
 
@@ -66,8 +66,8 @@ def check_exposure(host: str, keys: Keys, allow_anonymous: bool) -> None:
     if keys or allow_anonymous or _is_loopback(host):
         return
     raise StartError(
-        f"at {host} whoever reaches this machine could ask without a key; name a file of keys with EMCAPS_API_KEYS "
-        f"(python -m service.keys NAME makes one), or set EMCAPS_ALLOW_ANONYMOUS=1"
+        f"at {host} whoever reaches this machine could ask without a key; name a file of keys with MATCAPS_API_KEYS "
+        f"(matcaps keys NAME makes one), or set MATCAPS_ALLOW_ANONYMOUS=1"
     )
 
 
@@ -91,7 +91,7 @@ def _read(path: Path) -> dict[str, str]:
             raise StartError(f"line {number} of {path.name} is no API key: it must be NAME sha256:HASH")
         names[match["digest"]] = match["name"]
     if not names:
-        raise StartError(f"{path.name} holds no API key; python -m service.keys NAME makes one")
+        raise StartError(f"{path.name} holds no API key; matcaps keys NAME makes one")
     return names
 
 
@@ -102,13 +102,9 @@ def _why(error: OSError | UnicodeDecodeError) -> str:
 def main(arguments: list[str]) -> int:
     """Make a key: itself on the standard output, once, and the line for the file after it."""
     if len(arguments) != 1 or not re.fullmatch(r"\w[\w.@-]*", arguments[0]):
-        print("usage: python -m service.keys NAME    (of whoever gets the key; one word)", file=sys.stderr)
+        print("usage: matcaps keys NAME    (of whoever gets the key; one word)", file=sys.stderr)
         return 0 if arguments in (["-h"], ["--help"]) else 2
-    key = "emcaps_" + secrets.token_urlsafe(32)
+    key = "matcaps_" + secrets.token_urlsafe(32)
     print(f"the key, which is shown only now:  {key}")
-    print(f"the line for EMCAPS_API_KEYS:      {arguments[0]} sha256:{digest(key)}")
+    print(f"the line for MATCAPS_API_KEYS:      {arguments[0]} sha256:{digest(key)}")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -10,7 +10,7 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
-from service.repository import Repository
+from matcaps.service.repository import Repository
 
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 SIZES = tuple(2**power for power in range(11))
@@ -30,16 +30,16 @@ class Metrics:
         def histogram(name: str, what: str, buckets: Sequence[float], *labels: str) -> Histogram:
             return Histogram(name, what, labels, buckets=buckets, registry=self.registry)
 
-        self.requests = counter("emcaps_requests", "Requests answered", "route", "model", "status")
-        self.request_seconds = histogram("emcaps_request_seconds", "From head to answer", SECONDS, "route")
-        self.unanswered = counter("emcaps_refusals", "Requests without the answer that they asked for", "reason")
-        self.images = counter("emcaps_images", "Samples that networks ran", "model")
-        self.padding = counter("emcaps_padding", "Rows that ran for nothing, to fill a batch", "model")
-        self.batch_images = histogram("emcaps_batch_images", "Samples of a batch", SIZES, "model")
-        self.queue_seconds = histogram("emcaps_queue_seconds", "Waits for a batch, by request", SECONDS, "model")
-        self.inference_seconds = histogram("emcaps_inference_seconds", "Runs of a batch", SECONDS, "model")
-        self.poses_lost = counter("emcaps_poses_lost", "Answers whose poses could not be kept")
-        self.load_failures = counter("emcaps_model_load_failures", "Model files refused", "model", "version")
+        self.requests = counter("matcaps_requests", "Requests answered", "route", "model", "status")
+        self.request_seconds = histogram("matcaps_request_seconds", "From head to answer", SECONDS, "route")
+        self.unanswered = counter("matcaps_refusals", "Requests without the answer that they asked for", "reason")
+        self.images = counter("matcaps_images", "Samples that networks ran", "model")
+        self.padding = counter("matcaps_padding", "Rows that ran for nothing, to fill a batch", "model")
+        self.batch_images = histogram("matcaps_batch_images", "Samples of a batch", SIZES, "model")
+        self.queue_seconds = histogram("matcaps_queue_seconds", "Waits for a batch, by request", SECONDS, "model")
+        self.inference_seconds = histogram("matcaps_inference_seconds", "Runs of a batch", SECONDS, "model")
+        self.poses_lost = counter("matcaps_poses_lost", "Answers whose poses could not be kept")
+        self.load_failures = counter("matcaps_model_load_failures", "Model files refused", "model", "version")
 
     def watch(self, repository: Repository) -> None:
         """Read the queues and the states of a repository's models whenever somebody asks."""
@@ -76,14 +76,14 @@ class _Models(Collector):
     def collect(self) -> Iterator[Metric]:
         served = self._repository.served
         yield _gauge(
-            "emcaps_queue_images",
+            "matcaps_queue_images",
             "Samples that wait",
             ["model", "version"],
             (([version.name, str(version.version)], version.waiting) for version in served),
         )
         states = [([version.name, str(version.version), "serving"], 1) for version in served]
         states += [([name, str(version), "refused"], 1) for name, version, _ in self._repository.refused]
-        yield _gauge("emcaps_model", "Versions by their state", ["model", "version", "state"], states)
+        yield _gauge("matcaps_model", "Versions by their state", ["model", "version", "state"], states)
 
 
 def _gauge(name: str, what: str, labels: list[str], values: Iterable[tuple[list[str], float]]) -> GaugeMetricFamily:

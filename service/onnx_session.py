@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from service.artefact import Metadata, check_tensors, read_metadata
-from service.errors import StartError
+from matcaps.service.artefact import Metadata, check_tensors, read_metadata
+from matcaps.service.errors import StartError
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read when onnxruntime is imported
 import onnxruntime

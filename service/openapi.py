@@ -8,8 +8,8 @@ from fastapi import FastAPI, Request
 from fastapi.responses import RedirectResponse
 from pydantic import BaseModel
 
-from service.images import MEDIA_TYPES
-from service.schemas import ImagesRequest, Problem
+from matcaps.service.images import MEDIA_TYPES
+from matcaps.service.schemas import ImagesRequest, Problem
 
 NPZ = "application/x-npz"
 PROBLEM = "application/problem+json"

@@ -4,12 +4,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from service.artefact import Metadata
-from service.batcher import Batcher, Observer
-from service.queue import Queue
-from service.served import Runs
-from service.session import CudaOptions, Session, open_sessions
-from service.settings import Settings
+from matcaps.service.artefact import Metadata
+from matcaps.service.batcher import Batcher, Observer
+from matcaps.service.queue import Queue
+from matcaps.service.served import Runs
+from matcaps.service.session import CudaOptions, Session, open_sessions
+from matcaps.service.settings import Settings
 
 
 class Ready(NamedTuple):

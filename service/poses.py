@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from service.errors import UnknownError
+from matcaps.service.errors import UnknownError
 
 
 class Kept(NamedTuple):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from service.errors import QueueFullError
+from matcaps.service.errors import QueueFullError
 
 ORIGIN: ContextVar[Any] = ContextVar("origin", default=None)
 """The origin of jobs that are made in this context: of a request, the span that batches are linked with."""

@@ -11,12 +11,12 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from service.errors import NotReadyError, StartError
-from service.poses import Kept, unknown
+from matcaps.service.errors import NotReadyError, StartError
+from matcaps.service.poses import Kept, unknown
 
-log = logging.getLogger("emcaps")
+log = logging.getLogger("matcaps")
 
-PREFIX = "emcaps:poses:1"  # the number is that of the form below
+PREFIX = "matcaps:poses:1"  # the number is that of the form below
 TIMEOUT_S = 0.5
 PAUSE_S = 1.0  # after a failure: without it, each prediction would wait for a Redis that does not answer
 
@@ -70,7 +70,7 @@ class PosesInRedis:
         except ValueError:
             # Neither the URL nor what is wrong with it is told: a password may be in both.
             raise StartError(
-                "EMCAPS_POSES_URL is no URL of a Redis: redis://host:6379/0, or redis://:PASSWORD@host:6379/0, "
+                "MATCAPS_POSES_URL is no URL of a Redis: redis://host:6379/0, or redis://:PASSWORD@host:6379/0, "
                 "in whose password all but letters and digits is percent-encoded"
             ) from None
         self._keep = self._redis.register_script(KEEP)

@@ -11,11 +11,11 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, HTTPConnection
 
-from service import answers
-from service.errors import STATUS, QueueFullError, ServiceError, UnauthorizedError
-from service.watch import record_of
+from matcaps.service import answers
+from matcaps.service.errors import STATUS, QueueFullError, ServiceError, UnauthorizedError
+from matcaps.service.watch import record_of
 
-log = logging.getLogger("emcaps")
+log = logging.getLogger("matcaps")
 
 
 def refusal(request: HTTPConnection, error: ServiceError) -> Response:

@@ -5,7 +5,7 @@ import queue
 import threading
 from collections.abc import Callable
 
-log = logging.getLogger("emcaps")
+log = logging.getLogger("matcaps")
 
 
 class Reloader:

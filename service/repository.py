@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from service.errors import NotReadyError, RefusedModelError, StartError, UnknownError
-from service.served import Served
+from matcaps.service.errors import NotReadyError, RefusedModelError, StartError, UnknownError
+from matcaps.service.served import Served
 
-log = logging.getLogger("emcaps")
+log = logging.getLogger("matcaps")
 
 Key = tuple[str, int]
 Stamp = tuple[int, int, int]
@@ -38,7 +38,7 @@ class Repository:
         self, folder: Path, default: str, open_: Open, failed: Callable[[str, int], None] = lambda name, version: None
     ) -> None:
         if not folder.is_dir():
-            raise StartError(f"there is no folder of models at {folder}; set EMCAPS_MODELS or --models")
+            raise StartError(f"there is no folder of models at {folder}; set MATCAPS_MODELS or --models")
         self.default = default
         self._folder, self._open, self._failed = folder, open_, failed
         self._changing = threading.Lock()
@@ -55,7 +55,7 @@ class Repository:
             self.close()
             raise StartError(
                 f"no model {default!r} in {folder} that can be served (found: {found}); "
-                f"set EMCAPS_DEFAULT_MODEL or --default-model"
+                f"set MATCAPS_DEFAULT_MODEL or --default-model"
             )
         self._started = True
 

@@ -9,10 +9,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from service.artefact import Metadata
-from service.batcher import Answer
-from service.errors import ExpiredError, InferenceError
-from service.statistics import Statistics
+from matcaps.service.artefact import Metadata
+from matcaps.service.batcher import Answer
+from matcaps.service.errors import ExpiredError, InferenceError
+from matcaps.service.statistics import Statistics
 
 
 class Runs(Protocol):

@@ -7,9 +7,9 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
-from service.connection import connection
-from service.service import Service
-from service.settings import Settings
+from matcaps.service.connection import connection
+from matcaps.service.service import Service
+from matcaps.service.settings import Settings
 
 
 class Server(uvicorn.Server):

@@ -4,12 +4,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from service.decoder import Decoder
-from service.metrics import Metrics
-from service.poses import PoseStore
-from service.reload import Reloader
-from service.repository import Repository
-from service.settings import Settings
+from matcaps.service.decoder import Decoder
+from matcaps.service.metrics import Metrics
+from matcaps.service.poses import PoseStore
+from matcaps.service.reload import Reloader
+from matcaps.service.repository import Repository
+from matcaps.service.settings import Settings
 
 
 @dataclass

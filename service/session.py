@@ -9,11 +9,11 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from service.artefact import Metadata
-from service.cpu_session import CpuSession
-from service.cuda import CudaOptions, count_gpus, open_on_gpu
-from service.errors import StartError
-from service.onnx_session import CPU, CUDA, RUNTIME, Arrays, usable_cores
+from matcaps.service.artefact import Metadata
+from matcaps.service.cpu_session import CpuSession
+from matcaps.service.cuda import CudaOptions, count_gpus, open_on_gpu
+from matcaps.service.errors import StartError
+from matcaps.service.onnx_session import CPU, CUDA, RUNTIME, Arrays, usable_cores
 
 __all__ = [
     "CPU",
@@ -32,7 +32,7 @@ __all__ = [
 Device = Literal["auto", "cpu", "cuda"]
 DEFAULTS = CudaOptions()
 
-log = logging.getLogger("emcaps")
+log = logging.getLogger("matcaps")
 
 
 class Session(Protocol):
@@ -117,5 +117,5 @@ def choose_provider(device: Device, available: Sequence[str]) -> str:
     why = " (onnxruntime and onnxruntime-gpu are both installed and overwrite each other)" if both else ""
     raise StartError(
         f"device cuda: onnxruntime offers {', '.join(available)} and no {CUDA}{why}. "
-        f"Install emcaps[gpu] into an environment without emcaps[cpu], or set EMCAPS_DEVICE=cpu"
+        f"Install matcaps[gpu] into an environment without matcaps[cpu], or set MATCAPS_DEVICE=cpu"
     )

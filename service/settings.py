@@ -1,4 +1,4 @@
-"""What can be set: each as an environment variable ``EMCAPS_…`` and as an option of ``python -m service``."""
+"""What can be set: each as an environment variable ``MATCAPS_…`` and as an option of ``matcaps serve``."""
 
 from pathlib import Path
 from typing import Literal
@@ -11,10 +11,10 @@ class Settings(BaseSettings):
     """Serve exported capsule networks over HTTP."""
 
     model_config = SettingsConfigDict(
-        env_prefix="EMCAPS_",
+        env_prefix="MATCAPS_",
         cli_kebab_case=True,
         cli_implicit_flags=True,
-        cli_prog_name="python -m service",
+        cli_prog_name="matcaps serve",
         cli_exit_on_error=False,
         use_attribute_docstrings=True,
         frozen=True,
@@ -67,7 +67,7 @@ class Settings(BaseSettings):
     poses_url: str = ""
     """URL of a Redis that keeps poses for all replicas, redis://host:6379/0; empty: each keeps its own in memory"""
     api_keys: Path | None = None
-    """file of API keys, a line NAME sha256:HASH each; python -m service.keys NAME makes one"""
+    """file of API keys, a line NAME sha256:HASH each; matcaps keys NAME makes one"""
     allow_anonymous: bool = False
     """listen without keys where others than this machine can ask"""
     drain_s: int = Field(30, ge=1)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from service.errors import StartError
+from matcaps.service.errors import StartError
 
 STEPS = ("receive", "decode", "queue", "infer", "encode")
 EXPORT_S = 5.0  # longest time that one delivery may take, and that the end waits for the last ones
@@ -43,7 +43,7 @@ class RequestTrace:
 
         self._span.update_name(f"{self._span.name} {route}")
         known = {"http.route": route, "http.response.status_code": status}
-        known |= {"emcaps.model": steps.model, "emcaps.images": steps.images, "emcaps.reason": steps.reason}
+        known |= {"matcaps.model": steps.model, "matcaps.images": steps.images, "matcaps.reason": steps.reason}
         self._span.set_attributes({name: value for name, value in known.items() if value})
         if status >= 500:
             self._span.set_status(Status(StatusCode.ERROR))
@@ -76,11 +76,11 @@ class Traces:
             from opentelemetry.sdk.trace.export import BatchSpanProcessor
             from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
         except ImportError as error:
-            raise StartError(f"EMCAPS_TRACES_URL needs {error.name}: pip install 'emcaps[tracing]'") from None
-        resource = Resource.create({"service.name": "emcaps", "service.version": version})
+            raise StartError(f"MATCAPS_TRACES_URL needs {error.name}: pip install 'matcaps[tracing]'") from None
+        resource = Resource.create({"service.name": "matcaps", "service.version": version})
         self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
         self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(url, timeout=EXPORT_S)))
-        self._tracer = self._provider.get_tracer("emcaps", version)
+        self._tracer = self._provider.get_tracer("matcaps", version)
         self._propagator = TraceContextTextMapPropagator()
 
     def begin(self, method: str, headers: Mapping[str, str], began_s: float) -> RequestTrace:
@@ -123,7 +123,7 @@ class BatchTraces:
         from opentelemetry.trace import Link
 
         now = time.time_ns()
-        known = {"emcaps.model": self._model, "emcaps.images": images, "emcaps.padding": padding}
+        known = {"matcaps.model": self._model, "matcaps.images": images, "matcaps.padding": padding}
         links = [Link(origin) for origin in origins]
         span = self._tracer.start_span("batch", links=links, attributes=known, start_time=now - round(1e9 * taken_s))
         span.end(now)

@@ -11,11 +11,11 @@ import structlog
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.metrics import Metrics
-from service.queue import ORIGIN
-from service.traces import Traces
+from matcaps.service.metrics import Metrics
+from matcaps.service.queue import ORIGIN
+from matcaps.service.traces import Traces
 
-RECORD = "emcaps.record"  # its place in the scope of a request
+RECORD = "matcaps.record"  # its place in the scope of a request
 QUIET = ("/health/", "/v2/health/", "/metrics")  # asked every few seconds, and worth a line only when they fail
 REQUEST_ID = re.compile(r"[!-~]{1,128}")
 

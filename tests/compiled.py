@@ -9,8 +9,8 @@ from triton.backends.compiler import GPUTarget
 from triton.runtime import driver
 from triton.runtime.jit import JITFunction
 
-from model.fused import gpu
-from model.fused.layer import empty_gradients
+from matcaps.model.fused import gpu
+from matcaps.model.fused.layer import empty_gradients
 from tests.interpreted import CASES, forward, inputs_of, layer_of
 
 LAUNCH = JITFunction.run

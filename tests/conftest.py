@@ -8,8 +8,8 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
-from model import CapsNet, tiny
-from model.export import export
+from matcaps.model import CapsNet, tiny
+from matcaps.model.export import export
 
 
 @pytest.fixture(scope="session")

@@ -9,8 +9,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from model.fused import gpu
-from model.fused.layer import Layer, Results, empty_gradients, empty_results
+from matcaps.model.fused import gpu
+from matcaps.model.fused.layer import Layer, Results, empty_gradients, empty_results
 from tests.routing_cases import HARD, NAMES, SOFT, Case
 
 DOUBLE, SINGLE = torch.float64, torch.float32
@@ -86,7 +86,7 @@ def forward(layer: Layer, inputs: Inputs, *, keep: bool) -> Results:
 
 
 def main(file: str) -> None:
-    from model.fused.gpu import piece
+    from matcaps.model.fused.gpu import piece
 
     found = {name: route(name) for name in CASES if name != "windows-that-skip-children"}
     case, dtype = CASES["windows-that-overlap"]

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from model.config import RoutingConfig
+from matcaps.model.config import RoutingConfig
 
 Site = tuple[int, int]
 Child = tuple[Site, int]  # site and type
@@ -21,7 +21,7 @@ Scalars = dict[Parent, dict[Child, Tensor]]
 
 
 class Reference(NamedTuple):
-    """What the loops find; shapes as in ``model.routing.Routed``."""
+    """What the loops find; shapes as in ``matcaps.model.routing.Routed``."""
 
     activation_logits: Tensor
     poses: Tensor
@@ -53,7 +53,7 @@ def reference_routing(
     config: RoutingConfig,
     coordinates: Tensor | None = None,
 ) -> Reference:
-    """Route as ``model.routing.em_routing`` does, in the dtype of ``poses``, for any geometry."""
+    """Route as ``matcaps.model.routing.em_routing`` does, in the dtype of ``poses``, for any geometry."""
     windows = windows_by_definition(child_grid, kernel, stride)
     results = [
         _route_one(*example, weights, beta_u, beta_a, windows, child_grid[1], config, coordinates)

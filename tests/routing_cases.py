@@ -8,10 +8,10 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
-from model.config import RoutingConfig
-from model.fused.operator import fused_routing
-from model.routing import em_routing
-from model.windows import Windows
+from matcaps.model.config import RoutingConfig
+from matcaps.model.fused.operator import fused_routing
+from matcaps.model.routing import em_routing
+from matcaps.model.windows import Windows
 from tests.reference import Reference, reference_routing, windows_by_definition
 
 NAMES = ("poses", "activations", "weights", "beta_u", "beta_a")

@@ -12,9 +12,9 @@ from benchmarks.__main__ import routing, training
 from benchmarks.implementations import IMPLEMENTATIONS
 from benchmarks.routing import Settings
 from benchmarks.textbook import textbook_routing
-from model import RoutingConfig
-from model.routing import em_routing
-from model.windows import Windows
+from matcaps.model import RoutingConfig
+from matcaps.model.routing import em_routing
+from matcaps.model.windows import Windows
 
 
 @pytest.mark.parametrize("mass", ["absolute", "relative"])

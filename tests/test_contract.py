@@ -11,14 +11,14 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from model import CapsNet
-from model.export import OUTPUTS
-from service.app import create_app
-from service.images import decode, fit, open_image
-from service.session import CpuSession
-from service.settings import Settings
+from matcaps.model import CapsNet
+from matcaps.model.export import OUTPUTS
+from matcaps.service.app import create_app
+from matcaps.service.images import decode, fit, open_image
+from matcaps.service.session import CpuSession
+from matcaps.service.settings import Settings
+from matcaps.training.data.smallnorb import shrink
 from tests.service.doubles import Client, client_of, encoded
-from training.data.smallnorb import shrink
 
 MODELS = Path(__file__).parent.parent / "models"
 

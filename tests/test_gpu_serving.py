@@ -22,7 +22,7 @@ from benchmarks.gpu_serving import (
     opener_of,
     table,
 )
-from service.session import Arrays, Session
+from matcaps.service.session import Arrays, Session
 from tests.service.doubles import FakeSession, make_model, write_model
 
 OPTIONS = Namespace(max_batch=3, seconds=0.0)

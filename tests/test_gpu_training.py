@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from benchmarks.gpu_training import apart, compare
-from model import tiny
-from training.config import TrainConfig
-from training.step import Batch, Step
+from matcaps.model import tiny
+from matcaps.training.config import TrainConfig
+from matcaps.training.step import Batch, Step
 
 CPU = torch.device("cpu")
 

@@ -29,7 +29,7 @@ from benchmarks.serving.tensors import Tensors, request_of
 from benchmarks.serving.trivial import CLASSES, png, write_model
 from benchmarks.stress import fuzz, mutants, overload, replicas, restarts, soak
 from benchmarks.stress.client import Answer, Client, Outcome, at_rate, by_callers, post
-from service.cpu_session import CpuSession
+from matcaps.service.cpu_session import CpuSession
 
 FIGURES = {
     "requests": 100,
@@ -130,7 +130,7 @@ def test_a_report_becomes_a_table_and_a_picture() -> None:
         {"mosec": "not installed: scripts/make-peers"},
     )
     text = markdown(report)
-    assert "| emcaps | 32 | 1234 (1000–1300) | 0.500 | 1.50 | 0 | 1.00× |" in text
+    assert "| matcaps | 32 | 1234 (1000–1300) | 0.500 | 1.50 | 0 | 1.00× |" in text
     assert "| 88 % | 0.10 | 0.20 | 1.50 |" in text
     assert "* mosec: not installed" in text
     assert len(picture(report).axes) == 3

@@ -1,4 +1,4 @@
-"""The command line: ``python -m training {download,train,evaluate,release,judge}``."""
+"""The command line: ``matcaps {download,train,evaluate,release,judge}``."""
 
 import contextlib
 import functools
@@ -12,26 +12,26 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import torch
 import tyro
 
-from model import CapsNet
-from training.artefact import Artefact
-from training.checkpoint import Network, kind
-from training.config import RECIPES, TrainConfig
-from training.data import KNOWN, load, sample
-from training.data.download import download
-from training.evaluate import evaluate
-from training.loop import NonFiniteError, train
-from training.protocol import Fold, held_out_folds, unseen
-from training.record import Judged, refuse_other_recipes, training_record
-from training.release import free_version, release
-from training.runs import Run, open_baseline, open_epochs, open_folds, open_run
-from training.suites.adversarial import adversarial
-from training.suites.folds import folds
-from training.suites.poses import poses
-from training.suites.released import released
-from training.suites.report import Report, write
-from training.suites.routing import routing
-from training.suites.standard import standard
-from training.suites.viewpoint import viewpoint
+from matcaps.model import CapsNet
+from matcaps.training.artefact import Artefact
+from matcaps.training.checkpoint import Network, kind
+from matcaps.training.config import RECIPES, TrainConfig
+from matcaps.training.data import KNOWN, load, sample
+from matcaps.training.data.download import download
+from matcaps.training.evaluate import evaluate
+from matcaps.training.loop import NonFiniteError, train
+from matcaps.training.protocol import Fold, held_out_folds, unseen
+from matcaps.training.record import Judged, refuse_other_recipes, training_record
+from matcaps.training.release import free_version, release
+from matcaps.training.runs import Run, open_baseline, open_epochs, open_folds, open_run
+from matcaps.training.suites.adversarial import adversarial
+from matcaps.training.suites.folds import folds
+from matcaps.training.suites.poses import poses
+from matcaps.training.suites.released import released
+from matcaps.training.suites.report import Report, write
+from matcaps.training.suites.routing import routing
+from matcaps.training.suites.standard import standard
+from matcaps.training.suites.viewpoint import viewpoint
 
 if TYPE_CHECKING:
     Recipe = TrainConfig
@@ -63,7 +63,7 @@ def download_command(
 def train_command(config: Recipe) -> None:
     """Train a network; checkpoints and logs go into the run's folder."""
     path = train(config)
-    print(f"the run's checkpoint is {path}; next: python -m training evaluate --run-folder {path.parent}")
+    print(f"the run's checkpoint is {path}; next: matcaps evaluate --run-folder {path.parent}")
 
 
 def evaluate_command(
@@ -231,7 +231,7 @@ def main(arguments: list[str]) -> int:
         with contextlib.redirect_stderr(complaint):
             call = tyro.extras.subcommand_cli_from_dict(
                 {name: _later(command) for name, command in COMMANDS.items()},
-                prog="python -m training",
+                prog="matcaps",
                 description="Train matrix capsules, judge them and release them.",
                 args=arguments,
             )
@@ -292,9 +292,5 @@ def _one_line(text: str) -> str:
 
 
 def _complain(text: str, status: int) -> int:
-    print(f"python -m training: {text}", file=sys.stderr)
+    print(f"matcaps: {text}", file=sys.stderr)
     return status
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from training.runtime import Graph
+from matcaps.training.runtime import Graph
 
 BATCH = 16
 
@@ -24,7 +24,7 @@ class Artefact:
     Attributes:
         classes: Names of the classes, in their order.
         shape: Channels, height and width of the images that it takes.
-        training: The record of its training (``training.record``); empty where it has none.
+        training: The record of its training (``matcaps.training.record``); empty where it has none.
 
     Raises:
         FileNotFoundError: There is none.
@@ -44,10 +44,10 @@ class Artefact:
             raise ValueError(f"{self.path} cannot be loaded as ONNX: {type(error).__name__}: {error}") from error
         found = {entry.key: entry.value for entry in proto.metadata_props}
         try:
-            image = json.loads(found["emcaps.image"])
-            self.classes = tuple(map(str, json.loads(found["emcaps.classes"])))
+            image = json.loads(found["matcaps.image"])
+            self.classes = tuple(map(str, json.loads(found["matcaps.classes"])))
             self.shape = (int(image["channels"]), int(image["height"]), int(image["width"]))
-            self.training: dict[str, Any] = dict(json.loads(found.get("emcaps.training", "{}")))
+            self.training: dict[str, Any] = dict(json.loads(found.get("matcaps.training", "{}")))
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(
                 f"{self.path} has not the metadata of an artefact: {type(error).__name__} {error}"

@@ -5,7 +5,7 @@ import copy
 import torch
 from torch import Tensor
 
-from training.checkpoint import Network
+from matcaps.training.checkpoint import Network
 
 
 class Average:

@@ -6,7 +6,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 from torch.nn import functional
 
-from model import CapsNetConfig, standardise
+from matcaps.model import CapsNetConfig, standardise
 
 FEATURES = 1024
 DROPOUT = 0.5
@@ -64,7 +64,7 @@ class ConvNet(nn.Module):
 def parameters(network: nn.Module) -> int:
     """How many numbers a network learns.
 
-    >>> from model import small_norb
+    >>> from matcaps.model import small_norb
     >>> parameters(ConvNet(small_norb()))
     4253349
     """

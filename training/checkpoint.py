@@ -9,8 +9,8 @@ from typing import Any, BinaryIO
 
 import torch
 
-from model import CapsNet, CapsNetConfig, RoutingConfig
-from training.baselines import ConvNet
+from matcaps.model import CapsNet, CapsNetConfig, RoutingConfig
+from matcaps.training.baselines import ConvNet
 
 FORMAT = 1
 Network = CapsNet | ConvNet

@@ -5,9 +5,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from model import CapsNetConfig, RoutingConfig, mnist, small_norb, small_norb_small
-from training.augment import Augment
-from training.data import FASHION_CLASSES, KNOWN
+from matcaps.model import CapsNetConfig, RoutingConfig, mnist, small_norb, small_norb_small
+from matcaps.training.augment import Augment
+from matcaps.training.data import FASHION_CLASSES, KNOWN
 
 # Options that say where and how fast a run goes, not what it is.
 WHERE = frozenset({"resume", "root", "run_folder", "device", "precision", "checkpoint_minutes"})

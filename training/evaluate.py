@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from training.checkpoint import Network
-from training.data import ImageSet
+from matcaps.training.checkpoint import Network
+from matcaps.training.data import ImageSet
 
 BATCH = 64
 GPU_BATCH = 512

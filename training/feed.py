@@ -6,12 +6,12 @@ the epoch's or the step's number, so that a run that was killed goes on as if it
 
 import torch
 
-from training.augment import mix
-from training.config import TrainConfig
-from training.data import ImageSet
-from training.distributed import Worker
-from training.loss import margin_at
-from training.step import Batch
+from matcaps.training.augment import mix
+from matcaps.training.config import TrainConfig
+from matcaps.training.data import ImageSet
+from matcaps.training.distributed import Worker
+from matcaps.training.loss import margin_at
+from matcaps.training.step import Batch
 
 
 class Feed:

@@ -7,7 +7,7 @@ from types import TracebackType
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-from training.checkpoint import write_atomically
+from matcaps.training.checkpoint import write_atomically
 
 
 class Journal:

@@ -9,19 +9,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from training import checkpoint
-from training.checkpoint import Network
-from training.config import FOLDER_CLASSES, TrainConfig, changed, resolved
-from training.data import ImageSet
-from training.distributed import Worker, join
-from training.evaluate import predict
-from training.feed import Feed
-from training.journal import Journal
-from training.loss import margin_at
-from training.protocol import familiar, split
-from training.provenance import commit, fingerprint
-from training.state import Progress, State
-from training.step import Outcome, Step
+from matcaps.training import checkpoint
+from matcaps.training.checkpoint import Network
+from matcaps.training.config import FOLDER_CLASSES, TrainConfig, changed, resolved
+from matcaps.training.data import ImageSet
+from matcaps.training.distributed import Worker, join
+from matcaps.training.evaluate import predict
+from matcaps.training.feed import Feed
+from matcaps.training.journal import Journal
+from matcaps.training.loss import margin_at
+from matcaps.training.protocol import familiar, split
+from matcaps.training.provenance import commit, fingerprint
+from matcaps.training.state import Progress, State
+from matcaps.training.step import Outcome, Step
 
 LOG_EVERY = 50  # steps
 GPU_STEPS_UNSEEN = 10  # that a GPU may be ahead of what the host has seen of them

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from training.config import FOLDER_CLASSES, TrainConfig
-from training.data import KNOWN, ImageSet, hold_out, load, photographed
+from matcaps.training.config import FOLDER_CLASSES, TrainConfig
+from matcaps.training.data import KNOWN, ImageSet, hold_out, load, photographed
 
 FOLDER_SHARE = 0.2  # of each class of a folder of pictures is held out
 
@@ -77,7 +77,7 @@ def held_out_folds(configs: Sequence[TrainConfig]) -> list[Fold]:
 
 
 def unseen(images: ImageSet, record: dict[str, Any]) -> ImageSet:
-    """Those of a training split that an artefact's training held out, as its record (``training.record``) says.
+    """Those of a training split that an artefact's training held out, as its record (``matcaps.training.record``) says.
 
     Raises:
         ValueError: It held none out, or the record does not say which.

@@ -4,7 +4,7 @@ import hashlib
 import subprocess
 from pathlib import Path
 
-from training.data import ImageSet
+from matcaps.training.data import ImageSet
 
 
 def commit() -> str:

@@ -5,9 +5,9 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from training.config import WHERE, TrainConfig, plain
-from training.data import KNOWN
-from training.evaluate import Evaluation
+from matcaps.training.config import WHERE, TrainConfig, plain
+from matcaps.training.data import KNOWN
+from matcaps.training.evaluate import Evaluation
 
 # What a record has no use for: the data set and what was held out of it are told otherwise, shapes by the artefact.
 ELSEWHERE = WHERE | {"data", "architecture", "network", "held_out_instance", "keep_epochs"}

@@ -10,10 +10,10 @@ import onnx
 import torch
 from torch import Tensor
 
-from model import CapsNet
-from model.export import OUTPUTS, export, outputs, set_metadata
-from training.checkpoint import write_atomically
-from training.runtime import VERSION, Graph
+from matcaps.model import CapsNet
+from matcaps.model.export import OUTPUTS, export, outputs, set_metadata
+from matcaps.training.checkpoint import write_atomically
+from matcaps.training.runtime import VERSION, Graph
 
 BOUND = 1e-4
 BATCHES = (1, 2, 8)

@@ -4,13 +4,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from training import checkpoint
-from training.checkpoint import Network
-from training.config import TrainConfig, resolved, restore
-from training.data import ImageSet, load
-from training.protocol import Fold, held_out_folds, split
-from training.provenance import fingerprint
-from training.record import refuse_other_recipes
+from matcaps.training import checkpoint
+from matcaps.training.checkpoint import Network
+from matcaps.training.config import TrainConfig, resolved, restore
+from matcaps.training.data import ImageSet, load
+from matcaps.training.protocol import Fold, held_out_folds, split
+from matcaps.training.provenance import fingerprint
+from matcaps.training.record import refuse_other_recipes
 
 
 class Run(NamedTuple):

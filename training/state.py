@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 import torch
 from torch.optim.lr_scheduler import OneCycleLR
 
-from training import checkpoint
-from training.average import Average
-from training.checkpoint import ARCHITECTURES, Network
-from training.config import TrainConfig, plain
-from training.step import adam, restore_optimizer
+from matcaps.training import checkpoint
+from matcaps.training.average import Average
+from matcaps.training.checkpoint import ARCHITECTURES, Network
+from matcaps.training.config import TrainConfig, plain
+from matcaps.training.step import adam, restore_optimizer
 
 
 class Progress(NamedTuple):

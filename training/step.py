@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LRScheduler
 
-from training.average import Average
-from training.config import TrainConfig
-from training.loss import loss_of
+from matcaps.training.average import Average
+from matcaps.training.config import TrainConfig
+from matcaps.training.loss import loss_of
 
 EAGER_STEPS = 3  # before the recording, so that kernels are compiled and memory is at hand
 

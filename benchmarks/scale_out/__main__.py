@@ -15,7 +15,7 @@ from benchmarks.scale_out.asking import Asked, ask
 from benchmarks.scale_out.cluster import NODES, Nodes, running
 from benchmarks.scale_out.contract import check_contract
 from benchmarks.serving.trivial import write_model
-from service.keys import digest
+from matcaps.service.keys import digest
 
 
 class Row(NamedTuple):

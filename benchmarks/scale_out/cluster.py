@@ -15,11 +15,11 @@ from ray.cluster_utils import Cluster
 from benchmarks.serving.process import free_port
 from deploy.ray.app import build_over
 from deploy.ray.options import Options
-from service.opening import Load
+from matcaps.service.opening import Load
 
 HOST = "127.0.0.1"
 NODES_HOST = "127.0.0.2"  # loopback too, but not the one that Ray turns into the machine's address in the network
-APPLICATION = "emcaps"
+APPLICATION = "matcaps"
 NODES = 3
 CPUS = 2  # of each, on paper: room for a network and the entrance
 MEMORY = 2**27  # bytes of each node's object store
@@ -82,7 +82,7 @@ class Nodes:
 @contextlib.contextmanager
 def running() -> Iterator[Nodes]:
     """A cluster for as long as this lasts."""
-    folder = tempfile.mkdtemp(prefix="emcaps-ray-")
+    folder = tempfile.mkdtemp(prefix="matcaps-ray-")
     os.environ["RAY_TMPDIR"] = folder  # a cluster of the caller's own, if there is one, keeps its place
     cluster = Cluster(
         initialize_head=True,

@@ -11,7 +11,7 @@ from benchmarks.scale_out.cluster import Nodes
 from benchmarks.serving.process import ROOT, free_port, serving
 from benchmarks.serving.tensors import request_of
 from deploy.ray.options import Options
-from service.opening import load_as_set
+from matcaps.service.opening import load_as_set
 
 MODELS, EXAMPLES = ROOT / "models", ROOT / "examples"
 PNG = {"content-type": "image/png"}
@@ -27,7 +27,7 @@ def check_contract(nodes: Nodes) -> tuple[int, list[str]]:
     nodes.deploy(options, load_as_set(options.for_network()))
     port = free_port()
     plain = [f"--{name.replace('_', '-')}={value}" for name, value in settings.items()]
-    command = [sys.executable, "-m", "service", f"--port={port}", *plain]
+    command = [sys.executable, "-m", "matcaps", "serve", f"--port={port}", *plain]
     asked = questions()
     with serving(command, port, ("/health/ready", b"", {}), {}):
         found = [_differences(port, nodes.port, question) for question in tqdm(asked, "contract", unit="question")]

@@ -28,7 +28,7 @@ AGAIN = (
     503,
     504,
 )  # not answers; the service never says 500, but Serve's proxy does if the entrance dies
-KEY = "emcaps_of-this-check"
+KEY = "matcaps_of-this-check"
 
 
 @dataclass

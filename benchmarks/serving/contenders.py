@@ -11,7 +11,7 @@ from benchmarks.serving.process import Running, free_port, serving
 from benchmarks.serving.trivial import png
 
 HERE = Path(__file__).parent / "peers"
-OURS, BARE = "emcaps", "bare FastAPI"
+OURS, BARE = "matcaps", "bare FastAPI"
 BOUNDARY = "picture"
 
 
@@ -71,7 +71,7 @@ class Contender:
 
 def environments() -> Path:
     """The folder of the peers' virtual environments, which ``scripts/make-peers`` makes."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "emcaps" / "peers"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "matcaps" / "peers"
 
 
 def contenders() -> list[Contender]:
@@ -80,7 +80,7 @@ def contenders() -> list[Contender]:
     python = {name: environments() / name / "bin" / "python" for name in ("litserve", "bentoml", "mosec")}
     bento = ["-m", "bentoml", "serve", "bentoml_server:Predict", "--working-dir", str(HERE)]
     return [
-        Contender(OURS, here, ["-m", "service", "--port", "{port}", "--models", "{models}"]),
+        Contender(OURS, here, ["-m", "matcaps", "serve", "--port", "{port}", "--models", "{models}"]),
         Contender(BARE, here, [str(HERE / "bare.py"), "{model}", "{port}"]),
         Contender("LitServe", python["litserve"], [str(HERE / "litserve_server.py"), "{model}", "{port}"], form=True),
         Contender(

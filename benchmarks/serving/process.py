@@ -52,7 +52,7 @@ def serving(
         StartError: It ended, or did not answer in time.
     """
     # None of the caller's own settings of the service reach it.
-    others = {name: value for name, value in os.environ.items() if not name.startswith("EMCAPS_")}
+    others = {name: value for name, value in os.environ.items() if not name.startswith("MATCAPS_")}
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
             command, stdout=log, stderr=log, cwd=ROOT, env={**others, **environment}, start_new_session=True

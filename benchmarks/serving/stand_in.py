@@ -13,11 +13,11 @@ from fastapi import FastAPI
 from numpy.typing import NDArray
 
 from benchmarks.serving.trivial import elements, metadata_values, output_shapes
-from service.app import create_app
-from service.artefact import Metadata
-from service.logs import configure
-from service.server import Server, listen
-from service.settings import Settings
+from matcaps.service.app import create_app
+from matcaps.service.artefact import Metadata
+from matcaps.service.logs import configure
+from matcaps.service.server import Server, listen
+from matcaps.service.settings import Settings
 
 
 class Sleeper:

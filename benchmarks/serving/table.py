@@ -14,7 +14,7 @@ def markdown(report: Report) -> str:
 
 
 def _pictures(report: Report) -> str:
-    head = ["server", "callers", "requests/s", "p50, ms", "p99, ms", "failed", "emcaps is so many times as fast"]
+    head = ["server", "callers", "requests/s", "p50, ms", "p99, ms", "failed", "matcaps is so many times as fast"]
     rows = [
         [
             found.server,

@@ -62,7 +62,7 @@ def make_model() -> onnx.ModelProto:
         outputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", *shape]))
     graph = helper.make_graph(nodes, "trivial", [images], outputs, constants)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
-    helper.set_model_props(model, {f"emcaps.{name}": json.dumps(value) for name, value in metadata_values().items()})
+    helper.set_model_props(model, {f"matcaps.{name}": json.dumps(value) for name, value in metadata_values().items()})
     return model
 
 

@@ -21,7 +21,7 @@ MOST_ADDED = 450e6
 READY_S = 10.0
 LIMIT_S = 60.0
 CALLERS = 8
-IN_APP = {"LICENSE", "models", "service"}
+IN_APP = {"LICENSE", "models", "matcaps"}
 COMPILERS = ("gcc", "g++", "cc", "c++", "clang", "clang++", "nvcc", "tcc", "rustc", "go")
 
 
@@ -45,7 +45,7 @@ def main(arguments: list[str]) -> int:
     checks = Checks()
     try:
         engine = choose()
-        tag = f"localhost/emcaps:{accelerator}"
+        tag = f"localhost/matcaps:{accelerator}"
         print(f"building {tag} with {engine.name}", flush=True)
         engine.build(ROOT, tag, {"ACCELERATOR": accelerator})
         check_image(checks, engine, tag, most_added=MOST_ADDED if accelerator == "cpu" else None)
@@ -76,9 +76,9 @@ def check_image(checks: Checks, engine: Engine, tag: str, most_added: float | No
 def unwelcome(path: str) -> bool:
     """Whether a file has no business in the image.
 
-    >>> unwelcome("/opt/emcaps/lib/python3.13/site-packages/torch"), unwelcome("/usr/bin/x86_64-linux-gnu-gcc-14")
+    >>> unwelcome("/opt/matcaps/lib/python3.13/site-packages/torch"), unwelcome("/usr/bin/x86_64-linux-gnu-gcc-14")
     (True, True)
-    >>> unwelcome("/opt/emcaps/lib/python3.13/site-packages/numpy/tests"), unwelcome("/app/service/app.py")
+    >>> unwelcome("/opt/matcaps/lib/python3.13/site-packages/numpy/tests"), unwelcome("/app/matcaps/service/app.py")
     (False, False)
     """
     folder, _, name = path.rpartition("/")
@@ -150,7 +150,7 @@ def check_refusal(checks: Checks, engine: Engine, tag: str) -> None:
         status = container.wait(LIMIT_S)
         lines = container.log().splitlines()
         # onnxruntime has lines of its own before it, and the engine may have one after it.
-        reason = next((line for line in lines if line.startswith("python -m service:")), "no reason")
+        reason = next((line for line in lines if line.startswith("matcaps serve:")), "no reason")
         checks.see("without a GPU", f"status {status}: {reason[:160]}", status != 0 and "GPU" in reason)
 
 
@@ -159,7 +159,7 @@ def running(engine: Engine, tag: str) -> Iterator[tuple[Container, int]]:
     """The image's command at a free port of the loopback interface."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    container = engine.run(tag, port, {"EMCAPS_ALLOW_ANONYMOUS": "1"})
+    container = engine.run(tag, port, {"MATCAPS_ALLOW_ANONYMOUS": "1"})
     try:
         yield container, port
     finally:

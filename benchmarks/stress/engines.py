@@ -93,7 +93,7 @@ class Docker:
         return image - base
 
     def run(self, tag: str, port: int, environment: Mapping[str, str]) -> Container:
-        inside = dict(self._environment(tag))["EMCAPS_PORT"]
+        inside = dict(self._environment(tag))["MATCAPS_PORT"]
         options = [word for name, value in environment.items() for word in ("--env", f"{name}={value}")]
         publish = f"127.0.0.1:{port}:{inside}"
         return DockerContainer(_output(["docker", "run", "--detach", "--publish", publish, *options, tag]).strip())
@@ -166,7 +166,7 @@ class Buildah:
         return sizes[0] - sizes[1]
 
     def run(self, tag: str, port: int, environment: Mapping[str, str]) -> Container:
-        own = {"EMCAPS_HOST": "127.0.0.1", "EMCAPS_PORT": str(port)}
+        own = {"MATCAPS_HOST": "127.0.0.1", "MATCAPS_PORT": str(port)}
         return BuildahContainer(tag, self.config(tag), {**environment, **own})
 
     def _need_base(self) -> None:

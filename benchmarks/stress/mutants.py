@@ -12,7 +12,7 @@ from PIL import Image
 
 from benchmarks.serving.tensors import PATH, request_of
 from benchmarks.stress.client import post
-from service.images import FORMATS
+from matcaps.service.images import FORMATS
 
 KINDS = {kind: media_types[0] for kind, media_types in FORMATS.items()}
 MODES = {"PNG": ["L", "RGB", "RGBA", "P", "I;16", "1"], "TIFF": ["L", "RGB", "F", "I;16", "CMYK"]}

@@ -38,7 +38,7 @@ http {{
     fastcgi_temp_path {folder}/fastcgi;
     uwsgi_temp_path {folder}/uwsgi;
     scgi_temp_path {folder}/scgi;
-    upstream emcaps {{
+    upstream matcaps {{
         least_conn;
         server 127.0.0.1:{first} max_fails=0;
         server 127.0.0.1:{second} max_fails=0;
@@ -49,7 +49,7 @@ http {{
         client_max_body_size 32m;
         client_header_timeout 10s;
         location / {{
-            proxy_pass http://emcaps;
+            proxy_pass http://matcaps;
             proxy_http_version 1.1;
             proxy_set_header Connection "";
             proxy_connect_timeout 1s;
@@ -99,7 +99,15 @@ async def _run(folder: Path, seconds: float) -> list[str]:
     port, first, second = (free_port() for _ in range(3))
     redis = folder / "redis"
     keep = ["redis-server", "--port", "0", "--unixsocket", str(redis), "--save", "", "--dir", str(folder)]
-    serve = [sys.executable, "-m", "service", f"--models={models}", f"--poses-url=unix://{redis}", "--log-level=error"]
+    serve = [
+        sys.executable,
+        "-m",
+        "matcaps",
+        "serve",
+        f"--models={models}",
+        f"--poses-url=unix://{redis}",
+        "--log-level=error",
+    ]
     (folder / "nginx.conf").write_text(BALANCER.format(folder=folder, port=port, first=first, second=second))
     balance = ["nginx", "-c", str(folder / "nginx.conf"), "-p", str(folder)]
     broken: list[str] = []

@@ -108,9 +108,9 @@ async def _run(times: int, callers: int) -> tuple[Counter[str], list[str]]:
 
 
 async def _start(port: int, models: Path) -> asyncio.subprocess.Process:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("EMCAPS_")}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MATCAPS_")}
     return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "service", f"--port={port}", f"--models={models}", "--log-level=error",
+        sys.executable, "-m", "matcaps", "serve", f"--port={port}", f"--models={models}", "--log-level=error",
         cwd=ROOT, env=environment,
     )  # fmt: skip
 

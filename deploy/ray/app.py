@@ -23,13 +23,13 @@ from deploy.ray.network import Networks
 from deploy.ray.options import Options
 from deploy.ray.remote import Remote
 from deploy.ray.request_id import OneRequestId
-from service.app import create_app_over
-from service.batcher import Observer
-from service.cuda import count_gpus
-from service.keys import Keys, check_exposure
-from service.logs import configure
-from service.opening import Load, Ready, load_as_set, queue_of
-from service.settings import Settings
+from matcaps.service.app import create_app_over
+from matcaps.service.batcher import Observer
+from matcaps.service.cuda import count_gpus
+from matcaps.service.keys import Keys, check_exposure
+from matcaps.service.logs import configure
+from matcaps.service.opening import Load, Ready, load_as_set, queue_of
+from matcaps.service.settings import Settings
 
 LOST = (RayError, RayServeException)
 QUIET = {"enable_access_log": False}  # the service has a line of its own for each request

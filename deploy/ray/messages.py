@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from service.artefact import Metadata
-from service.batcher import Answer
-from service.errors import ServiceError
+from matcaps.service.artefact import Metadata
+from matcaps.service.batcher import Answer
+from matcaps.service.errors import ServiceError
 
 
 @dataclass(frozen=True)

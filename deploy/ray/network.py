@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deploy.ray.messages import Call, Description, Ledger, Reply
-from service.batcher import Answer
-from service.errors import ServiceError, UnknownError
-from service.opening import Load, Ready, ready_here
-from service.reload import Reloader
-from service.repository import Repository
-from service.served import Served
-from service.settings import Settings
-from service.statistics import Statistics
+from matcaps.service.batcher import Answer
+from matcaps.service.errors import ServiceError, UnknownError
+from matcaps.service.opening import Load, Ready, ready_here
+from matcaps.service.reload import Reloader
+from matcaps.service.repository import Repository
+from matcaps.service.served import Served
+from matcaps.service.settings import Settings
+from matcaps.service.statistics import Statistics
 
 Running = asyncio.Task[Answer]
 # Makes of a function of many calls one of a single call, which hands on those that come together: ``serve.batch``.

@@ -5,14 +5,14 @@ import sys
 from pydantic import Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
-from service.settings import Settings
+from matcaps.service.settings import Settings
 
 # A replica that had fewer would idle: who waits for room looks for it only every so often.
 BATCHES_AHEAD = 8
 
 
 class Options(Settings):
-    """The service's settings, and those of the cluster; arguments of ``build``, or environment variables ``EMCAPS_…``.
+    """The service's settings, and those of the cluster; arguments of ``build``, or environment variables ``MATCAPS_…``.
 
     Raises:
         ValidationError: Something has no such value, or no such name.

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deploy.ray.messages import Reply
-from service.batcher import EXPIRED, Answer, Observer
-from service.errors import ExpiredError, NotReadyError, ServiceError
-from service.queue import Job, Queue
+from matcaps.service.batcher import EXPIRED, Answer, Observer
+from matcaps.service.errors import ExpiredError, NotReadyError, ServiceError
+from matcaps.service.queue import Job, Queue
 
-log = logging.getLogger("emcaps")
+log = logging.getLogger("matcaps")
 
 ATTEMPTS = 3  # a replica that dies may have died of the request itself, which must not take all the others along
 PAUSE_S = 0.1

@@ -11,7 +11,7 @@ the reciprocal of the same sum in the parent's own unit, that unit, and the acti
 
 
 class Layer(NamedTuple):
-    """The geometry of a routed layer and the constants of its routing; tensors as ``model.windows.Windows`` has them.
+    """The geometry of a routed layer and the constants of its routing; tensors as ``Windows`` has them.
 
     Symbols of the shapes below: B images, S child sites, P parent sites, K positions of a window, I child types,
     J parent types, C = K·I children of a window, L parent types padded (``padded``).

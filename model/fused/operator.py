@@ -1,4 +1,4 @@
-"""The operators ``emcaps::route`` and ``emcaps::route_backward``: what torch knows of the fused kernels.
+"""The operators ``matcaps::route`` and ``matcaps::route_backward``: what torch knows of the fused kernels.
 
 Registered with their shapes and their gradient, so that autograd and ``torch.compile`` take them for operators of
 torch's own. A second derivative is not there, and asking for one is an error.
@@ -10,14 +10,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from model.config import RoutingConfig
-from model.fused import cpu, gpu
-from model.fused.layer import Layer, empty_gradients, empty_results
-from model.routing import Routed
-from model.windows import Windows
+from matcaps.model.config import RoutingConfig
+from matcaps.model.fused import cpu, gpu
+from matcaps.model.fused.layer import Layer, empty_gradients, empty_results
+from matcaps.model.routing import Routed
+from matcaps.model.windows import Windows
 
 
-@torch.library.custom_op("emcaps::route", mutates_args=())
+@torch.library.custom_op("matcaps::route", mutates_args=())
 def route(
     poses: Tensor,
     activations: Tensor,
@@ -76,7 +76,7 @@ def _(
     return tuple(empty_results(poses, weights, seen, iterations, assignments=assignments, keep=keep))
 
 
-@torch.library.custom_op("emcaps::route_backward", mutates_args=())
+@torch.library.custom_op("matcaps::route_backward", mutates_args=())
 def route_backward(
     logits_gradient: Tensor,
     means_gradient: Tensor,

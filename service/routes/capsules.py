@@ -8,19 +8,19 @@ from typing import Any, NamedTuple
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from service import answers
-from service.artefact import CLASS_GRID, CLASS_LAYER, Metadata
-from service.caller import unless_gone, wait_of
-from service.guard import owner_of
-from service.intake import read_images
-from service.openapi import IMAGES_BODY, arrays_too, problems
-from service.poses import Kept
-from service.routes.choice import LAYER, NAME, VERSION, choice_of
-from service.schemas import PosesAnswer, PredictAnswer
-from service.served import Served
-from service.service import Service
-from service.session import Arrays
-from service.watch import record_of
+from matcaps.service import answers
+from matcaps.service.artefact import CLASS_GRID, CLASS_LAYER, Metadata
+from matcaps.service.caller import unless_gone, wait_of
+from matcaps.service.guard import owner_of
+from matcaps.service.intake import read_images
+from matcaps.service.openapi import IMAGES_BODY, arrays_too, problems
+from matcaps.service.poses import Kept
+from matcaps.service.routes.choice import LAYER, NAME, VERSION, choice_of
+from matcaps.service.schemas import PosesAnswer, PredictAnswer
+from matcaps.service.served import Served
+from matcaps.service.service import Service
+from matcaps.service.session import Arrays
+from matcaps.service.watch import record_of
 
 OF_IMAGES = problems([400, 401, 404, 406, 408, 413, 415, 422, 429, 503, 504])
 

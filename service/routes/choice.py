@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 from fastapi import Request
 
-from service.artefact import CLASS_LAYER
-from service.errors import MalformedError
+from matcaps.service.artefact import CLASS_LAYER
+from matcaps.service.errors import MalformedError
 
 HIGHEST = 10**18 - 1  # version: what 64 bits hold, and no text is too long to be read as a number
 NAME: dict[str, Any] = {

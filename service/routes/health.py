@@ -4,10 +4,10 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from service.errors import NotReadyError
-from service.openapi import problems
-from service.schemas import Health
-from service.service import Service
+from matcaps.service.errors import NotReadyError
+from matcaps.service.openapi import problems
+from matcaps.service.schemas import Health
+from matcaps.service.service import Service
 
 
 def health_routes(service: Service) -> APIRouter:

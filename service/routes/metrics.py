@@ -4,8 +4,8 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, choose_encoder
 
-from service.openapi import problems
-from service.service import Service
+from matcaps.service.openapi import problems
+from matcaps.service.service import Service
 
 
 def metrics_routes(service: Service) -> APIRouter:

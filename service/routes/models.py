@@ -4,11 +4,11 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 
-from service import answers
-from service.openapi import problems
-from service.schemas import ModelAnswer, ModelsAnswer
-from service.served import Served
-from service.service import Service
+from matcaps.service import answers
+from matcaps.service.openapi import problems
+from matcaps.service.schemas import ModelAnswer, ModelsAnswer
+from matcaps.service.served import Served
+from matcaps.service.service import Service
 
 Version = Annotated[int | None, Query(ge=1, description="Version of the model; the highest if absent")]
 

@@ -9,17 +9,17 @@ from fastapi import APIRouter, Path, Request
 from fastapi.responses import Response
 from numpy.typing import NDArray
 
-from service.artefact import CONV_LAYERS, Metadata
-from service.caller import unless_gone, wait_of
-from service.encodings import compress
-from service.errors import MalformedError, TooLargeError, UnknownError
-from service.intake import LARGE, read_body
-from service.openapi import V2_BODY
-from service.served import Served
-from service.service import Service
-from service.session import Arrays
-from service.v2.tensors import InferRequest, Output, encode, labels, parse
-from service.watch import record_of
+from matcaps.service.artefact import CONV_LAYERS, Metadata
+from matcaps.service.caller import unless_gone, wait_of
+from matcaps.service.encodings import compress
+from matcaps.service.errors import MalformedError, TooLargeError, UnknownError
+from matcaps.service.intake import LARGE, read_body
+from matcaps.service.openapi import V2_BODY
+from matcaps.service.served import Served
+from matcaps.service.service import Service
+from matcaps.service.session import Arrays
+from matcaps.service.v2.tensors import InferRequest, Output, encode, labels, parse
+from matcaps.service.watch import record_of
 
 HEADER_LENGTH = "inference-header-content-length"
 NAME = "/models/{name}"

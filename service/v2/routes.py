@@ -7,14 +7,15 @@ import orjson
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from service import __version__, answers
-from service.artefact import CONV_LAYERS, Metadata
-from service.errors import ForbiddenError, MalformedError, NotReadyError
-from service.intake import read_body
-from service.openapi import v2_errors
-from service.served import Served
-from service.service import Service
-from service.v2.infer import NAME, VERSION, Version, infer_routes
+from matcaps import __version__
+from matcaps.service import answers
+from matcaps.service.artefact import CONV_LAYERS, Metadata
+from matcaps.service.errors import ForbiddenError, MalformedError, NotReadyError
+from matcaps.service.intake import read_body
+from matcaps.service.openapi import v2_errors
+from matcaps.service.served import Served
+from matcaps.service.service import Service
+from matcaps.service.v2.infer import NAME, VERSION, Version, infer_routes
 
 EXTENSIONS = ["binary_tensor_data", "classification", "model_repository", "statistics"]
 
@@ -27,7 +28,7 @@ def v2_routes(service: Service) -> APIRouter:
     @router.get("")
     async def server() -> Response:
         """What serves here."""
-        return answers.json({"name": "emcaps", "version": __version__, "extensions": EXTENSIONS})
+        return answers.json({"name": "matcaps", "version": __version__, "extensions": EXTENSIONS})
 
     @router.get("/health/live")
     async def live() -> Response:
@@ -138,7 +139,7 @@ async def _only_ready(service: Service, request: Request) -> bool:
 
 def _check_control(service: Service) -> None:
     if not service.settings.model_control:
-        raise ForbiddenError("models are not loaded and unloaded over HTTP here; EMCAPS_MODEL_CONTROL=1 allows it")
+        raise ForbiddenError("models are not loaded and unloaded over HTTP here; MATCAPS_MODEL_CONTROL=1 allows it")
 
 
 def _describe(served: Served, versions: list[int]) -> dict[str, Any]:

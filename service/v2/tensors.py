@@ -16,7 +16,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from service.errors import MalformedError, TooLargeError
+from matcaps.service.errors import MalformedError, TooLargeError
 
 LENGTH_BYTES = 4  # before each element of BYTES: its length, little-endian
 MOST_DIMENSIONS = 8

@@ -7,8 +7,8 @@ from typing import Any
 import kubernetes_validate
 import pytest
 
-from service import __version__
-from service.settings import Settings
+from matcaps import __version__
+from matcaps.service.settings import Settings
 from tests.deploy.manifests import DEPLOY, KUBERNETES, WRITTEN, container, read, walk
 from tests.service.doubles import FakeSession, serve
 
@@ -43,14 +43,14 @@ def test_the_kustomization_has_one_autoscaler() -> None:
     assert sorted(resources) == sorted(path.name for path in KUBERNETES if path.name != "keda.yaml")
     for path in KUBERNETES:
         names = [mapping["name"] for mapping in walk(read(path)) if mapping.keys() >= {"name"} and "labels" in mapping]
-        assert set(names) <= {"emcaps"}
+        assert set(names) <= {"matcaps"}
 
 
 def test_settings_are_the_services() -> None:
-    """Whatever is named EMCAPS_ anywhere in deploy/ can be set."""
-    known = {f"EMCAPS_{name.upper()}" for name in Settings.model_fields}
+    """Whatever is named MATCAPS_ anywhere in deploy/ can be set."""
+    known = {f"MATCAPS_{name.upper()}" for name in Settings.model_fields}
     for path in WRITTEN:
-        assert set(re.findall(r"EMCAPS_[A-Z0-9_]+", path.read_text())) <= known, path
+        assert set(re.findall(r"MATCAPS_[A-Z0-9_]+", path.read_text())) <= known, path
 
 
 @pytest.mark.parametrize("path", PODS, ids=lambda path: path.name)
@@ -85,17 +85,17 @@ def test_the_grace_is_longer_than_the_drain(path: Path) -> None:
         if "terminationGracePeriodSeconds" in mapping
     }
     before_s = int(runs["lifecycle"]["preStop"]["exec"]["command"][1]) if "lifecycle" in runs else 0
-    assert grace_s > before_s + int(setting(runs, "EMCAPS_DRAIN_S"))
+    assert grace_s > before_s + int(setting(runs, "MATCAPS_DRAIN_S"))
 
 
 def test_compose_fits_the_service() -> None:
     """Port, version, grace, and the paths of what is mounted."""
     compose = read(DEPLOY / "compose.yaml")
-    service = compose["services"]["emcaps"]
-    assert service["image"] == f"emcaps:{__version__}"
-    assert read(DEPLOY / "compose.cpu.yaml")["services"]["emcaps"]["image"] == f"emcaps:{__version__}-cpu"
+    service = compose["services"]["matcaps"]
+    assert service["image"] == f"matcaps:{__version__}"
+    assert read(DEPLOY / "compose.cpu.yaml")["services"]["matcaps"]["image"] == f"matcaps:{__version__}-cpu"
     assert service["ports"][0].endswith(":8000")
-    assert int(service["stop_grace_period"].rstrip("s")) > int(service["environment"]["EMCAPS_DRAIN_S"])
+    assert int(service["stop_grace_period"].rstrip("s")) > int(service["environment"]["MATCAPS_DRAIN_S"])
     for of in compose["services"].values():
         assert all(port.startswith("127.0.0.1:") for port in of["ports"])
         for volume in of.get("volumes", []):
@@ -114,7 +114,7 @@ def test_prometheus_looks_where_the_service_is() -> None:
     """Target, rules and credential are those that the compose file lays there."""
     config, compose = read(DEPLOY / "prometheus" / "prometheus.yaml"), read(DEPLOY / "compose.yaml")
     (job,) = config["scrape_configs"]
-    assert job["static_configs"][0]["targets"] == ["emcaps:8000"]
+    assert job["static_configs"][0]["targets"] == ["matcaps:8000"]
     assert job["authorization"]["credentials_file"] == "/run/secrets/prometheus"
     mounted = [volume.split(":")[1] for volume in compose["services"]["prometheus"]["volumes"]]
     assert set(config["rule_files"]) <= set(mounted)

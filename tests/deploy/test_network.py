@@ -10,11 +10,11 @@ import pytest
 
 from deploy.ray.messages import Call, Description, Ledger, Ran, Reply
 from deploy.ray.network import Networks, Running
-from service.batcher import Answer
-from service.errors import ExpiredError, InferenceError, ServiceError, StartError, UnknownError
-from service.opening import load_as_set
-from service.session import Session
-from service.settings import Settings
+from matcaps.service.batcher import Answer
+from matcaps.service.errors import ExpiredError, InferenceError, ServiceError, StartError, UnknownError
+from matcaps.service.opening import load_as_set
+from matcaps.service.session import Session
+from matcaps.service.settings import Settings
 from tests.service.doubles import FakeSession, GatedSession, fake_models, make_model, write_model
 
 LONG_S = 60.0

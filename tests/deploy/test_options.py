@@ -6,14 +6,14 @@ import pytest
 from pydantic import ValidationError
 
 from deploy.ray.options import Options
-from service.errors import StartError
-from service.keys import Keys, check_exposure
+from matcaps.service.errors import StartError
+from matcaps.service.keys import Keys, check_exposure
 
 
 def test_arguments_are_texts_and_come_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """What serve run hands on is taken as a setting is; what it does not name comes from the environment."""
-    monkeypatch.setenv("EMCAPS_MAX_BATCH", "4")
-    monkeypatch.setenv("EMCAPS_MAX_REPLICAS", "2")
+    monkeypatch.setenv("MATCAPS_MAX_BATCH", "4")
+    monkeypatch.setenv("MATCAPS_MAX_REPLICAS", "2")
     options = Options.model_validate({"max_replicas": "3", "models": "there"})
     assert (options.max_replicas, options.max_batch, str(options.models)) == (3, 4, "there")
     assert (options.target_ongoing, options.max_ongoing) == (4, 32)

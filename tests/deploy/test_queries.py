@@ -10,14 +10,14 @@ import promql_parser
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from service.app import create_app
-from service.opening import load_as_set
-from service.settings import Settings
+from matcaps.service.app import create_app
+from matcaps.service.opening import load_as_set
+from matcaps.service.settings import Settings
 from tests.deploy.manifests import DEPLOY, read, walk
 from tests.service.doubles import client_of, grey, write_model
 
 OF_PROMETHEUS = {"instance", "job"}  # labels that it adds to all
-DASHBOARD = DEPLOY / "grafana" / "emcaps.json"
+DASHBOARD = DEPLOY / "grafana" / "matcaps.json"
 ALERTS = DEPLOY / "prometheus" / "alerts.yaml"
 
 
@@ -94,10 +94,10 @@ def test_a_query_asks_for_what_is_there(query: str, exposed: dict[str, set[str]]
 @pytest.mark.parametrize(
     ("query", "found"),
     [
-        ("emcaps_requests", ["emcaps_requests"]),
-        ('emcaps_requests_total{rout="/predict"}', ["rout"]),
-        ("sum by (version) (rate(emcaps_images_total[1m]))", ["version"]),
-        ("histogram_quantile(0.9, sum by (le) (rate(emcaps_queue_seconds_sum[1m])))", ["le"]),
+        ("matcaps_requests", ["matcaps_requests"]),
+        ('matcaps_requests_total{rout="/predict"}', ["rout"]),
+        ("sum by (version) (rate(matcaps_images_total[1m]))", ["version"]),
+        ("histogram_quantile(0.9, sum by (le) (rate(matcaps_queue_seconds_sum[1m])))", ["le"]),
     ],
 )
 def test_strange_queries_are_noticed(query: str, found: list[str], exposed: dict[str, set[str]]) -> None:

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from deploy.ray import remote
 from deploy.ray.messages import Ran, Reply
 from deploy.ray.remote import ATTEMPTS, Remote
-from service.batcher import Answer
-from service.errors import ExpiredError, InferenceError, NotReadyError, QueueFullError
-from service.queue import Queue
-from service.statistics import Statistics
+from matcaps.service.batcher import Answer
+from matcaps.service.errors import ExpiredError, InferenceError, NotReadyError, QueueFullError
+from matcaps.service.queue import Queue
+from matcaps.service.statistics import Statistics
 from tests.service.doubles import FakeClock
 
 IMAGES = np.zeros((3, 1, 8, 8), np.uint8)

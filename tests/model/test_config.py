@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from model.config import (
+from matcaps.model.config import (
     CapsNetConfig,
     RoutingConfig,
     as_published,
@@ -14,7 +14,7 @@ from model.config import (
     small_norb_small,
     tiny,
 )
-from model.network import CapsNet
+from matcaps.model.network import CapsNet
 
 PRESETS = [small_norb(), small_norb_small(), mnist(), tiny(), tiny(channels=2)]
 

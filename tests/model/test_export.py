@@ -12,11 +12,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from model import CapsNet, RoutingConfig, small_norb, tiny
-from model.export import OPSET, OUTPUTS, export, metadata, outputs, set_metadata
-from model.routing import em_routing
+from matcaps.model import CapsNet, RoutingConfig, small_norb, tiny
+from matcaps.model.export import OPSET, OUTPUTS, export, metadata, outputs, set_metadata
+from matcaps.model.routing import em_routing
+from matcaps.training.runtime import Graph
 from tests.routing_cases import Case
-from training.runtime import Graph
 
 # Each of these computes shapes or control flow, which onnxruntime leaves on the CPU.
 REFUSED = {"Shape", "ConstantOfShape", "Range", "NonZero", "If", "Loop", "Scan"}
@@ -165,12 +165,12 @@ def test_batch_is_the_only_open_dimension(exported: onnx.ModelProto) -> None:
 def test_metadata_is_json_of_the_contract(exported: onnx.ModelProto) -> None:
     """Every value is JSON, and says what the configuration says."""
     found = {entry.key: json.loads(entry.value) for entry in exported.metadata_props}
-    assert found["emcaps.format"] == 1
-    assert found["emcaps.classes"] == ["circle", "square", "triangle"]
-    assert found["emcaps.image"] == {"channels": 1, "height": 24, "width": 24}
-    assert found["emcaps.routing_iterations"] == 3
-    assert found["emcaps.training"] == {"data_set": "shapes", "epochs": 0}
-    layers = {layer["name"]: layer for layer in found["emcaps.layers"]}
+    assert found["matcaps.format"] == 1
+    assert found["matcaps.classes"] == ["circle", "square", "triangle"]
+    assert found["matcaps.image"] == {"channels": 1, "height": 24, "width": 24}
+    assert found["matcaps.routing_iterations"] == 3
+    assert found["matcaps.training"] == {"data_set": "shapes", "epochs": 0}
+    layers = {layer["name"]: layer for layer in found["matcaps.layers"]}
     assert list(layers) == ["primary_caps", "conv_caps_1", "conv_caps_2", "class_caps"]
     assert layers["conv_caps_1"] == {
         "name": "conv_caps_1",
@@ -185,7 +185,7 @@ def test_metadata_is_replaced_not_doubled(exported: onnx.ModelProto) -> None:
     proto = onnx.ModelProto()
     proto.CopyFrom(exported)
     set_metadata(proto, {"training": {"epochs": 1}})
-    found = [entry.value for entry in proto.metadata_props if entry.key == "emcaps.training"]
+    found = [entry.value for entry in proto.metadata_props if entry.key == "matcaps.training"]
     assert found == ['{"epochs": 1}']
 
 

@@ -12,12 +12,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from model.fused import cpu
-from model.fused.cpu.library import CompilationError, library, widest
-from model.fused.layer import Layer, empty_gradients, empty_results
-from model.fused.operator import fused_routing
-from model.route import route as choose
-from model.routing import Routed
+from matcaps.model.fused import cpu
+from matcaps.model.fused.cpu.library import CompilationError, library, widest
+from matcaps.model.fused.layer import Layer, empty_gradients, empty_results
+from matcaps.model.fused.operator import fused_routing
+from matcaps.model.route import route as choose
+from matcaps.model.routing import Routed
 from tests.routing_cases import CLASSES, CONVOLUTION, LAYERS, Case, close, gradients, route_by_kernel, route_by_torch
 
 WIDE = replace(CONVOLUTION, parent_types=17, child_types=9)  # two blocks of parents, a run and one more child
@@ -203,7 +203,7 @@ def test_more_iterations_than_there_is_room_for() -> None:
     with pytest.raises(ValueError, match="8 iterations at most, found 9"):
         fused(replace(CONVOLUTION, config=config), torch.float64, *CONVOLUTION.inputs())
     assert chosen(replace(CONVOLUTION, config=config), torch.float64, *CONVOLUTION.inputs()).poses.isfinite().all()
-    assert library().emcaps_most_iterations() == cpu.MOST_ITERATIONS == 8
+    assert library().matcaps_most_iterations() == cpu.MOST_ITERATIONS == 8
 
 
 @pytest.mark.parametrize("case", [CONVOLUTION, CLASSES])
@@ -211,14 +211,14 @@ def test_torch_accepts_the_operator(case: Case) -> None:
     """Schema, fake tensors and autograd registration pass torch's own checks."""
     layer, inputs = arguments(case, torch.float32)
     leaves = [tensor.requires_grad_() for tensor in inputs]
-    torch.library.opcheck(torch.ops.emcaps.route.default, (*leaves, *layer, True, True), test_utils=OPCHECKS)
+    torch.library.opcheck(torch.ops.matcaps.route.default, (*leaves, *layer, True, True), test_utils=OPCHECKS)
 
 
 OPCHECKS = ("test_schema", "test_autograd_registration", "test_faketensor")
 
 COMPILED = """
 import torch
-from model import CapsNet, tiny
+from matcaps.model import CapsNet, tiny
 torch.manual_seed(0)
 network = CapsNet(tiny())
 compiled = torch.compile(network, backend="aot_eager", fullgraph=True)
@@ -251,7 +251,7 @@ def test_a_network_compiled_as_a_whole_has_the_same_gradients() -> None:
 WITHOUT_COMPILER = """
 import logging, torch
 logging.basicConfig(format="%(message)s")
-from model import CapsNet, tiny
+from matcaps.model import CapsNet, tiny
 torch.manual_seed(0)
 network = CapsNet(tiny()).eval()
 for _ in range(2):
@@ -278,7 +278,7 @@ def test_a_compiler_that_fails_is_quoted(
     monkeypatch.setenv("CXXFLAGS", "--no-such-option")
     with pytest.raises(CompilationError, match="no-such-option"):
         library.__wrapped__()
-    assert list((tmp_path / "emcaps").iterdir()) == []
+    assert list((tmp_path / "matcaps").iterdir()) == []
     with caplog.at_level(logging.WARNING):
         assert cpu.available()  # what this process has loaded before stays
     assert caplog.text == ""
@@ -289,10 +289,10 @@ def test_the_library_is_compiled_once(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setenv("CXXFLAGS", "-O0")
     library.__wrapped__(128)
-    (first,) = (tmp_path / "emcaps").iterdir()
+    (first,) = (tmp_path / "matcaps").iterdir()
     made = first.stat().st_mtime_ns
     library.__wrapped__(128)
-    assert [file.stat().st_mtime_ns for file in (tmp_path / "emcaps").iterdir()] == [made]
+    assert [file.stat().st_mtime_ns for file in (tmp_path / "matcaps").iterdir()] == [made]
     monkeypatch.setenv("CXXFLAGS", "-O0 -g")
     library.__wrapped__(128)
-    assert len(list((tmp_path / "emcaps").iterdir())) == 2
+    assert len(list((tmp_path / "matcaps").iterdir())) == 2

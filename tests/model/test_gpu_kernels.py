@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from model.fused import gpu
+from matcaps.model.fused import gpu
 from tests.interpreted import CASES, SINGLE, gradients_given, inputs_of
 from tests.routing_cases import largest_error, route_by_torch
 

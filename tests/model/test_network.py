@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from model.config import CapsNetConfig, mnist, small_norb_small, tiny
-from model.network import CapsNet, Prediction
-from model.pixels import area_shares, standardise
+from matcaps.model.config import CapsNetConfig, mnist, small_norb_small, tiny
+from matcaps.model.network import CapsNet, Prediction
+from matcaps.model.pixels import area_shares, standardise
 
 SHRUNK = replace(tiny(), crop_size=24, resolution=18)
 POOLED = replace(tiny(channels=2), pooled_channels=3)

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from model.config import RoutingConfig
-from model.routing import em_routing
-from model.windows import Windows
+from matcaps.model.config import RoutingConfig
+from matcaps.model.routing import em_routing
+from matcaps.model.windows import Windows
 from tests.reference import Reference, windows_by_definition
 from tests.routing_cases import (
     CLASSES,

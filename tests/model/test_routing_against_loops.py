@@ -4,7 +4,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 
-from model.config import RoutingConfig
+from matcaps.model.config import RoutingConfig
 from tests.routing_cases import Case, Routing, cases, largest_error, routed
 
 

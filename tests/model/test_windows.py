@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.windows import Windows
+from matcaps.model.windows import Windows
 from tests.reference import windows_by_definition
 
 SIZES = st.tuples(st.integers(1, 9), st.integers(1, 9))

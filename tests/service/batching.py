@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 import numpy as np
 from numpy.typing import NDArray
 
-from service.batcher import Answer, Batcher, Observer
-from service.queue import Queue
+from matcaps.service.batcher import Answer, Batcher, Observer
+from matcaps.service.queue import Queue
 from tests.service.doubles import SIDE, FakeSession, GatedSession
 
 LIMIT_S = 30  # of a test that hangs

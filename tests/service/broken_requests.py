@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from service.images import FORMATS
+from matcaps.service.images import FORMATS
 from tests.service.doubles import encoded, grey
 
 KINDS = {kind: media_types[0] for kind, media_types in FORMATS.items()}

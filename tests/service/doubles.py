@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from service.app import create_app
-from service.artefact import Metadata
-from service.session import Session
-from service.settings import Settings
+from matcaps.service.app import create_app
+from matcaps.service.artefact import Metadata
+from matcaps.service.session import Session
+from matcaps.service.settings import Settings
 
 CLASSES = ["animal", "human", "airplane"]
 GRIDS = {"primary_caps": (4, 3), "conv_caps_1": (2, 2), "conv_caps_2": (1, 2)}
@@ -155,7 +155,7 @@ def make_model(
         outputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, [batch, *shape]))
     graph = helper.make_graph(nodes, "stand_in", [images], outputs, constants)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
-    entries = {f"emcaps.{name}": json.dumps(value) for name, value in metadata_values(channels).items()}
+    entries = {f"matcaps.{name}": json.dumps(value) for name, value in metadata_values(channels).items()}
     chosen = {**entries, **(properties or {})}
     helper.set_model_props(model, {key: value for key, value in chosen.items() if value is not None})
     return model

@@ -7,8 +7,8 @@ from typing import Any
 
 import onnxruntime
 
-from service.capture import CaptureGate
-from service.onnx_session import CPU, CUDA
+from matcaps.service.capture import CaptureGate
+from matcaps.service.onnx_session import CPU, CUDA
 
 RECORDED_AT = 3  # runs of one graph in one thread until it is recorded
 

@@ -6,11 +6,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from service.app import create_app
-from service.server import Server, listen
-from service.service import Service
-from service.session import Session
-from service.settings import Settings
+from matcaps.service.app import create_app
+from matcaps.service.server import Server, listen
+from matcaps.service.service import Service
+from matcaps.service.session import Session
+from matcaps.service.settings import Settings
 from tests.service.doubles import GatedSession, fake_models
 
 LIMIT_S = 30.0

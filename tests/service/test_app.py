@@ -13,11 +13,11 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from service.app import create_app
-from service.batcher import Batcher
-from service.schemas import ModelAnswer, ModelsAnswer, PosesAnswer, PredictAnswer
-from service.session import open_session
-from service.settings import Settings
+from matcaps.service.app import create_app
+from matcaps.service.batcher import Batcher
+from matcaps.service.schemas import ModelAnswer, ModelsAnswer, PosesAnswer, PredictAnswer
+from matcaps.service.session import open_session
+from matcaps.service.settings import Settings
 from tests.service.doubles import (
     CLASSES,
     GRIDS,

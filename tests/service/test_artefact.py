@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from service.artefact import read_metadata
+from matcaps.service.artefact import read_metadata
 from tests.service.doubles import CLASSES, metadata_values
 
 
 def properties(**changes: Any) -> dict[str, str]:
     """Metadata as it stands in a file; a change to None leaves an entry out."""
     values = {**metadata_values(), **changes}
-    return {f"emcaps.{name}": json.dumps(value) for name, value in values.items() if value is not None}
+    return {f"matcaps.{name}": json.dumps(value) for name, value in values.items() if value is not None}
 
 
 def test_contract() -> None:
@@ -35,7 +35,7 @@ def test_more_than_the_contract() -> None:
 @pytest.mark.parametrize("name", ["format", "classes", "image", "layers", "routing_iterations"])
 def test_what_is_missing_is_named(name: str) -> None:
     """A file without an entry that is needed is refused by that entry's name."""
-    with pytest.raises(ValueError, match=f"emcaps.{name}"):
+    with pytest.raises(ValueError, match=f"matcaps.{name}"):
         read_metadata(properties(**{name: None}))
 
 
@@ -67,12 +67,12 @@ LAYERS = metadata_values()["layers"]
 )
 def test_what_is_wrong_is_named(name: str, value: Any) -> None:
     """An entry with a wrong value is refused by its name."""
-    with pytest.raises(ValueError, match=f"emcaps.{name}"):
+    with pytest.raises(ValueError, match=f"matcaps.{name}"):
         read_metadata(properties(**{name: value}))
 
 
 def test_what_is_no_json_is_named() -> None:
     """An entry that is no JSON is refused by its name, however deep it is nested."""
     for text in ("{", "nonsense", "[" * 100_000):
-        with pytest.raises(ValueError, match=r"emcaps\.image is no JSON"):
-            read_metadata({**properties(), "emcaps.image": text})
+        with pytest.raises(ValueError, match=r"matcaps\.image is no JSON"):
+            read_metadata({**properties(), "matcaps.image": text})

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from service.batcher import Batcher
-from service.errors import NotReadyError
-from service.queue import ORIGIN, Queue
+from matcaps.service.batcher import Batcher
+from matcaps.service.errors import NotReadyError
+from matcaps.service.queue import ORIGIN, Queue
 from tests.service.batching import LIMIT_S, TwoAtOnce, batching, began, first_elements, samples, waits
 from tests.service.doubles import FakeClock, FakeSession, GatedSession
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from service.batcher import Batcher
-from service.errors import ExpiredError, InferenceError, QueueFullError
-from service.queue import Queue
-from service.statistics import Statistics
+from matcaps.service.batcher import Batcher
+from matcaps.service.errors import ExpiredError, InferenceError, QueueFullError
+from matcaps.service.queue import Queue
+from matcaps.service.statistics import Statistics
 from tests.service.batching import LIMIT_S, TwoAtOnce, batching, began, first_elements, samples, waits
 from tests.service.doubles import FakeSession, GatedSession
 

@@ -9,10 +9,10 @@ import pytest
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from service.bucket_session import BucketSession, bucket_sizes
-from service.errors import StartError
-from service.onnx_session import CPU, CUDA, TrialError, load
-from service.session import CpuSession
+from matcaps.service.bucket_session import BucketSession, bucket_sizes
+from matcaps.service.errors import StartError
+from matcaps.service.onnx_session import CPU, CUDA, TrialError, load
+from matcaps.service.session import CpuSession
 from tests.service.doubles import make_model, output_shapes, write_model
 from tests.service.gpu import RuntimeWithGpu
 
@@ -147,7 +147,7 @@ def test_graphs_are_recorded_where_they_run(path: Path) -> None:
 
 def test_a_graph_that_replays_the_wrong_thing(path: Path) -> None:
     """A replay that does not read the new images is found when the model is loaded."""
-    with pytest.raises(StartError, match="EMCAPS_CUDA_GRAPHS=false"):
+    with pytest.raises(StartError, match="MATCAPS_CUDA_GRAPHS=false"):
         graphs_on(path, RuntimeWithGpu([CUDA, CPU], replays_nothing=True))
 
 

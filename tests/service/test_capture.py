@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable
 
-from service.capture import CaptureGate
+from matcaps.service.capture import CaptureGate
 
 SHORT_S, LONG_S = 0.05, 30.0
 

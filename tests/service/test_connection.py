@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from service.connection import MOST_BYTES
+from matcaps.service.connection import MOST_BYTES
 from tests.service.doubles import FakeSession, grey
 from tests.service.listening import LIMIT_S, Listening, listening
 

@@ -8,7 +8,7 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from service.cpu_session import PIECE, CpuSession
+from matcaps.service.cpu_session import PIECE, CpuSession
 from tests.service.doubles import write_model
 
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from service.cuda import CudaOptions, count_gpus, open_on_gpu
-from service.errors import StartError
-from service.onnx_session import CPU, CUDA
+from matcaps.service.cuda import CudaOptions, count_gpus, open_on_gpu
+from matcaps.service.errors import StartError
+from matcaps.service.onnx_session import CPU, CUDA
 from tests.service.doubles import make_model, write_model
 from tests.service.gpu import RuntimeWithGpu
 

@@ -9,10 +9,10 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 
-from service.artefact import ImageSize
-from service.decoder import Decoder
-from service.errors import ExpiredError, MalformedError, QueueFullError
-from service.images import decode, fit
+from matcaps.service.artefact import ImageSize
+from matcaps.service.decoder import Decoder
+from matcaps.service.errors import ExpiredError, MalformedError, QueueFullError
+from matcaps.service.images import decode, fit
 from tests.service.doubles import encoded, grey
 
 LIMIT_S = 30.0
@@ -52,7 +52,7 @@ def test_only_what_is_small_is_decoded_at_once(
         threads.append(threading.current_thread())
         return fit(image, height, width)
 
-    monkeypatch.setattr("service.decoder.fit", watched_fit)
+    monkeypatch.setattr("matcaps.service.decoder.fit", watched_fit)
     decoder = Decoder(max_pixels=1_000_000, max_waiting=4)
     samples = asyncio.run(decoder.samples(size, contents, LIMIT_S))
     decoder.close()
@@ -72,8 +72,8 @@ def test_no_two_images_are_held_at_full_size(monkeypatch: pytest.MonkeyPatch) ->
         order.append("fit")
         return fit(image, height, width)
 
-    monkeypatch.setattr("service.decoder.decode", watched_decode)
-    monkeypatch.setattr("service.decoder.fit", watched_fit)
+    monkeypatch.setattr("matcaps.service.decoder.decode", watched_decode)
+    monkeypatch.setattr("matcaps.service.decoder.fit", watched_fit)
     decoder = Decoder(max_pixels=1_000_000, max_waiting=4)
     asyncio.run(decoder.samples(SIZE, [grey(40, 200, 200)] * 3, LIMIT_S))
     decoder.close()
@@ -105,8 +105,8 @@ class Gated:
 def test_what_waits_to_be_decoded_is_bounded_in_number_and_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond the bound images are refused; whose time is over is told so, and is not decoded when its turn comes."""
     gated = Gated()
-    monkeypatch.setattr("service.decoder.fit", gated)
-    monkeypatch.setattr("service.decoder.usable_cores", lambda: 1)
+    monkeypatch.setattr("matcaps.service.decoder.fit", gated)
+    monkeypatch.setattr("matcaps.service.decoder.usable_cores", lambda: 1)
     large = grey(40, 200, 200)
 
     async def work() -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from starlette.types import Message, Receive, Scope, Send
 
-from service.drain import Drain
+from matcaps.service.drain import Drain
 
 
 async def refuse(scope: Scope, receive: Receive, send: Send) -> None:

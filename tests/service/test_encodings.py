@@ -5,8 +5,8 @@ import zlib
 
 import pytest
 
-from service.encodings import compress, decoding_of, decompress
-from service.errors import MalformedError, TooLargeError, UnsupportedTypeError
+from matcaps.service.encodings import compress, decoding_of, decompress
+from matcaps.service.errors import MalformedError, TooLargeError, UnsupportedTypeError
 
 TEXT = b"capsules " * 100
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from service.keys import digest
+from matcaps.service.keys import digest
 from tests.service.doubles import Client, FakeSession, grey, serve
 
 

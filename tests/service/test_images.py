@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from service.errors import TooLargeError, UndecodableError, UnsupportedTypeError
-from service.images import decode, fit, open_image
+from matcaps.service.errors import TooLargeError, UndecodableError, UnsupportedTypeError
+from matcaps.service.images import decode, fit, open_image
 from tests.service.doubles import encoded
 
 GENERATOR = np.random.default_rng(7)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from service.errors import StartError
-from service.keys import Keys, check_exposure, main
+from matcaps.service.errors import StartError
+from matcaps.service.keys import Keys, check_exposure, main
 
 
 def hashed(key: str) -> str:
@@ -88,7 +88,7 @@ def test_a_key_is_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
 def test_usage(arguments: list[str], status: int, capsys: pytest.CaptureFixture[str]) -> None:
     """Anything but one name is answered with how to ask."""
     assert main(arguments) == status
-    assert "usage: python -m service.keys NAME" in capsys.readouterr().err
+    assert "usage: matcaps keys NAME" in capsys.readouterr().err
 
 
 def test_no_door_is_open_by_mistake(file: Path) -> None:
@@ -98,5 +98,5 @@ def test_no_door_is_open_by_mistake(file: Path) -> None:
     for host in ("0.0.0.0", "::", "192.168.0.7", "example.com", ""):
         check_exposure(host, Keys(file), allow_anonymous=False)
         check_exposure(host, Keys(None), allow_anonymous=True)
-        with pytest.raises(StartError, match="EMCAPS_API_KEYS"):
+        with pytest.raises(StartError, match="MATCAPS_API_KEYS"):
             check_exposure(host, Keys(None), allow_anonymous=False)

@@ -8,16 +8,16 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 SCRIPT = """
 import logging, structlog
-from service.logs import configure
+from matcaps.service.logs import configure
 requests = configure({form!r}, {level!r})
 structlog.contextvars.bind_contextvars(request_id="abc")
-logging.getLogger("emcaps").info("serving %s", "norb")
+logging.getLogger("matcaps").info("serving %s", "norb")
 logging.getLogger("uvicorn.error").debug("chatter")
 requests.info("request", status=200, path="/caf\\u00e9")
 try:
     1 / 0
 except ZeroDivisionError:
-    logging.getLogger("emcaps").exception("inference failed")
+    logging.getLogger("matcaps").exception("inference failed")
 """
 
 
@@ -33,7 +33,7 @@ def test_json() -> None:
     """Each event is one line of JSON with its time, its level and the request's id, tracebacks included."""
     served, request, failed = (json.loads(line) for line in lines("json"))
     assert served["event"] == "serving norb"
-    assert served["logger"] == "emcaps"
+    assert served["logger"] == "matcaps"
     assert request["path"] == "/café"
     assert request["status"] == 200
     assert "ZeroDivisionError" in failed["exception"]

@@ -1,4 +1,4 @@
-"""``python -m service`` as a process: its options, its errors in one line, and a real server on a real socket."""
+"""``matcaps serve`` as a process: its options, its errors in one line, and a real server on a real socket."""
 
 import contextlib
 import os
@@ -13,8 +13,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from service.server import listen
-from service.settings import Settings
+from matcaps.service.server import listen
+from matcaps.service.settings import Settings
 from tests.service.doubles import grey, write_model
 
 ROOT = Path(__file__).parents[2]
@@ -22,12 +22,12 @@ LONGEST_S = 60.0
 
 
 def command(*options: str) -> list[str]:
-    return [sys.executable, "-W", "error", "-m", "service", *options]
+    return [sys.executable, "-W", "error", "-m", "matcaps", "serve", *options]
 
 
 def clean_environment(**more: str) -> dict[str, str]:
     """The environment without settings of whoever runs the tests."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("EMCAPS_")}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("MATCAPS_")}
     return {**kept, "PYTHONUNBUFFERED": "1", **more}
 
 
@@ -75,7 +75,7 @@ def test_bad_options(options: list[str]) -> None:
     assert result.returncode == 2
     assert result.stdout == ""
     assert len(result.stderr.strip().splitlines()) == 1, result.stderr
-    assert result.stderr.startswith("python -m service: ")
+    assert result.stderr.startswith("matcaps serve: ")
 
 
 def test_switches_need_no_word() -> None:
@@ -86,7 +86,7 @@ def test_switches_need_no_word() -> None:
 
 def test_bad_environment() -> None:
     """A bad environment variable is as bad as an option."""
-    result = run(EMCAPS_PORT="many")
+    result = run(MATCAPS_PORT="many")
     assert result.returncode == 2
     assert len(result.stderr.strip().splitlines()) == 1
     assert "port" in result.stderr
@@ -96,13 +96,13 @@ def test_no_models(tmp_path: Path) -> None:
     """Without a model the service ends with status 1 and says what to set."""
     result = run("--models", str(tmp_path))
     assert result.returncode == 1
-    assert "EMCAPS_DEFAULT_MODEL" in last_line(result)
+    assert "MATCAPS_DEFAULT_MODEL" in last_line(result)
 
 
 def test_cuda_that_is_not_there(tmp_path: Path) -> None:
     """Where onnxruntime has no GPU provider, or no GPU, the device cuda ends with status 1 and one reason."""
     write_model(tmp_path, "norb", 1)
-    result = run("--models", str(tmp_path), "--default-model", "norb", EMCAPS_DEVICE="cuda", CUDA_VISIBLE_DEVICES="")
+    result = run("--models", str(tmp_path), "--default-model", "norb", MATCAPS_DEVICE="cuda", CUDA_VISIBLE_DEVICES="")
     assert result.returncode == 1
     assert "cuda" in last_line(result).lower()
 
@@ -132,7 +132,7 @@ def server(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
     process = subprocess.Popen(
         command(*options),
         cwd=ROOT,
-        env=clean_environment(EMCAPS_DEFAULT_MODEL="norb", EMCAPS_DEVICE="cpu"),
+        env=clean_environment(MATCAPS_DEFAULT_MODEL="norb", MATCAPS_DEVICE="cpu"),
         stderr=subprocess.PIPE,
         text=True,
     )

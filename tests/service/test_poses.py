@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.errors import UnknownError
-from service.poses import Kept, PosesInMemory, PoseStore
-from service.redis_poses import PosesInRedis
+from matcaps.service.errors import UnknownError
+from matcaps.service.poses import Kept, PosesInMemory, PoseStore
+from matcaps.service.redis_poses import PosesInRedis
 from tests.service.doubles import FakeClock
 from tests.service.redis_server import RedisServer
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.errors import QueueFullError
-from service.queue import Batch, Job, Queue
+from matcaps.service.errors import QueueFullError
+from matcaps.service.queue import Batch, Job, Queue
 
 
 def job(samples: int, at_s: float = 0.0, deadline_s: float = math.inf, outputs: list[str] | None = None) -> Job:

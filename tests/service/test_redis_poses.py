@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from redis import Redis
 
-from service.errors import NotReadyError, StartError
-from service.keys import digest
-from service.poses import Kept
-from service.redis_poses import PAUSE_S, PREFIX, PosesInRedis
+from matcaps.service.errors import NotReadyError, StartError
+from matcaps.service.keys import digest
+from matcaps.service.poses import Kept
+from matcaps.service.redis_poses import PAUSE_S, PREFIX, PosesInRedis
 from tests.service.doubles import FakeClock, FakeSession, grey, serve
 from tests.service.redis_server import RedisServer
 
@@ -48,7 +48,7 @@ def test_replicas_answer_each_others_ids(tmp_path: Path, redis: RedisServer) -> 
 
 def test_without_redis_predictions_go_on(tmp_path: Path, redis: RedisServer, caplog: pytest.LogCaptureFixture) -> None:
     """When Redis goes, predictions are answered and ids are not (503, not 404); when it is back, both are."""
-    caplog.set_level(logging.INFO, "emcaps")
+    caplog.set_level(logging.INFO, "matcaps")
     clock = FakeClock()
     with serve(tmp_path, {"norb/1": FakeSession()}, clock, poses_url=redis.url) as client:
 
@@ -65,7 +65,7 @@ def test_without_redis_predictions_go_on(tmp_path: Path, redis: RedisServer, cap
         assert gone.status_code == 503
         assert "cannot be reached" in gone.json()["detail"]
         assert client.get("/health/ready").status_code == 200
-        assert "emcaps_poses_lost_total 2.0" in client.get("/metrics").text
+        assert "matcaps_poses_lost_total 2.0" in client.get("/metrics").text
         redis.start()
         clock.now_s += PAUSE_S
         assert client.get(predict()).status_code == 200
@@ -146,7 +146,7 @@ def test_an_order_that_was_evicted_begins_anew(redis: RedisServer) -> None:
 )
 def test_other_urls_are_refused(url: str) -> None:
     """What is no URL of a Redis ends the start with the setting's name, and without the password in it."""
-    with pytest.raises(StartError, match="EMCAPS_POSES_URL") as error:
+    with pytest.raises(StartError, match="MATCAPS_POSES_URL") as error:
         PosesInRedis(url, 10, 60.0)
     assert "secret" not in str(error.value)
 

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from service.reload import Reloader
+from matcaps.service.reload import Reloader
 
 LIMIT_S = 30.0
 

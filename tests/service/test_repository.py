@@ -7,13 +7,13 @@ from pathlib import Path
 import onnx
 import pytest
 
-from service.batcher import Batcher
-from service.errors import NotReadyError, RefusedModelError, StartError, UnknownError
-from service.queue import Queue
-from service.repository import Repository
-from service.served import Served
-from service.session import open_session
-from service.statistics import Statistics
+from matcaps.service.batcher import Batcher
+from matcaps.service.errors import NotReadyError, RefusedModelError, StartError, UnknownError
+from matcaps.service.queue import Queue
+from matcaps.service.repository import Repository
+from matcaps.service.served import Served
+from matcaps.service.session import open_session
+from matcaps.service.statistics import Statistics
 from tests.service.doubles import make_model, write_model
 
 
@@ -65,7 +65,7 @@ def test_broken_files_do_not_stop_the_others(tmp_path: Path, caplog: pytest.LogC
     """A broken newest version is refused with its reason in the log, and the one before it serves."""
     write_model(tmp_path, "norb", 1)
     write_model(tmp_path, "norb", 2, b"not an ONNX file")
-    write_model(tmp_path, "norb", 3, make_model(properties={"emcaps.classes": None}))
+    write_model(tmp_path, "norb", 3, make_model(properties={"matcaps.classes": None}))
     write_model(tmp_path, "norb", 4, make_model(drop_outputs=["poses"]))
     write_model(tmp_path, "norb", 5, make_model(scale=float("nan")))
     failed = []
@@ -104,7 +104,7 @@ def test_no_model(tmp_path: Path) -> None:
 def test_no_default_model(tmp_path: Path) -> None:
     """A folder without the default model is an error at start that names what there is."""
     write_model(tmp_path, "mnist", 1)
-    with pytest.raises(StartError, match=r"no model 'norb'.*found: mnist.*EMCAPS_DEFAULT_MODEL"):
+    with pytest.raises(StartError, match=r"no model 'norb'.*found: mnist.*MATCAPS_DEFAULT_MODEL"):
         Repository(tmp_path, "norb", load)
 
 

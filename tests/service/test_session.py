@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from onnx import TensorProto, numpy_helper
 
-from service.errors import StartError
-from service.session import CPU, CUDA, CpuSession, choose_provider, open_session, open_sessions
+from matcaps.service.errors import StartError
+from matcaps.service.session import CPU, CUDA, CpuSession, choose_provider, open_session, open_sessions
 from tests.service.doubles import FakeSession, make_model, output_shapes, write_model
 from tests.service.gpu import RuntimeWithGpu
 
@@ -49,7 +49,7 @@ def test_wrong_shapes_are_named(tmp_path: Path) -> None:
 def test_wrong_inputs_are_named(tmp_path: Path) -> None:
     """Images of another type or another number of channels than the metadata says are refused."""
     floats = make_model(input_type=TensorProto.FLOAT)
-    stereo = make_model(channels=2, properties={"emcaps.image": '{"channels": 1, "height": 8, "width": 8}'})
+    stereo = make_model(channels=2, properties={"matcaps.image": '{"channels": 1, "height": 8, "width": 8}'})
     for name, model in (("floats", floats), ("stereo", stereo)):
         with pytest.raises(ValueError, match="input images must be"):
             open_session(write_model(tmp_path, name, 1, model), "cpu")
@@ -88,7 +88,7 @@ def test_cpu_is_the_cpu() -> None:
 
 def test_cuda_without_a_gpu_build(tmp_path: Path) -> None:
     """The device cuda fails at start, and says what to install, where onnxruntime has no GPU provider."""
-    with pytest.raises(StartError, match=r"no CUDAExecutionProvider.*emcaps\[gpu\]"):
+    with pytest.raises(StartError, match=r"no CUDAExecutionProvider.*matcaps\[gpu\]"):
         open_session(write_model(tmp_path, "m", 1), "cuda", runtime=RuntimeWithGpu([CPU]))
 
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from service.errors import StartError
-from service.traces import STEPS, Traces
+from matcaps.service.errors import StartError
+from matcaps.service.traces import STEPS, Traces
 from tests.service.doubles import FakeSession, grey, serve
 
 CALLER = "0af7651916cd43dd8448eb211c80319c"
@@ -66,15 +66,15 @@ def test_a_request_arrives_in_its_callers_trace(tmp_path: Path, collector: Colle
     """Its span hangs below the caller's, its parts below it, one after another without a gap."""
     with serve(tmp_path, {"norb/1": FakeSession()}, traces_url=collector.url) as client:
         client.post_png("/predict", grey(3), traceparent=f"00-{CALLER}-b7ad6b7169203331-01")
-    assert collector.service == "emcaps"
+    assert collector.service == "matcaps"
     (request,) = collector.named("POST /predict")
     assert request.trace_id.hex() == CALLER
     assert request.parent_span_id.hex() == "b7ad6b7169203331"
     assert known(request) == {
         "http.route": "/predict",
         "http.response.status_code": 200,
-        "emcaps.model": "norb",
-        "emcaps.images": 1,
+        "matcaps.model": "norb",
+        "matcaps.images": 1,
     }
     steps = [next(iter(collector.named(name))) for name in STEPS]
     assert {step.parent_span_id for step in steps} == {request.span_id}
@@ -96,7 +96,7 @@ def test_a_batch_is_linked_with_its_requests(tmp_path: Path, collector: Collecto
         answers = list(pool.map(lambda level: client.post_png("/predict", grey(level)), (3, 4)))
     assert [answer.status_code for answer in answers] == [200, 200]
     (batch,) = collector.named("batch")
-    assert known(batch) == {"emcaps.model": "norb", "emcaps.images": 2, "emcaps.padding": 0}
+    assert known(batch) == {"matcaps.model": "norb", "matcaps.images": 2, "matcaps.padding": 0}
     requests = collector.named("POST /predict")
     assert len({request.trace_id for request in requests}) == 2
     linked = {(link.trace_id, link.span_id) for link in batch.links}
@@ -113,7 +113,7 @@ def test_failures_are_marked(tmp_path: Path, collector: Collector) -> None:
         client.get("/health/ready")
     refused, failed = collector.named("POST /predict")
     assert known(refused)["http.response.status_code"] == 422
-    assert known(refused)["emcaps.reason"] == "undecodable"
+    assert known(refused)["matcaps.reason"] == "undecodable"
     assert (refused.status.code, failed.status.code) == (0, 2)
     assert len(collector.spans) == 2, "health is asked every few seconds, and worth no trace"
 
@@ -131,5 +131,5 @@ def test_without_the_packages_the_start_says_so(monkeypatch: pytest.MonkeyPatch)
     for name in [name for name in sys.modules if name.startswith("opentelemetry.sdk")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "opentelemetry.sdk", None)
-    with pytest.raises(StartError, match=r"pip install 'emcaps\[tracing\]'"):
+    with pytest.raises(StartError, match=r"pip install 'matcaps\[tracing\]'"):
         Traces("http://127.0.0.1:4318/v1/traces", "1")

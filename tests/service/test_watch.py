@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from service.app import create_app
-from service.session import Session
-from service.settings import Settings
+from matcaps.service.app import create_app
+from matcaps.service.session import Session
+from matcaps.service.settings import Settings
 from tests.service.doubles import Client, FakeSession, client_of, fake_models, grey
 
 TIMES = r"decode;dur=[\d.]+, queue;dur=[\d.]+, inference;dur=[\d.]+, total;dur=[\d.]+"
@@ -123,10 +123,10 @@ def test_requests_are_counted(client: Client, session: FakeSession) -> None:
         ("/poses/{id}", "", "404", 1),
         ("none", "", "404", 1),
     ):
-        assert found["emcaps_requests_total", labels(route=route, model=model, status=status)] == times
+        assert found["matcaps_requests_total", labels(route=route, model=model, status=status)] == times
     for reason, times in (("undecodable", 1), ("inference", 1), ("unknown", 2)):
-        assert found["emcaps_refusals_total", labels(reason=reason)] == times
-    assert found["emcaps_request_seconds_count", labels(route="/predict")] == 3
+        assert found["matcaps_refusals_total", labels(reason=reason)] == times
+    assert found["matcaps_request_seconds_count", labels(route="/predict")] == 3
 
 
 def test_batches_are_counted(client: Client) -> None:
@@ -134,21 +134,21 @@ def test_batches_are_counted(client: Client) -> None:
     client.post("/predict", files=[("images", ("a.png", grey(1), "image/png"))] * 10)
     found = counted(client)
     of = labels(model="norb")
-    assert found["emcaps_images_total", of] == 10
-    assert found["emcaps_padding_total", of] == 0
-    assert found["emcaps_batch_images_count", of] == 2
-    assert found["emcaps_batch_images_sum", of] == 10
-    assert found["emcaps_queue_seconds_count", of] == 1
-    assert found["emcaps_inference_seconds_count", of] == 2
+    assert found["matcaps_images_total", of] == 10
+    assert found["matcaps_padding_total", of] == 0
+    assert found["matcaps_batch_images_count", of] == 2
+    assert found["matcaps_batch_images_sum", of] == 10
+    assert found["matcaps_queue_seconds_count", of] == 1
+    assert found["matcaps_inference_seconds_count", of] == 2
 
 
 def test_models_are_counted(client: Client) -> None:
     """What serves, what is refused, and what waits for each."""
     found = counted(client)
-    assert found["emcaps_model", labels(model="norb", version="1", state="serving")] == 1
-    assert found["emcaps_model", labels(model="norb", version="2", state="refused")] == 1
-    assert found["emcaps_model_load_failures_total", labels(model="norb", version="2")] == 1
-    assert found["emcaps_queue_images", labels(model="norb", version="1")] == 0
+    assert found["matcaps_model", labels(model="norb", version="1", state="serving")] == 1
+    assert found["matcaps_model", labels(model="norb", version="2", state="refused")] == 1
+    assert found["matcaps_model_load_failures_total", labels(model="norb", version="2")] == 1
+    assert found["matcaps_queue_images", labels(model="norb", version="1")] == 0
     assert found["process_resident_memory_bytes", labels()] > 0
 
 

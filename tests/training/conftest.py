@@ -11,7 +11,7 @@ BESIDE = Path(__file__).parents[3] / "shared" / "data"
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """The folder of prepared data sets; tests that take it are marked ``real_data`` and skip where it is absent."""
-    folder = Path(os.environ.get("EMCAPS_DATA", BESIDE))
+    folder = Path(os.environ.get("MATCAPS_DATA", BESIDE))
     if not (folder / "smallnorb").is_dir():
-        pytest.skip(f"there are no prepared data sets in {folder}; EMCAPS_DATA names another folder")
+        pytest.skip(f"there are no prepared data sets in {folder}; MATCAPS_DATA names another folder")
     return folder

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional
 
-from training.augment import Augment, mix
+from matcaps.training.augment import Augment, mix
 
 
 def drawn(seed: int = 0) -> torch.Generator:

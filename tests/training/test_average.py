@@ -4,9 +4,9 @@ import copy
 
 import torch
 
-from model import CapsNet, tiny
-from training.average import Average
-from training.baselines import ConvNet
+from matcaps.model import CapsNet, tiny
+from matcaps.training.average import Average
+from matcaps.training.baselines import ConvNet
 
 
 def test_average_is_exponential(network: CapsNet) -> None:

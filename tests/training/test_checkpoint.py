@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from model import CapsNet
-from training import checkpoint
+from matcaps.model import CapsNet
+from matcaps.training import checkpoint
 
 
 def test_rebuilt_network_is_the_same(tmp_path: Path, network: CapsNet) -> None:

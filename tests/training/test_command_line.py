@@ -5,8 +5,8 @@ from pathlib import Path
 import onnx
 import pytest
 
+from matcaps.training.__main__ import main
 from tests.training.options import TINY
-from training.__main__ import main
 
 SMALL = [*TINY, "--network.image-size=24"]
 
@@ -15,7 +15,7 @@ SMALL = [*TINY, "--network.image-size=24"]
 def test_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Every command has a help text, which is no error."""
     assert main([*command.split(), "--help"]) == 0
-    assert "usage: python -m training" in capsys.readouterr().out
+    assert "usage: matcaps" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_the_whole_way(shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
     assert main(["release", "--run-folder", str(run), "--name", "shapes", "--models", str(models)]) == 0
     proto = onnx.load(models / "shapes" / "1" / "model.onnx")
     found = {entry.key: entry.value for entry in proto.metadata_props}
-    assert found["emcaps.classes"] == '["circle", "square", "triangle"]'
+    assert found["matcaps.classes"] == '["circle", "square", "triangle"]'
     again = ["release", "--run-folder", "none", "--name", "shapes", "--models", str(models), "--version", "1"]
     assert main(again) == 1  # before anything is opened or judged
     assert "never overwritten" in capsys.readouterr().err

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from model import CapsNet
-from training.data import ImageSet
-from training.evaluate import evaluate, predict, wilson
+from matcaps.model import CapsNet
+from matcaps.training.data import ImageSet
+from matcaps.training.evaluate import evaluate, predict, wilson
 
 
 @pytest.fixture

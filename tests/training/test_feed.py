@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from model import tiny
-from training.config import TrainConfig
-from training.data import ImageSet
-from training.distributed import Worker
-from training.feed import Feed
-from training.step import Batch
+from matcaps.model import tiny
+from matcaps.training.config import TrainConfig
+from matcaps.training.data import ImageSet
+from matcaps.training.distributed import Worker
+from matcaps.training.feed import Feed
+from matcaps.training.step import Batch
 
 CPU = torch.device("cpu")
 CONFIG = TrainConfig(

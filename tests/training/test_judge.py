@@ -10,12 +10,12 @@ import onnx
 import pytest
 import torch
 
+from matcaps.training.__main__ import main
+from matcaps.training.config import RECIPES
+from matcaps.training.data import load
+from matcaps.training.protocol import split, unseen
 from tests.training.data.writers import TEST, idx, matrix, originals, prepared, write
 from tests.training.options import TINY
-from training.__main__ import main
-from training.config import RECIPES
-from training.data import load
-from training.protocol import split, unseen
 
 SMALL = [*TINY, "--batch-size=16"]
 
@@ -102,16 +102,16 @@ def test_pictures_of_ones_own(shapes: Path, version: Path, tmp_path: Path, capsy
 def told(version: Path, folder: Path, name: str, value: object) -> None:
     """Write a copy of an artefact whose metadata have another value under a name, or none."""
     proto = onnx.load(version / "model.onnx")
-    kept = {entry.key: entry.value for entry in proto.metadata_props if entry.key != f"emcaps.{name}"}
+    kept = {entry.key: entry.value for entry in proto.metadata_props if entry.key != f"matcaps.{name}"}
     del proto.metadata_props[:]
-    onnx.helper.set_model_props(proto, kept if value is None else {**kept, f"emcaps.{name}": json.dumps(value)})
+    onnx.helper.set_model_props(proto, kept if value is None else {**kept, f"matcaps.{name}": json.dumps(value)})
     onnx.save(proto, folder / "model.onnx")
 
 
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
-        ("classes", None, "has not the metadata of an artefact: KeyError 'emcaps.classes'"),
+        ("classes", None, "has not the metadata of an artefact: KeyError 'matcaps.classes'"),
         ("classes", 5, "has not the metadata of an artefact: TypeError"),
         ("image", {}, "has not the metadata of an artefact: KeyError 'channels'"),
         ("image", {"channels": 1, "height": 32, "width": 32}, "the graph has {'images': [1, 48, 48]"),

@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 import torch
 
-from model import CapsNet, tiny
+from matcaps.model import CapsNet, tiny
+from matcaps.training import checkpoint
+from matcaps.training.__main__ import main
+from matcaps.training.config import TrainConfig, changed
+from matcaps.training.loop import NonFiniteError, train
 from tests.training.options import TINY
-from training import checkpoint
-from training.__main__ import main
-from training.config import TrainConfig, changed
-from training.loop import NonFiniteError, train
 
 SMALL = [*TINY, "--network.image-size=24", "--checkpoint-minutes=0"]
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
@@ -40,7 +40,7 @@ def records(run: Path) -> list[dict[str, Any]]:
 def command(shapes: Path, run: Path, *options: str, batch: int = 16) -> list[str]:
     return [
         "-m",
-        "training",
+        "matcaps",
         "train",
         "folder",
         f"--data={shapes}",

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from model import tiny
-from training.config import TrainConfig
-from training.loss import loss_of, margin_at, spread_loss
+from matcaps.model import tiny
+from matcaps.training.config import TrainConfig
+from matcaps.training.loss import loss_of, margin_at, spread_loss
 
 
 def config(**values: object) -> TrainConfig:

@@ -11,14 +11,14 @@ import numpy as np
 import onnx
 import pytest
 
+from matcaps.training import checkpoint
+from matcaps.training.__main__ import main
+from matcaps.training.baselines import ConvNet
+from matcaps.training.config import RECIPES, TrainConfig, restore
+from matcaps.training.loop import train
+from matcaps.training.protocol import held_out_folds, split
 from tests.training.data.writers import prepared
 from tests.training.options import TINY
-from training import checkpoint
-from training.__main__ import main
-from training.baselines import ConvNet
-from training.config import RECIPES, TrainConfig, restore
-from training.loop import train
-from training.protocol import held_out_folds, split
 
 SMALL = [*TINY, "--batch-size=16"]
 CHECKPOINT = ("format", "architecture", "network", "weights")  # what checkpoint.save knows by itself
@@ -56,7 +56,7 @@ def save_again(path: Path, saved: dict[str, Any]) -> None:
 def record_of(version: Path) -> dict[str, Any]:
     """What an artefact says of its training."""
     entries = onnx.load(version / "model.onnx").metadata_props
-    record: dict[str, Any] = json.loads(next(entry.value for entry in entries if entry.key == "emcaps.training"))
+    record: dict[str, Any] = json.loads(next(entry.value for entry in entries if entry.key == "matcaps.training"))
     return record
 
 

@@ -7,8 +7,8 @@ import onnx
 import pytest
 import torch
 
-from model import CapsNet
-from training.release import ReleaseError, measure_parity, release
+from matcaps.model import CapsNet
+from matcaps.training.release import ReleaseError, measure_parity, release
 
 IMAGES = torch.randint(0, 256, (16, 1, 24, 24), generator=torch.Generator().manual_seed(3), dtype=torch.uint8)
 
@@ -28,9 +28,9 @@ def test_release_writes_versions_in_turn(network: CapsNet, tmp_path: Path) -> No
     first = release(network, {"epochs": 1}, IMAGES, tmp_path, "shapes")
     assert first == tmp_path / "shapes" / "1" / "model.onnx"
     found = {entry.key: json.loads(entry.value) for entry in onnx.load(first).metadata_props}
-    assert found["emcaps.training"] == {"epochs": 1}
-    assert 0.0 < found["emcaps.parity"]["activations"] < 1e-5
-    assert found["emcaps.parity"]["batches"] == [1, 2, 8]
+    assert found["matcaps.training"] == {"epochs": 1}
+    assert 0.0 < found["matcaps.parity"]["activations"] < 1e-5
+    assert found["matcaps.parity"]["batches"] == [1, 2, 8]
     with pytest.raises(ReleaseError, match="never overwritten"):
         release(network, {}, IMAGES, tmp_path, "shapes", version=1)
     assert sorted(path.name for path in (tmp_path / "shapes").iterdir()) == ["1"]

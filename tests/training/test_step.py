@@ -10,13 +10,13 @@ import torch
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import OneCycleLR
 
-from model import tiny
-from model.network import CapsNet
-from training import checkpoint
-from training.average import Average
-from training.config import TrainConfig
-from training.loss import loss_of
-from training.step import Batch, Outcome, Step, adam, restore_optimizer
+from matcaps.model import tiny
+from matcaps.model.network import CapsNet
+from matcaps.training import checkpoint
+from matcaps.training.average import Average
+from matcaps.training.config import TrainConfig
+from matcaps.training.loss import loss_of
+from matcaps.training.step import Batch, Outcome, Step, adam, restore_optimizer
 
 CONFIG = TrainConfig(data="shapes", network=tiny(), run_folder=Path("nowhere"), learning_rate=0.01)
 

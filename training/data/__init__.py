@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import Literal
 
-from model.config import DIGIT_CLASSES
-from training.data.dataset import ImageSet
-from training.data.folder import load_folder
-from training.data.idx import load_idx
-from training.data.smallnorb import load_smallnorb
-from training.data.splits import hold_out, photographed, sample
+from matcaps.model.config import DIGIT_CLASSES
+from matcaps.training.data.dataset import ImageSet
+from matcaps.training.data.folder import load_folder
+from matcaps.training.data.idx import load_idx
+from matcaps.training.data.smallnorb import load_smallnorb
+from matcaps.training.data.splits import hold_out, photographed, sample
 
 __all__ = ["FASHION_CLASSES", "KNOWN", "ImageSet", "hold_out", "load", "photographed", "sample"]
 
@@ -59,5 +59,5 @@ def load(
             return load_smallnorb(folder, split, stereo=stereo)
         return load_idx(name, folder, split, IDX_CLASSES[name])
     except FileNotFoundError as error:
-        command = f"python -m training download {name} --to {root}"
+        command = f"matcaps download {name} --to {root}"
         raise FileNotFoundError(f"no {split} split of {name}: {error}; to fetch it: {command}") from None

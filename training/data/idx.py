@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from training.data.dataset import ImageSet
-from training.data.files import expect_range, expect_size, find_all, read_bytes
+from matcaps.training.data.dataset import ImageSet
+from matcaps.training.data.files import expect_range, expect_size, find_all, read_bytes
 
 IMAGES_MAGIC = 0x00000803  # unsigned bytes, three dimensions
 LABELS_MAGIC = 0x00000801

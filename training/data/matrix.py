@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from training.data.files import expect_size, read_bytes
+from matcaps.training.data.files import expect_size, read_bytes
 
 BYTES, INTEGERS = 0x1E3D4C55, 0x1E3D4C54
 TYPES: dict[int, np.dtype[np.uint8] | np.dtype[np.int32]] = {

@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from model.config import SMALL_NORB_CLASSES
-from training.data.dataset import ImageSet
-from training.data.files import expect_range, find_all
-from training.data.matrix import read_matrix
+from matcaps.model.config import SMALL_NORB_CLASSES
+from matcaps.training.data.dataset import ImageSet
+from matcaps.training.data.files import expect_range, find_all
+from matcaps.training.data.matrix import read_matrix
 
 STEMS = {
     "train": "smallnorb-5x46789x9x18x6x2x96x96-training",

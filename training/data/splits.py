@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from training.data.dataset import ImageSet
+from matcaps.training.data.dataset import ImageSet
 
 
 def hold_out(

@@ -9,11 +9,11 @@ from torch import Tensor
 from torch.nn import functional
 from tqdm import tqdm
 
-from model import standardise
-from training.checkpoint import Network
-from training.data import ImageSet
-from training.evaluate import BATCH
-from training.suites.report import Report, columns
+from matcaps.model import standardise
+from matcaps.training.checkpoint import Network
+from matcaps.training.data import ImageSet
+from matcaps.training.evaluate import BATCH
+from matcaps.training.suites.report import Report, columns
 
 EPSILONS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3)
 STEPS = {"FGSM": 1, "BIM": 10}

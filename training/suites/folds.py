@@ -9,9 +9,9 @@ import torch
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
-from training.evaluate import Evaluation
-from training.protocol import Fold
-from training.suites.report import Report, columns
+from matcaps.training.evaluate import Evaluation
+from matcaps.training.protocol import Fold
+from matcaps.training.suites.report import Report, columns
 
 
 class Pooled(NamedTuple):

@@ -13,11 +13,11 @@ from torch import Tensor
 from torch.nn import functional
 from tqdm import tqdm
 
-from model import CapsNet
-from training.checkpoint import Network
-from training.data import ImageSet
-from training.evaluate import BATCH
-from training.suites.report import Report, columns
+from matcaps.model import CapsNet
+from matcaps.training.checkpoint import Network
+from matcaps.training.data import ImageSet
+from matcaps.training.evaluate import BATCH
+from matcaps.training.suites.report import Report, columns
 
 RIDGE = 1e-3  # of the mean square of a feature: what the pseudo-inverse needs where features outnumber images
 COMPONENTS = 16

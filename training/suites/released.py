@@ -1,11 +1,11 @@
 """How often a released artefact errs, beside what its record says."""
 
-from training.artefact import Artefact
-from training.data import ImageSet
-from training.evaluate import compare
-from training.suites.report import Report, columns
-from training.suites.standard import by_class, confusion_picture, counts, error_row
-from training.suites.viewpoint import beside_familiar
+from matcaps.training.artefact import Artefact
+from matcaps.training.data import ImageSet
+from matcaps.training.evaluate import compare
+from matcaps.training.suites.report import Report, columns
+from matcaps.training.suites.standard import by_class, confusion_picture, counts, error_row
+from matcaps.training.suites.viewpoint import beside_familiar
 
 
 def released(artefact: Artefact, images: ImageSet, split: str, *, progress: bool = True) -> Report:

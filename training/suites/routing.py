@@ -8,12 +8,12 @@ from matplotlib.figure import Figure
 from torch import Tensor
 from tqdm import tqdm
 
-from model import CapsNet, standardise
-from model.capsules import Capsules, RoutedCaps
-from model.route import route
-from training.data import ImageSet
-from training.evaluate import BATCH
-from training.suites.report import Report, columns
+from matcaps.model import CapsNet, standardise
+from matcaps.model.capsules import Capsules, RoutedCaps
+from matcaps.model.route import route
+from matcaps.training.data import ImageSet
+from matcaps.training.evaluate import BATCH
+from matcaps.training.suites.report import Report, columns
 
 AWAKE = 0.01
 BINS = 20

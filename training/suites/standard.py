@@ -8,11 +8,11 @@ from matplotlib.figure import Figure
 from torch import Tensor
 from tqdm import tqdm
 
-from training.checkpoint import Network
-from training.data import ImageSet
-from training.evaluate import BATCH, Evaluation, compare, predict, wilson
-from training.suites.report import Report, columns
-from training.suites.viewpoint import beside_familiar
+from matcaps.training.checkpoint import Network
+from matcaps.training.data import ImageSet
+from matcaps.training.evaluate import BATCH, Evaluation, compare, predict, wilson
+from matcaps.training.suites.report import Report, columns
+from matcaps.training.suites.viewpoint import beside_familiar
 
 
 def standard(

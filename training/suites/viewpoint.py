@@ -7,10 +7,10 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from training.checkpoint import Network
-from training.data import ImageSet
-from training.evaluate import predict
-from training.suites.report import Report, columns
+from matcaps.training.checkpoint import Network
+from matcaps.training.data import ImageSet
+from matcaps.training.evaluate import predict
+from matcaps.training.suites.report import Report, columns
 
 
 class Errors(NamedTuple):

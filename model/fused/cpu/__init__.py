@@ -5,9 +5,9 @@ import ctypes
 import torch
 from torch import Tensor
 
-from model.fused.cpu.library import Layer as Memory
-from model.fused.cpu.library import available, library
-from model.fused.layer import Gradients, Layer, Results, padded
+from matcaps.model.fused.cpu.library import Layer as Memory
+from matcaps.model.fused.cpu.library import available, library
+from matcaps.model.fused.layer import Gradients, Layer, Results, padded
 
 __all__ = ["MOST_ITERATIONS", "available", "backward", "forward"]
 
@@ -27,7 +27,7 @@ def forward(
     width: int | None = None,
 ) -> None:
     """Fill the results of a batch; all tensors are contiguous and of one float type. ``width`` as in ``library``."""
-    _call("emcaps_forward", layer, width, poses, activations, weights, beta_u, beta_a, *results)
+    _call("matcaps_forward", layer, width, poses, activations, weights, beta_u, beta_a, *results)
 
 
 def backward(
@@ -49,7 +49,7 @@ def backward(
     """Fill the gradients of a batch, from those of the results and what ``forward`` kept."""
     inputs = poses, activations, weights, beta_u, beta_a, weighings, gaussians
     given = logits_gradient, means_gradient, assignments_gradient
-    _call("emcaps_backward", layer, width, *inputs, *given, *gradients)
+    _call("matcaps_backward", layer, width, *inputs, *given, *gradients)
 
 
 def _call(function: str, layer: Layer, width: int | None, poses: Tensor, *tensors: Tensor | None) -> None:

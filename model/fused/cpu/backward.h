@@ -12,7 +12,7 @@
 #include "layer.h"
 #include "votes.h"
 
-namespace emcaps {
+namespace matcaps {
 
 template <typename T, int L>
 class Backward {
@@ -369,4 +369,4 @@ class Backward {
       slot_poses_, packed_gradient_;
 };
 
-}  // namespace emcaps
+}  // namespace matcaps

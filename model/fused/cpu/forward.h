@@ -6,7 +6,7 @@
 #include "layer.h"
 #include "votes.h"
 
-namespace emcaps {
+namespace matcaps {
 
 template <typename T, int L>
 class Forward {
@@ -279,4 +279,4 @@ class Forward {
   const Buffer<T> scores_, totals_, kept_;
 };
 
-}  // namespace emcaps
+}  // namespace matcaps

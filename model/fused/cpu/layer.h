@@ -7,7 +7,7 @@
 #include <memory>
 #include <new>
 
-namespace emcaps {
+namespace matcaps {
 
 // Mirrored field by field in library.py.
 struct Layer {
@@ -109,4 +109,4 @@ inline T activation_of(T activation) {
   return activation < T(1e-20) ? T(1e-20) : activation;  // a child that is off altogether still has a logarithm
 }
 
-}  // namespace emcaps
+}  // namespace matcaps

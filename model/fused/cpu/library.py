@@ -31,7 +31,7 @@ class CompilationError(RuntimeError):
 
 
 class Layer(ctypes.Structure):
-    """``emcaps::Layer`` of layer.h, field by field."""
+    """``matcaps::Layer`` of layer.h, field by field."""
 
     _fields_ = (
         *((name, ctypes.c_int64) for name in ("images", "child_sites", "parent_sites", "positions")),
@@ -53,7 +53,7 @@ def library(width: int | None = None) -> ctypes.CDLL:
     """The kernel for vectors of so many bits (by default the widest), compiled if it is not in the cache.
 
     ``CXX`` names the compiler (by default c++) and ``CXXFLAGS`` adds to its flags, as in any build; the cache is
-    ``$XDG_CACHE_HOME/emcaps``.
+    ``$XDG_CACHE_HOME/matcaps``.
 
     Raises:
         CompilationError: No compiler is there, or it failed; the message has its last lines.
@@ -66,14 +66,14 @@ def library(width: int | None = None) -> ctypes.CDLL:
     x86 = platform.machine().lower() in ("x86_64", "amd64")
     command = [
         *(path, *FLAGS, *(WIDTHS[width] if x86 else ())),
-        f"-DEMCAPS_BYTES={width // 8}",
+        f"-DMATCAPS_BYTES={width // 8}",
         *shlex.split(os.environ.get("CXXFLAGS", "")),
     ]
     file = _cache() / f"routing-{_key(command)}.so"
     if not file.exists():
         _compile([*command, str(SOURCES / "library.cpp")], file)
     loaded = ctypes.CDLL(str(file))
-    for function in (loaded.emcaps_forward, loaded.emcaps_backward):
+    for function in (loaded.matcaps_forward, loaded.matcaps_backward):
         function.argtypes = (ctypes.POINTER(Layer), ctypes.c_int, ctypes.POINTER(ctypes.c_void_p))
         function.restype = ctypes.c_int
     return loaded
@@ -91,7 +91,7 @@ def available() -> bool:
 
 
 def _cache() -> Path:
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "emcaps"
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "matcaps"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 

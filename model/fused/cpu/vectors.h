@@ -6,7 +6,7 @@
 #include <cstring>
 #include <utility>
 
-namespace emcaps {
+namespace matcaps {
 
 template <typename T, int L>
 struct VectorOf {
@@ -150,4 +150,4 @@ inline void add_sums(Vector<T, L>* values, T* sums) {
     for (int lane = 0; lane < L; ++lane) sums[lane * (16 / L) + n] += values[n][lane];
 }
 
-}  // namespace emcaps
+}  // namespace matcaps

@@ -7,7 +7,7 @@
 
 #include "vectors.h"
 
-namespace emcaps {
+namespace matcaps {
 
 #if defined(__AVX512VL__) || defined(__aarch64__)
 constexpr int rows_at_once = 2;  // 32 registers
@@ -142,4 +142,4 @@ inline void add_vote_gradients(int late_terms, const T* pose, const T* weights, 
   add_sums<T, L>(of_pose, pose_gradient);
 }
 
-}  // namespace emcaps
+}  // namespace matcaps

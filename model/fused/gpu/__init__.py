@@ -6,7 +6,7 @@ from importlib import import_module
 import torch
 from torch import Tensor
 
-from model.fused.layer import Gradients, Layer, Results
+from matcaps.model.fused.layer import Gradients, Layer, Results
 
 __all__ = ["available", "backward", "forward"]
 
@@ -31,7 +31,7 @@ def forward(
     results: Results,
 ) -> None:
     """Fill the results of a batch; all tensors are contiguous and of one float type."""
-    from model.fused.gpu.procedure import forward as launch  # only here is Triton needed
+    from matcaps.model.fused.gpu.procedure import forward as launch  # only here is Triton needed
 
     with torch.cuda.device_of(poses):
         launch(layer, poses, activations, weights, beta_u, beta_a, results)
@@ -52,7 +52,7 @@ def backward(
     gradients: Gradients,
 ) -> None:
     """Fill the gradients of a batch, from those of the results and what ``forward`` kept."""
-    from model.fused.gpu.gradient import backward as launch
+    from matcaps.model.fused.gpu.gradient import backward as launch
 
     inputs = poses, activations, weights, beta_u, beta_a, weighings, gaussians
     with torch.cuda.device_of(poses):

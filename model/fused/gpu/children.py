@@ -9,7 +9,7 @@ from typing import no_type_check
 import triton
 import triton.language as tl
 
-from model.fused.gpu.rows import kernel
+from matcaps.model.fused.gpu.rows import kernel
 
 
 @kernel

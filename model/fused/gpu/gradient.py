@@ -10,10 +10,10 @@ import torch
 import triton
 from torch import Tensor
 
-from model.fused.gpu import children, parents, passes, vote_gradients
-from model.fused.gpu.piece import PAIRS_OF_VOTE_GRADIENTS, Piece, cut, pack, pieces
-from model.fused.layer import Gradients, Layer
-from model.routing import SMALLEST_ACTIVATION
+from matcaps.model.fused.gpu import children, parents, passes, vote_gradients
+from matcaps.model.fused.gpu.piece import PAIRS_OF_VOTE_GRADIENTS, Piece, cut, pack, pieces
+from matcaps.model.fused.layer import Gradients, Layer
+from matcaps.model.routing import SMALLEST_ACTIVATION
 
 
 def backward(

@@ -8,8 +8,8 @@ from typing import no_type_check
 import triton
 import triton.language as tl
 
-from model.fused.gpu.rows import GAUSSIAN, LOGIT, MASS, RECIPROCAL, UNIT, VARIANCES, kernel
-from model.fused.gpu.votes import load_all
+from matcaps.model.fused.gpu.rows import GAUSSIAN, LOGIT, MASS, RECIPROCAL, UNIT, VARIANCES, kernel
+from matcaps.model.fused.gpu.votes import load_all
 
 
 @kernel

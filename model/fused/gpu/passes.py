@@ -9,8 +9,8 @@ from typing import no_type_check
 
 import triton.language as tl
 
-from model.fused.gpu.rows import GAUSSIAN, RECIPROCAL, UNIT, kernel
-from model.fused.gpu.votes import coordinates_of, load_all, load_negative, offsets
+from matcaps.model.fused.gpu.rows import GAUSSIAN, RECIPROCAL, UNIT, kernel
+from matcaps.model.fused.gpu.votes import coordinates_of, load_all, load_negative, offsets
 
 EVEN = tl.constexpr(0)
 """Weigh a child by its activation over the number of its parents: the first iteration."""

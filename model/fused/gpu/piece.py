@@ -6,9 +6,9 @@ from typing import Any
 import triton
 from torch import Tensor
 
-from model.fused.gpu import passes
-from model.fused.layer import Layer, padded
-from model.routing import SMALLEST_ACTIVATION
+from matcaps.model.fused.gpu import passes
+from matcaps.model.fused.layer import Layer, padded
+from matcaps.model.routing import SMALLEST_ACTIVATION
 
 LARGEST_TABLE = 2**25
 """Elements of [row, child, lane] that a piece may have: 128 MiB in float32. A backward holds one per iteration."""

@@ -6,9 +6,9 @@
 import torch
 from torch import Tensor
 
-from model.fused.gpu import children, parents, passes
-from model.fused.gpu.piece import Piece, pack, pieces
-from model.fused.layer import ROWS_OF_A_GAUSSIAN, Layer, Results
+from matcaps.model.fused.gpu import children, parents, passes
+from matcaps.model.fused.gpu.piece import Piece, pack, pieces
+from matcaps.model.fused.layer import ROWS_OF_A_GAUSSIAN, Layer, Results
 
 SAMPLE = 8
 """Every which child of a position the first centre is the mean of."""

@@ -1,11 +1,11 @@
-"""Where a parent's numbers stand among those that ``model.fused.layer`` describes, and what kernels have in common."""
+"""Where a parent's numbers stand among those of ``matcaps.model.fused.layer``, and what kernels have in common."""
 
 from functools import partial
 
 import triton
 import triton.language as tl
 
-from model.fused.layer import ROWS_OF_A_GAUSSIAN
+from matcaps.model.fused.layer import ROWS_OF_A_GAUSSIAN
 
 GAUSSIAN = tl.constexpr(ROWS_OF_A_GAUSSIAN)
 VARIANCES = tl.constexpr(16)  # means come first

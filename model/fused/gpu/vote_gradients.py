@@ -4,8 +4,8 @@ from typing import no_type_check
 
 import triton.language as tl
 
-from model.fused.gpu.rows import kernel
-from model.fused.gpu.votes import coordinates_of, load_all, load_negative, offsets
+from matcaps.model.fused.gpu.rows import kernel
+from matcaps.model.fused.gpu.votes import coordinates_of, load_all, load_negative, offsets
 
 
 @kernel

@@ -10,7 +10,7 @@ import numpy as np
 import orjson
 import pytest
 
-from service import __version__
+from matcaps import __version__
 from tests.service.doubles import CLASSES, Client, FakeSession, grey, output_shapes, serve
 
 LENGTH = "inference-header-content-length"
@@ -46,7 +46,7 @@ def in_bytes(*levels: int, **more: Any) -> tuple[bytes, dict[str, str]]:
 def test_metadata(client: Client) -> None:
     """The server names its extensions, a model its versions, inputs and outputs."""
     server = client.get("/v2").json()
-    assert (server["name"], server["version"]) == ("emcaps", __version__)
+    assert (server["name"], server["version"]) == ("matcaps", __version__)
     assert "binary_tensor_data" in server["extensions"]
     model = client.get("/v2/models/stereo").json()
     assert model["versions"] == ["1"]
@@ -220,7 +220,7 @@ def test_the_repository_is_closed_unless_it_is_opened(tmp_path: Path) -> None:
         for what in ("load", "unload"):
             answer = client.post(f"/v2/repository/models/norb/{what}")
             assert answer.status_code == 403
-            assert "EMCAPS_MODEL_CONTROL" in answer.json()["error"]
+            assert "MATCAPS_MODEL_CONTROL" in answer.json()["error"]
         assert client.get("/v2/models/norb/ready").status_code == 200
 
 

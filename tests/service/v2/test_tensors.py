@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from service.errors import MalformedError, TooLargeError
-from service.v2.tensors import Input, encode, labels, parse
+from matcaps.service.errors import MalformedError, TooLargeError
+from matcaps.service.v2.tensors import Input, encode, labels, parse
 
 PIXELS: dict[str, Any] = {"name": "images", "datatype": "UINT8", "shape": [1, 2]}
 

@@ -37,7 +37,7 @@ def test_what_is_there(client: Any) -> None:
     assert client.is_server_ready()
     assert client.is_model_ready("norb")
     assert client.is_model_ready("norb", "1")
-    assert client.get_server_metadata()["name"] == "emcaps"
+    assert client.get_server_metadata()["name"] == "matcaps"
     assert client.get_model_metadata("norb")["platform"] == "onnxruntime_onnx"
     assert client.get_model_repository_index()[0]["state"] == "READY"
     client.infer("norb", [pixels()])

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from matcaps.training.data.idx import IMAGES_MAGIC, read_idx
+from matcaps.training.data.matrix import read_matrix
 from tests.training.data.writers import idx, matrix
-from training.data.idx import IMAGES_MAGIC, read_idx
-from training.data.matrix import read_matrix
 
 
 def read_images(path: Path) -> Any:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from training.data import ImageSet
+from matcaps.training.data import ImageSet
 
 FITTING: dict[str, Any] = {
     "name": "toys",

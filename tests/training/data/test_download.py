@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from matcaps.training.data.download import CHUNK_BYTES, SOURCES, Source, download, fetch
 from tests.training.data.writers import TEST, TRAIN
-from training.data.download import CHUNK_BYTES, SOURCES, Source, download, fetch
 
 FILES = {"images.gz": bytes(range(256)) * (3 * CHUNK_BYTES // 256), "labels.gz": b"0123456789"}
 

@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-import service.images
+from matcaps.service.images import decode, open_image
+from matcaps.service.images import fit as fit_for_service
+from matcaps.training.data import load
+from matcaps.training.data.folder import fit, grey, load_folder
+from matcaps.training.data.splits import hold_out
 from tests.training.data.writers import write
-from training.data import load
-from training.data.folder import fit, grey, load_folder
-from training.data.splits import hold_out
 
 SIZE = 8
 
@@ -143,9 +144,8 @@ def test_the_service_sees_the_same(mode: str) -> None:
             picture = (colours if mode in ("LA", "RGBA") else colours.convert("RGB")).convert(mode)
         buffer = BytesIO()
         picture.save(buffer, "tiff")
-        served = service.images.fit(
-            service.images.decode(service.images.open_image(buffer.getvalue(), max_pixels=10_000)), size, size
-        )
+        pixels = decode(open_image(buffer.getvalue(), max_pixels=10_000))
+        served = fit_for_service(pixels, size, size)
         assert np.abs(fit(grey(picture), size) - served.astype(int)).max() <= 1
 
 

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from matcaps.training.data import hold_out, load
+from matcaps.training.data.smallnorb import load_smallnorb
 from tests.training.data.writers import TRAIN, matrix, originals, write
-from training.data import hold_out, load
-from training.data.smallnorb import load_smallnorb
 
 
 def write_both(folder: Path, pairs: int, suffix: str) -> None:

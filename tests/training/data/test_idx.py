@@ -4,8 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from matcaps.training.data.idx import IMAGES_MAGIC, load_idx, read_idx
 from tests.training.data.writers import idx, write
-from training.data.idx import IMAGES_MAGIC, load_idx, read_idx
 
 DIGITS = tuple("0123456789")
 PICTURES = np.random.default_rng(0).integers(256, size=(7, 5, 4)).astype(np.uint8)

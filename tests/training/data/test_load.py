@@ -4,9 +4,9 @@ from typing import Literal
 import numpy as np
 import pytest
 
+from matcaps.training.data import FASHION_CLASSES, hold_out, load
+from matcaps.training.data.download import SOURCES
 from tests.training.data.writers import TRAIN, idx, matrix, originals, prepared, write
-from training.data import FASHION_CLASSES, hold_out, load
-from training.data.download import SOURCES
 
 SPLITS: list[Literal["train", "test"]] = ["train", "test"]
 
@@ -46,7 +46,7 @@ def test_absent(tmp_path: Path, name: str, split: Literal["train", "test"]) -> N
         load(name, tmp_path, split)
     message = str(failure.value)
     assert f"no {split} split of {name}" in message
-    assert f"python -m training download {name} --to {tmp_path}" in message
+    assert f"matcaps download {name} --to {tmp_path}" in message
     stem = {"train": "train", "test": "test" if name == "smallnorb" else "t10k"}[split]
     looked_for = [file.removesuffix(".gz") for file in SOURCES[name].files if stem in file]
     assert looked_for

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
+from matcaps.training.data.matrix import read_matrix
+from matcaps.training.data.smallnorb import load_smallnorb, shrink
 from tests.training.data.writers import TEST, TRAIN, matrix, originals, prepared, write
-from training.data.matrix import read_matrix
-from training.data.smallnorb import load_smallnorb, shrink
 
 CLASSES = ("animal", "human", "airplane", "truck", "car")
 

@@ -7,8 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.data.dataset import ImageSet
-from training.data.splits import hold_out
+from matcaps.training.data.dataset import ImageSet
+from matcaps.training.data.splits import hold_out
 
 
 def numbered(count: int, *, classes: int = 3, cameras: int = 1) -> ImageSet:

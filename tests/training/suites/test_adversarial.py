@@ -5,12 +5,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from model import CapsNet, standardise, tiny
-from training.baselines import ConvNet
-from training.checkpoint import Network
-from training.data import ImageSet
-from training.evaluate import predict
-from training.suites.adversarial import adversarial, attack
+from matcaps.model import CapsNet, standardise, tiny
+from matcaps.training.baselines import ConvNet
+from matcaps.training.checkpoint import Network
+from matcaps.training.data import ImageSet
+from matcaps.training.evaluate import predict
+from matcaps.training.suites.adversarial import adversarial, attack
 
 
 @pytest.fixture(params=["capsules", "cnn"])

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from training.evaluate import Evaluation
-from training.protocol import Fold
-from training.suites.folds import folds, pool
-from training.suites.report import write
+from matcaps.training.evaluate import Evaluation
+from matcaps.training.protocol import Fold
+from matcaps.training.suites.folds import folds, pool
+from matcaps.training.suites.report import write
 
 CLASSES = ("circle", "square")
 

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from model import CapsNet, tiny
-from training.baselines import FEATURES, ConvNet
-from training.data import ImageSet
-from training.suites.poses import Seen, answers, linear_map, look, poses, r_squared, views
+from matcaps.model import CapsNet, tiny
+from matcaps.training.baselines import FEATURES, ConvNet
+from matcaps.training.data import ImageSet
+from matcaps.training.suites.poses import Seen, answers, linear_map, look, poses, r_squared, views
 
 TARGETS = 3
 

@@ -5,9 +5,9 @@ import math
 import pytest
 import torch
 
-from model import CapsNet, standardise
-from training.data import ImageSet
-from training.suites.routing import AWAKE, BINS, entropies, routing
+from matcaps.model import CapsNet, standardise
+from matcaps.training.data import ImageSet
+from matcaps.training.suites.routing import AWAKE, BINS, entropies, routing
 
 
 @pytest.fixture

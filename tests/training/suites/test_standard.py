@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from model import CapsNet, tiny
-from training.data import ImageSet
-from training.evaluate import predict
-from training.suites.report import write
-from training.suites.standard import by_crops, crops, standard
+from matcaps.model import CapsNet, tiny
+from matcaps.training.data import ImageSet
+from matcaps.training.evaluate import predict
+from matcaps.training.suites.report import write
+from matcaps.training.suites.standard import by_crops, crops, standard
 
 
 @pytest.fixture

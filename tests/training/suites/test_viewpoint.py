@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from model import CapsNet, CapsNetConfig, tiny
-from training.baselines import ConvNet, Guess
-from training.data import ImageSet
-from training.suites.viewpoint import errors, viewpoint
+from matcaps.model import CapsNet, CapsNetConfig, tiny
+from matcaps.training.baselines import ConvNet, Guess
+from matcaps.training.data import ImageSet
+from matcaps.training.suites.viewpoint import errors, viewpoint
 
 
 class Reader(ConvNet):

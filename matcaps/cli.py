@@ -1,0 +1,75 @@
+"""The command ``matcaps``: picks a subcommand and imports that one alone, so that serving never loads torch."""
+
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import NamedTuple
+
+from matcaps import __version__
+
+
+class Command(NamedTuple):
+    """A subcommand: where its ``main(arguments) -> exit status`` stands, and which extra it needs."""
+
+    module: str
+    extra: str
+    help: str
+
+
+COMMANDS = {
+    "serve": Command("matcaps.service.__main__", "cpu (or gpu)", "serve the models of a folder over HTTP"),
+    "keys": Command("matcaps.service.keys", "cpu (or gpu)", "make an API key for the service"),
+    "download": Command("matcaps.training.__main__", "training", "fetch a public data set and check it"),
+    "train": Command("matcaps.training.__main__", "training", "train a network"),
+    "evaluate": Command("matcaps.training.__main__", "training", "measure a trained network or a released model"),
+    "release": Command("matcaps.training.__main__", "training", "export a trained network for the service"),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one subcommand.
+
+    Args:
+        arguments: The words after ``matcaps``; those of this process by default.
+
+    Returns:
+        The exit status: that of the subcommand, 0 for help, 2 for an unknown subcommand, 1 where a package is missing.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words or words[0] in ("-h", "--help"):
+        print(_usage())
+        return 0 if words else 2
+    if words[0] == "--version":
+        print(f"matcaps {__version__}")
+        return 0
+    name, *rest = words
+    if name not in COMMANDS:
+        print(f"matcaps: unknown command {name!r}; the commands are {', '.join(COMMANDS)}", file=sys.stderr)
+        return 2
+    command = COMMANDS[name]
+    try:
+        run: Callable[[list[str]], int] = import_module(command.module).main
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("matcaps"):
+            raise
+        extra = command.extra.partition(" ")[0]
+        print(f"matcaps {name} needs the package {error.name}: pip install 'matcaps[{extra}]'", file=sys.stderr)
+        return 1
+    return run([name, *rest] if command.extra == "training" else rest)
+
+
+def _usage() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {command.help}" for name, command in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: matcaps COMMAND [options]",
+            "",
+            "Matrix capsules with EM routing: train, export to ONNX, serve over HTTP.",
+            "",
+            "commands:",
+            *lines,
+            "",
+            "matcaps COMMAND --help lists a command's options; matcaps --version prints the version.",
+        ]
+    )
