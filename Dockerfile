@@ -30,14 +30,14 @@ WORKDIR /app
 COPY LICENSE ./
 COPY matcaps/*.py matcaps/
 COPY service/ matcaps/service/
-COPY models/ models/
+COPY model_repository/ model_repository/
 ENV PATH="/opt/matcaps/bin:$PATH" \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     ORT_DISABLE_TELEMETRY=1 \
     MATCAPS_HOST=0.0.0.0 \
     MATCAPS_PORT=8000 \
-    MATCAPS_MODELS=/app/models
+    MATCAPS_MODELS=/app/model_repository
 USER 10001:10001
 EXPOSE 8000
 # No proxy, whatever the environment says: the question stays inside the container. Not ready is a 503, which raises.

@@ -2,4 +2,4 @@
 
 from importlib.util import find_spec
 
-collect_ignore = [] if find_spec("triton") else ["matcaps/model/fused/gpu"]  # there is no Triton but on Linux
+collect_ignore = [] if find_spec("triton") else ["matcaps/model/kernels/gpu"]  # there is no Triton but on Linux

@@ -11,22 +11,24 @@ from typing import Annotated, Any
 import tyro
 from matplotlib.figure import Figure
 
-import benchmarks.picture
-import benchmarks.routing
+import benchmarks.routing.picture
+import benchmarks.routing.report
+import benchmarks.routing.table
 import benchmarks.serving.picture
 import benchmarks.serving.report
 import benchmarks.serving.table
-import benchmarks.table
-import benchmarks.training
+import benchmarks.training.report
 from benchmarks.serving.generator import MissingGeneratorError
 from benchmarks.serving.process import StartError
-from matcaps.training.checkpoint import write_atomically
+from matcaps.training.engine.checkpoint import write_atomically
 
 JsonFile = Annotated[Path | None, tyro.conf.arg(name="json")]
 
 
 def routing(
-    settings: Annotated[benchmarks.routing.Settings, tyro.conf.arg(name="")] = benchmarks.routing.Settings(),  # noqa: B008
+    settings: Annotated[
+        benchmarks.routing.report.Settings, tyro.conf.arg(name="")
+    ] = benchmarks.routing.report.Settings(),  # noqa: B008
     json_: JsonFile = None,
     picture: Path | None = None,
 ) -> None:
@@ -40,13 +42,15 @@ def routing(
         json_: file for the figures
         picture: file for the picture, of any kind that matplotlib writes
     """
-    report = benchmarks.routing.measure(settings, command=_command())
-    print(benchmarks.table.markdown(report))
-    _write(asdict(report), benchmarks.picture.picture(report) if picture else None, json_, picture)
+    report = benchmarks.routing.report.measure(settings, command=_command())
+    print(benchmarks.routing.table.markdown(report))
+    _write(asdict(report), benchmarks.routing.picture.picture(report) if picture else None, json_, picture)
 
 
 def training(
-    settings: Annotated[benchmarks.training.Settings, tyro.conf.arg(name="")] = benchmarks.training.Settings(),  # noqa: B008
+    settings: Annotated[
+        benchmarks.training.report.Settings, tyro.conf.arg(name="")
+    ] = benchmarks.training.report.Settings(),  # noqa: B008
     json_: JsonFile = None,
     picture: Path | None = None,
 ) -> None:
@@ -58,9 +62,9 @@ def training(
         json_: file for the figures
         picture: file for the picture, of any kind that matplotlib writes
     """
-    report = benchmarks.training.measure(settings, command=_command())
-    print(benchmarks.training.markdown(report))
-    _write(asdict(report), benchmarks.training.picture(report) if picture else None, json_, picture)
+    report = benchmarks.training.report.measure(settings, command=_command())
+    print(benchmarks.training.report.markdown(report))
+    _write(asdict(report), benchmarks.training.report.picture(report) if picture else None, json_, picture)
 
 
 def serving(

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import torch
 
-from matcaps.model.fused import cpu
-from matcaps.model.fused.cpu.library import widest
-from matcaps.training import runtime
+from matcaps.model.kernels import cpu
+from matcaps.model.kernels.cpu.library import widest
 from matcaps.training.provenance import commit
+from matcaps.training.release import runtime
 
 PROCESSORS = Path("/proc/cpuinfo")
 

@@ -7,8 +7,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from matcaps.model.config import RoutingConfig
-from matcaps.model.route import route
-from matcaps.model.routing import Routed
+from matcaps.model.routing.dispatch import route
+from matcaps.model.routing.eager import Routed
 from matcaps.model.windows import Windows
 
 WEIGHT_NOISE = 0.5  # standard deviation around the identity that 4×4 weights start from

@@ -146,9 +146,9 @@ class CapsNet(nn.Module):
         Raises:
             ValueError: Wrong number of channels, or an image smaller than the crop.
         """
-        return self.see(standardise(images, self.config, self.stem.weight.dtype))
+        return self.forward_standardised(standardise(images, self.config, self.stem.weight.dtype))
 
-    def see(self, pixels: Float[Tensor, "batch channel resolution resolution"]) -> Prediction:
+    def forward_standardised(self, pixels: Float[Tensor, "batch channel resolution resolution"]) -> Prediction:
         """Classify images that ``standardise`` has made ready."""
         features = functional.relu(self.residual(self.stem_norm(self.stem(self.pooled(pixels)))))
         primary = self.primary_caps(features)

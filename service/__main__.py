@@ -8,11 +8,11 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 from matcaps.service.app import create_app
+from matcaps.service.engine.loader import load_as_set
 from matcaps.service.errors import StartError
-from matcaps.service.logs import configure
-from matcaps.service.opening import load_as_set
 from matcaps.service.server import Server, listen
 from matcaps.service.settings import Settings
+from matcaps.service.telemetry.logs import configure
 
 
 def main(arguments: list[str]) -> int:

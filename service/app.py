@@ -11,30 +11,30 @@ import structlog
 from fastapi import FastAPI
 
 from matcaps import __version__
-from matcaps.service.batcher import Observer
-from matcaps.service.decoder import Decoder
-from matcaps.service.drain import Drain
-from matcaps.service.guard import Guard
+from matcaps.service.engine.batcher import Observer
+from matcaps.service.engine.loader import Load, ModelLoader, ready_here
+from matcaps.service.engine.model_version import ModelVersion
+from matcaps.service.engine.reload import Reloader
+from matcaps.service.engine.repository import Repository
+from matcaps.service.engine.statistics import Statistics
+from matcaps.service.http.middleware.api_key import ApiKeyMiddleware
+from matcaps.service.http.middleware.discard_body import DiscardBodyMiddleware
+from matcaps.service.http.middleware.request_context import RequestContextMiddleware
+from matcaps.service.http.openapi import DocumentedAPI
+from matcaps.service.http.problems import answer_errors
+from matcaps.service.images.pool import Decoder
 from matcaps.service.keys import Keys, check_exposure
-from matcaps.service.metrics import BatchMetrics, Metrics
-from matcaps.service.openapi import DocumentedAPI
-from matcaps.service.opening import Load, MakeReady, ready_here
-from matcaps.service.poses import PosesInMemory, PoseStore
-from matcaps.service.redis_poses import PosesInRedis
-from matcaps.service.refusals import answer_errors
-from matcaps.service.reload import Reloader
-from matcaps.service.repository import Repository
-from matcaps.service.routes.capsules import capsule_routes
+from matcaps.service.poses.memory import PosesInMemory, PoseStore
+from matcaps.service.poses.redis import PosesInRedis
 from matcaps.service.routes.health import health_routes
 from matcaps.service.routes.metrics import metrics_routes
 from matcaps.service.routes.models import model_routes
-from matcaps.service.served import Served
+from matcaps.service.routes.predict import capsule_routes
+from matcaps.service.routes.v2.routes import v2_routes
 from matcaps.service.service import Service
 from matcaps.service.settings import Settings
-from matcaps.service.statistics import Statistics
-from matcaps.service.traces import Traces
-from matcaps.service.v2.routes import v2_routes
-from matcaps.service.watch import Watch
+from matcaps.service.telemetry.metrics import BatchMetrics, Metrics
+from matcaps.service.telemetry.traces import Traces
 
 
 def create_app(
@@ -59,7 +59,7 @@ def create_app(
     return create_app_over(settings, ready_here(settings, load, clock), clock, log)
 
 
-def create_app_over(settings: Settings, make_ready: MakeReady, clock: Callable[[], float], log: Any) -> FastAPI:
+def create_app_over(settings: Settings, make_ready: ModelLoader, clock: Callable[[], float], log: Any) -> FastAPI:
     """The service as ``create_app`` makes it, over networks wherever they are.
 
     Args:
@@ -72,13 +72,13 @@ def create_app_over(settings: Settings, make_ready: MakeReady, clock: Callable[[
         StartError: As ``create_app`` does.
     """
 
-    def open_version(name: str, version: int, path: Path) -> Served:
+    def open_version(name: str, version: int, path: Path) -> ModelVersion:
         statistics = Statistics()
         observers: list[Observer] = [BatchMetrics(metrics, name), statistics]
         if traces is not None:
             observers.append(traces.observer(name))
         ready = make_ready(name, version, path, observers)
-        return Served(name, version, ready.metadata, ready.provider, ready.networks, statistics)
+        return ModelVersion(name, version, ready.metadata, ready.provider, ready.networks, statistics)
 
     def load_failed(name: str, version: int) -> None:
         metrics.load_failures.labels(name, version).inc()
@@ -123,9 +123,10 @@ def create_app_over(settings: Settings, make_ready: MakeReady, clock: Callable[[
         redirect_slashes=False,
     )
     app.state.service = service
-    app.add_middleware(Guard, keys=keys)
-    app.add_middleware(Drain, most_bytes=2 * settings.max_body_bytes)
-    app.add_middleware(Watch, metrics=metrics, log=log, traces=traces)  # the last one added stands outermost
+    app.add_middleware(ApiKeyMiddleware, keys=keys)
+    app.add_middleware(DiscardBodyMiddleware, most_bytes=2 * settings.max_body_bytes)
+    # The last one added stands outermost.
+    app.add_middleware(RequestContextMiddleware, metrics=metrics, log=log, traces=traces)
     answer_errors(app)
     for routes in (capsule_routes, model_routes, health_routes, metrics_routes, v2_routes):
         app.include_router(routes(service))

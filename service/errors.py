@@ -4,7 +4,7 @@ ServiceError
 ├── MalformedError           the request cannot be understood
 ├── UnauthorizedError        no valid key
 ├── ForbiddenError           not allowed by the settings
-├── UnknownError             no such model, layer or id
+├── NotFoundError             no such model, layer or id
 ├── RefusedModelError        a model's file cannot be served
 ├── NotAcceptableError       no form of answer that the client takes
 ├── SlowClientError          the body did not come in time
@@ -34,7 +34,7 @@ class ForbiddenError(ServiceError):
     """The settings do not allow it."""
 
 
-class UnknownError(ServiceError):
+class NotFoundError(ServiceError):
     """There is no such model, layer or id."""
 
 
@@ -91,7 +91,7 @@ STATUS: dict[type[ServiceError], int] = {
     MalformedError: 400,
     UnauthorizedError: 401,
     ForbiddenError: 403,
-    UnknownError: 404,
+    NotFoundError: 404,
     NotAcceptableError: 406,
     SlowClientError: 408,
     TooLargeError: 413,

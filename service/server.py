@@ -7,7 +7,7 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
-from matcaps.service.connection import connection
+from matcaps.service.http.connection import connection
 from matcaps.service.service import Service
 from matcaps.service.settings import Settings
 

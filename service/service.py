@@ -4,12 +4,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from matcaps.service.decoder import Decoder
-from matcaps.service.metrics import Metrics
-from matcaps.service.poses import PoseStore
-from matcaps.service.reload import Reloader
-from matcaps.service.repository import Repository
+from matcaps.service.engine.reload import Reloader
+from matcaps.service.engine.repository import Repository
+from matcaps.service.images.pool import Decoder
+from matcaps.service.poses.memory import PoseStore
 from matcaps.service.settings import Settings
+from matcaps.service.telemetry.metrics import Metrics
 
 
 @dataclass

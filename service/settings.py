@@ -26,7 +26,7 @@ class Settings(BaseSettings):
     """address to listen at"""
     port: int = Field(8000, ge=0, le=65535)
     """port to listen at; 0 takes a free one"""
-    models: Path = Path("models")
+    models: Path = Path("model_repository")
     """folder that holds NAME/VERSION/model.onnx"""
     default_model: str = "smallnorb"
     """name of the model that answers where a request names none"""

@@ -13,25 +13,25 @@ import torch
 import tyro
 
 from matcaps.model import CapsNet
-from matcaps.training.artefact import Artefact
-from matcaps.training.checkpoint import Network, kind
 from matcaps.training.config import RECIPES, TrainConfig
 from matcaps.training.data import KNOWN, load, sample
 from matcaps.training.data.download import download
-from matcaps.training.evaluate import evaluate
-from matcaps.training.loop import NonFiniteError, train
-from matcaps.training.protocol import Fold, held_out_folds, unseen
-from matcaps.training.record import Judged, refuse_other_recipes, training_record
-from matcaps.training.release import free_version, release
+from matcaps.training.engine.checkpoint import Network, kind
+from matcaps.training.engine.loop import NonFiniteError, train
+from matcaps.training.evaluation.metrics import evaluate
+from matcaps.training.evaluation.report import Report, write
+from matcaps.training.evaluation.suites.adversarial import adversarial
+from matcaps.training.evaluation.suites.folds import folds
+from matcaps.training.evaluation.suites.poses import poses
+from matcaps.training.evaluation.suites.released import released
+from matcaps.training.evaluation.suites.routing import routing
+from matcaps.training.evaluation.suites.standard import standard
+from matcaps.training.evaluation.suites.viewpoint import viewpoint
+from matcaps.training.release.artefact import Artefact
+from matcaps.training.release.export import free_version, release
+from matcaps.training.release.record import Judged, refuse_other_recipes, training_record
 from matcaps.training.runs import Run, open_baseline, open_epochs, open_folds, open_run
-from matcaps.training.suites.adversarial import adversarial
-from matcaps.training.suites.folds import folds
-from matcaps.training.suites.poses import poses
-from matcaps.training.suites.released import released
-from matcaps.training.suites.report import Report, write
-from matcaps.training.suites.routing import routing
-from matcaps.training.suites.standard import standard
-from matcaps.training.suites.viewpoint import viewpoint
+from matcaps.training.splits import Fold, held_out_folds, unseen
 
 if TYPE_CHECKING:
     Recipe = TrainConfig
@@ -141,7 +141,7 @@ def release_command(
     run_folder: Path,
     name: str,
     root: Path | None = None,
-    models: Path = Path("models"),
+    models: Path = Path("model_repository"),
     version: int | None = None,
     judged_by: tuple[Path, ...] = (),
 ) -> None:
@@ -186,7 +186,7 @@ def judge_command(
     """Judge a released artefact by images that it never saw; a table is printed, JSON and a picture are written.
 
     Args:
-        artefact: a version's folder, such as models/mnist/5, or its model.onnx
+        artefact: a version's folder, such as model_repository/mnist/5, or its model.onnx
         root: folder that holds the data sets
         split: the images that its training held out, or the official test split, which is for final figures alone
         data: in their place a folder that holds one folder of images per class, all of which are judged; what was not

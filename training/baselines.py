@@ -12,7 +12,7 @@ FEATURES = 1024
 DROPOUT = 0.5
 
 
-class Guess(NamedTuple):
+class Output(NamedTuple):
     """What the network says of a batch.
 
     Attributes:
@@ -45,20 +45,20 @@ class ConvNet(nn.Module):
 
     def forward(
         self, images: UInt8[Tensor, "batch channel row column"] | Float[Tensor, "batch channel row column"]
-    ) -> Guess:
+    ) -> Output:
         """Classify images of pixels in 0–255; what is larger than the crop is cropped to its centre.
 
         Raises:
             ValueError: Wrong number of channels, or an image smaller than the crop.
         """
-        return self.see(standardise(images, self.config, self.last.weight.dtype))
+        return self.forward_standardised(standardise(images, self.config, self.last.weight.dtype))
 
-    def see(self, pixels: Float[Tensor, "batch channel resolution resolution"]) -> Guess:
+    def forward_standardised(self, pixels: Float[Tensor, "batch channel resolution resolution"]) -> Output:
         """Classify images that ``standardise`` has made ready."""
         for convolution in (self.conv_1, self.conv_2):
             pixels = functional.max_pool2d(functional.relu(convolution(pixels)), 2)
         features = functional.relu(self.hidden(pixels.flatten(1)))
-        return Guess(self.last(self.dropout(features)), features)
+        return Output(self.last(self.dropout(features)), features)
 
 
 def parameters(network: nn.Module) -> int:

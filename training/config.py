@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from matcaps.model import CapsNetConfig, RoutingConfig, mnist, small_norb, small_norb_small
-from matcaps.training.augment import Augment
 from matcaps.training.data import FASHION_CLASSES, KNOWN
+from matcaps.training.data.augmentation import Augment
 
 # Options that say where and how fast a run goes, not what it is.
 WHERE = frozenset({"resume", "root", "run_folder", "device", "precision", "checkpoint_minutes"})

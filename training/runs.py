@@ -4,13 +4,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from matcaps.training import checkpoint
-from matcaps.training.checkpoint import Network
 from matcaps.training.config import TrainConfig, resolved, restore
 from matcaps.training.data import ImageSet, load
-from matcaps.training.protocol import Fold, held_out_folds, split
+from matcaps.training.engine import checkpoint
+from matcaps.training.engine.checkpoint import Network
 from matcaps.training.provenance import fingerprint
-from matcaps.training.record import refuse_other_recipes
+from matcaps.training.release.record import refuse_other_recipes
+from matcaps.training.splits import Fold, held_out_folds, split
 
 
 class Run(NamedTuple):

@@ -3,8 +3,8 @@
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from benchmarks.routing.table import short
 from benchmarks.serving.report import Report
-from benchmarks.table import short
 
 
 def picture(report: Report) -> Figure:

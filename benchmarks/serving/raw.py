@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from matcaps.service.onnx_session import CPU, Arrays, load
-from matcaps.service.session import Session
+from matcaps.service.backends.onnx import CPU, Arrays, load
+from matcaps.service.backends.session import Session
 
 SERVED = ["activations", "poses"]  # what /predict asks for
 

@@ -39,7 +39,7 @@ class Settings:
     connections: tuple[int, ...] = (1, 32)
     rounds: int = 3
     seconds: float = 4.0
-    models: Path = ROOT / "models"
+    models: Path = ROOT / "model_repository"
     images: int = 64
 
     def __post_init__(self) -> None:

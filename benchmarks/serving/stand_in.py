@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from benchmarks.serving.trivial import elements, metadata_values, output_shapes
 from matcaps.service.app import create_app
-from matcaps.service.artefact import Metadata
-from matcaps.service.logs import configure
+from matcaps.service.backends.artefact import Metadata
 from matcaps.service.server import Server, listen
 from matcaps.service.settings import Settings
+from matcaps.service.telemetry.logs import configure
 
 
 class Sleeper:

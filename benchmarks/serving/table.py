@@ -1,8 +1,8 @@
 """A report of serving in Markdown, to be pasted."""
 
+from benchmarks.routing.table import short, table
 from benchmarks.serving.figures import Rate
 from benchmarks.serving.report import Report
-from benchmarks.table import short, table
 
 
 def markdown(report: Report) -> str:

@@ -24,12 +24,12 @@ from deploy.ray.options import Options
 from deploy.ray.remote import Remote
 from deploy.ray.request_id import OneRequestId
 from matcaps.service.app import create_app_over
-from matcaps.service.batcher import Observer
-from matcaps.service.cuda import count_gpus
+from matcaps.service.backends.cuda import count_gpus
+from matcaps.service.engine.batcher import Observer
+from matcaps.service.engine.loader import Load, Ready, load_as_set, queue_of
 from matcaps.service.keys import Keys, check_exposure
-from matcaps.service.logs import configure
-from matcaps.service.opening import Load, Ready, load_as_set, queue_of
 from matcaps.service.settings import Settings
+from matcaps.service.telemetry.logs import configure
 
 LOST = (RayError, RayServeException)
 QUIET = {"enable_access_log": False}  # the service has a line of its own for each request

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from matcaps.service.artefact import Metadata
-from matcaps.service.batcher import Answer
+from matcaps.service.backends.artefact import Metadata
+from matcaps.service.engine.batcher import InferenceResult
 from matcaps.service.errors import ServiceError
 
 
@@ -47,7 +47,7 @@ class Reply:
         batches: Those that the replica ran since its last reply.
     """
 
-    said: Answer | ServiceError
+    said: InferenceResult | ServiceError
     batches: Sequence[Ran] = ()
 
 

@@ -9,21 +9,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deploy.ray.messages import Call, Description, Ledger, Reply
-from matcaps.service.batcher import Answer
-from matcaps.service.errors import ServiceError, UnknownError
-from matcaps.service.opening import Load, Ready, ready_here
-from matcaps.service.reload import Reloader
-from matcaps.service.repository import Repository
-from matcaps.service.served import Served
+from matcaps.service.engine.batcher import InferenceResult
+from matcaps.service.engine.loader import Load, Ready, ready_here
+from matcaps.service.engine.model_version import ModelVersion
+from matcaps.service.engine.reload import Reloader
+from matcaps.service.engine.repository import Repository
+from matcaps.service.engine.statistics import Statistics
+from matcaps.service.errors import NotFoundError, ServiceError
 from matcaps.service.settings import Settings
-from matcaps.service.statistics import Statistics
 
-Running = asyncio.Task[Answer]
+Running = asyncio.Task[InferenceResult]
 # Makes of a function of many calls one of a single call, which hands on those that come together: ``serve.batch``.
 Join = Callable[[Callable[[list[Call]], Awaitable[list[Running]]]], Callable[[Call], Awaitable[Running]]]
 
 
-class Joined(Served):
+class Joined(ModelVersion):
     """A version whose calls come one by one, and go to its networks together.
 
     Args:
@@ -71,7 +71,7 @@ class Networks:
     def __init__(self, settings: Settings, load: Load, join: Join, clock: Callable[[], float] = time.monotonic) -> None:
         make_ready = ready_here(settings, load, clock)
 
-        def open_version(name: str, version: int, path: Path) -> Served:
+        def open_version(name: str, version: int, path: Path) -> ModelVersion:
             ledger = Ledger()
             return Joined(name, version, make_ready(name, version, path, [ledger]), ledger, join)
 
@@ -84,7 +84,7 @@ class Networks:
         try:
             await self._look_for(name, version)
             served = self._repository.find(name, version)
-        except UnknownError as error:
+        except NotFoundError as error:
             reasons = [why for *key, why in self._repository.refused if key == [name, version]]
             return reasons[0] if reasons else str(error)
         return Description(served.metadata, served.provider)

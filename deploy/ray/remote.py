@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deploy.ray.messages import Reply
-from matcaps.service.batcher import EXPIRED, Answer, Observer
+from matcaps.service.engine.batcher import EXPIRED, InferenceResult, Observer
+from matcaps.service.engine.queue import Job, Queue
 from matcaps.service.errors import ExpiredError, NotReadyError, ServiceError
-from matcaps.service.queue import Job, Queue
 
 log = logging.getLogger("matcaps")
 
@@ -74,7 +74,7 @@ class Remote:
         """
         self._queue.check_room(1, self._images_per_s)
 
-    async def run(self, images: NDArray[np.uint8], outputs: Sequence[str] | None, deadline_s: float) -> Answer:
+    async def run(self, images: NDArray[np.uint8], outputs: Sequence[str] | None, deadline_s: float) -> InferenceResult:
         """The named outputs (None: all) of samples [sample, channels, height, width].
 
         Raises:

@@ -5,8 +5,8 @@ from typing import Any
 from fastapi import APIRouter
 
 from matcaps.service.errors import NotReadyError
-from matcaps.service.openapi import problems
-from matcaps.service.schemas import Health
+from matcaps.service.http.openapi import problems
+from matcaps.service.http.schemas import Health
 from matcaps.service.service import Service
 
 

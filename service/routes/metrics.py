@@ -4,7 +4,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, choose_encoder
 
-from matcaps.service.openapi import problems
+from matcaps.service.http.openapi import problems
 from matcaps.service.service import Service
 
 

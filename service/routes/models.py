@@ -4,10 +4,10 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 
-from matcaps.service import answers
-from matcaps.service.openapi import problems
-from matcaps.service.schemas import ModelAnswer, ModelsAnswer
-from matcaps.service.served import Served
+from matcaps.service.engine.model_version import ModelVersion
+from matcaps.service.http import responses as answers
+from matcaps.service.http.openapi import problems
+from matcaps.service.http.schemas import ModelAnswer, ModelsAnswer
 from matcaps.service.service import Service
 
 Version = Annotated[int | None, Query(ge=1, description="Version of the model; the highest if absent")]
@@ -18,7 +18,7 @@ def model_routes(service: Service) -> APIRouter:
     router = APIRouter(prefix="/models", tags=["models"])
     repository = service.repository
 
-    def describe(served: Served) -> dict[str, Any]:
+    def describe(served: ModelVersion) -> dict[str, Any]:
         return {
             "name": served.name,
             "version": served.version,

@@ -5,12 +5,12 @@ from typing import Literal
 
 from matcaps.model.config import DIGIT_CLASSES
 from matcaps.training.data.dataset import ImageSet
-from matcaps.training.data.folder import load_folder
-from matcaps.training.data.idx import load_idx
-from matcaps.training.data.smallnorb import load_smallnorb
-from matcaps.training.data.splits import hold_out, photographed, sample
+from matcaps.training.data.formats.folder import load_folder
+from matcaps.training.data.formats.idx import load_idx
+from matcaps.training.data.formats.smallnorb import load_smallnorb
+from matcaps.training.data.hold_out import hold_out, sample, select
 
-__all__ = ["FASHION_CLASSES", "KNOWN", "ImageSet", "hold_out", "load", "photographed", "sample"]
+__all__ = ["FASHION_CLASSES", "KNOWN", "ImageSet", "hold_out", "load", "sample", "select"]
 
 FASHION_CLASSES = (
     "t-shirt",

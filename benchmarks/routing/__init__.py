@@ -1,0 +1,1 @@
+"""EM routing, timed beside its textbook form."""

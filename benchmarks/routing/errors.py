@@ -1,0 +1,58 @@
+"""How far each implementation is from the plain one in float64, at two images."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from benchmarks.machine import devices
+from benchmarks.routing.implementations import IMPLEMENTATIONS, Preset, build, examples, prediction, training_step
+from benchmarks.routing.times import Graphs
+from matcaps.training.release.runtime import Graph
+
+REFERENCE = "plain PyTorch"
+BATCH = 2
+
+
+@dataclass(frozen=True)
+class Error:
+    """Largest differences from the reference, as parts of the largest element."""
+
+    preset: Preset
+    device: str
+    implementation: str
+    logits: float
+    """Of the classes, in evaluation mode; onnxruntime answers activations, whose logits are taken."""
+    gradients: float | None
+    """Of a training step: the worst of all parameters, each by its own largest element. None in onnxruntime."""
+
+
+def measure_errors(presets: tuple[Preset, ...], graphs: Graphs) -> Iterator[Error]:
+    """Compare every implementation on each device."""
+    for preset in tqdm(presets, desc="errors", unit="preset"):
+        images, labels = examples(preset, BATCH)
+        reference = build(preset, REFERENCE).double()
+        expected = prediction(reference, images)
+        training_step(reference, images, labels)
+        for device in devices():
+            for name, implementation in IMPLEMENTATIONS.items():
+                if not implementation.exported:
+                    network = build(preset, name, device)
+                    found = prediction(network, images.to(device))
+                    training_step(network, images.to(device), labels.to(device))
+                    gradients = max(
+                        _relative(parameter.grad, of_reference.grad)
+                        for parameter, of_reference in zip(network.parameters(), reference.parameters(), strict=True)
+                    )
+                    yield Error(preset, device, name, _relative(found, expected), gradients)
+                elif device == "cpu":
+                    activations = torch.from_numpy(Graph(graphs[preset, name]).run(images.numpy())["activations"])
+                    yield Error(preset, device, name, _relative(activations.double().logit(), expected), None)
+
+
+def _relative(found: Tensor | None, expected: Tensor | None) -> float:
+    assert found is not None
+    assert expected is not None
+    return float((found.detach().cpu().double() - expected).abs().max() / expected.abs().max())

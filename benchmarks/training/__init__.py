@@ -1,0 +1,1 @@
+"""Whole training steps, timed by precision and recipe."""

@@ -1,0 +1,1 @@
+"""What must hold under load and faults. Each check runs for minutes and is started by scripts/check-*."""

@@ -1,0 +1,112 @@
+"""Pictures and bodies that were whole once: bytes flipped, cut, doubled and moved."""
+
+import base64
+import gzip
+import io
+import json
+import random
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from PIL import Image
+
+from benchmarks.serving.tensors import PATH, request_of
+from checks.client import post
+from matcaps.service.images.decode import FORMATS
+
+KINDS = {kind: media_types[0] for kind, media_types in FORMATS.items()}
+MODES = {"PNG": ["L", "RGB", "RGBA", "P", "I;16", "1"], "TIFF": ["L", "RGB", "F", "I;16", "CMYK"]}
+BOUNDARY = "mutant"
+NUMBERS = (0, 1, 0x7F, 0x80, 0xFF)
+
+
+def pictures() -> list[tuple[str, bytes]]:
+    """Media type and bytes of small whole pictures, of every format and several modes."""
+    found = []
+    noise = np.random.default_rng(0).integers(0, 256, (20, 24, 3), np.uint8)
+    for kind, media_type in KINDS.items():
+        for mode in MODES.get(kind, ["L", "RGB"]):
+            image = Image.fromarray(noise)
+            if mode == "I;16":
+                image = Image.fromarray(noise[:, :, 0].astype(np.uint16) * 257)
+            elif mode != "RGB":
+                image = image.convert(mode)
+            file = io.BytesIO()
+            image.save(file, kind)
+            found.append((media_type, file.getvalue()))
+    return found
+
+
+def mutate(content: bytes, chance: random.Random) -> bytes:
+    """One to four changes; what is left may still be whole."""
+    changed = bytearray(content)
+    for _ in range(chance.randint(1, 4)):
+        if not changed:
+            break
+        place, length = chance.randrange(len(changed)), chance.choice((1, 2, 4, 16, 64))
+        piece = changed[place : place + length]
+        match chance.randrange(7):
+            case 0:
+                changed[place] ^= 1 << chance.randrange(8)
+            case 1:
+                changed[place : place + length] = bytes([chance.choice(NUMBERS)]) * len(piece)
+            case 2:
+                del changed[place:]
+            case 3:
+                del changed[place : place + length]
+            case 4:
+                changed[place:place] = piece * chance.choice((1, 2, 50))
+            case 5:
+                changed[place:place] = chance.randbytes(length)
+            case _:
+                # Sizes stand at the beginning
+                start = chance.randrange(min(64, len(changed)))
+                changed[start : start + 4] = chance.choice((b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", b"\0\0\0\0"))
+    return bytes(changed)
+
+
+def requests(number: int, seed: int = 0) -> Iterator[bytes]:
+    """So many requests whose bodies are mutants; their framing is right, so that each reaches the service."""
+    chance, whole = random.Random(seed), pictures()
+    kinds: list[Callable[[random.Random, str, bytes], bytes]] = [_raw, _raw, _raw, _form, _json, _tensors, _packed]
+    for _ in range(number):
+        media_type, content = chance.choice(whole)
+        yield chance.choice(kinds)(chance, media_type, content)
+
+
+def _raw(chance: random.Random, media_type: str, content: bytes) -> bytes:
+    path = chance.choice(("/predict", "/poses", "/poses?layer=conv_caps_1"))
+    claimed = media_type if chance.random() < 0.9 else chance.choice(list(KINDS.values()))
+    return post(path, mutate(content, chance), {"content-type": claimed})
+
+
+def _form(chance: random.Random, media_type: str, content: bytes) -> bytes:
+    if chance.random() < 0.5:
+        content = mutate(content, chance)
+    head = f'--{BOUNDARY}\r\ncontent-disposition: form-data; name="images"; filename="a"\r\n'
+    part = (head + f"content-type: {media_type}\r\n\r\n").encode() + content
+    body = part + b"\r\n" + part + f"\r\n--{BOUNDARY}--\r\n".encode()
+    if chance.random() < 0.5:
+        body = mutate(body, chance)
+    return post("/predict", body, {"content-type": f"multipart/form-data; boundary={BOUNDARY}"})
+
+
+def _json(chance: random.Random, _: str, content: bytes) -> bytes:
+    if chance.random() < 0.5:
+        content = mutate(content, chance)
+    body = json.dumps({"images": [base64.b64encode(content).decode()]}).encode()
+    if chance.random() < 0.5:
+        body = mutate(body, chance)
+    return post("/predict", body, {"content-type": "application/json"})
+
+
+def _tensors(chance: random.Random, _: str, __: bytes) -> bytes:
+    body, headers = request_of(1)
+    return post(PATH, mutate(body, chance), headers)
+
+
+def _packed(chance: random.Random, media_type: str, content: bytes) -> bytes:
+    body = gzip.compress(mutate(content, chance), mtime=0)
+    if chance.random() < 0.7:
+        body = mutate(body, chance)
+    return post("/predict", body, {"content-type": media_type, "content-encoding": "gzip"})

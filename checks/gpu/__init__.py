@@ -1,0 +1,1 @@
+"""What must hold on an NVIDIA GPU: serving, routing kernels, recorded training steps."""

@@ -1,0 +1,1 @@
+"""What must hold under load: overload, sudden ends, long runs."""

@@ -1,0 +1,1 @@
+"""What must hold with two services behind nginx and one Redis."""

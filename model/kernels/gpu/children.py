@@ -1,0 +1,174 @@
+"""The kernels that see children: what one is to each of its parents, in all windows that reach it, and back.
+
+A program has one site of one image and ``types`` of its child types. It alone reads and writes what they have in
+[row, child, lane] tables, for each of their places belongs to one child; so sums keep their order.
+"""
+
+from typing import no_type_check
+
+import triton
+import triton.language as tl
+
+from matcaps.model.kernels.gpu.rows import kernel
+
+
+@kernel
+@no_type_check
+def compete(
+    scores,
+    log_activations,
+    slots,
+    windows_of_child,
+    assignments,
+    sites,
+    child_sites,
+    windows_at_most,
+    parent_types,
+    positions: tl.constexpr,
+    child_types: tl.constexpr,
+    lanes: tl.constexpr,
+    assigned: tl.constexpr,
+    types: tl.constexpr,
+    block: tl.constexpr,
+):
+    """E-step: log r in the place of scores, normalised over all parents of a child; assignments R if asked for."""
+    image = tl.program_id(0) // child_sites
+    site = tl.program_id(0) % child_sites
+    i = tl.program_id(1) * types + tl.arange(0, types)[:, None]
+    real = i < child_types
+    i = tl.minimum(i, child_types - 1)
+    lane = tl.arange(0, block)[None, :]
+    windows = tl.load(windows_of_child + site).to(tl.int32)
+    top = tl.full([types, 1], -1e30, scores.dtype.element_ty)
+    total = top * 0
+    for window in range(windows):
+        slot = tl.load(slots + site * windows_at_most + window).to(tl.int32)
+        child = _child(slot, image, i, sites, positions, child_types)
+        for first in range(0, lanes, block):
+            score = tl.load(scores + child * lanes + first + lane)
+            higher = tl.maximum(top, tl.max(score, 1)[:, None])
+            total = total * tl.exp(top - higher) + tl.sum(tl.exp(score - higher), 1)[:, None]
+            top = higher
+    total = top + tl.log(tl.maximum(total, 1))  # the largest score alone is 1; a child without parents has none
+    log_activation = tl.load(log_activations + tl.program_id(0) * child_types + i)
+    for window in range(windows):
+        slot = tl.load(slots + site * windows_at_most + window).to(tl.int32)
+        child = _child(slot, image, i, sites, positions, child_types)
+        for first in range(0, lanes, block):
+            at = scores + child * lanes + first + lane
+            log_share = tl.load(at) - total
+            if assigned:
+                to = assignments + child * parent_types + first + lane
+                tl.store(to, tl.exp(log_share), mask=real & (first + lane < parent_types))
+            tl.store(at, log_share + log_activation, mask=real)
+
+
+@kernel
+@no_type_check
+def differentiate_competition(
+    gradients,
+    masses,
+    log_activations,
+    assignments_gradient,
+    activation_sums,
+    slots,
+    windows_of_child,
+    sites,
+    child_sites,
+    windows_at_most,
+    parent_types,
+    density_temperature: tl.constexpr,
+    positions: tl.constexpr,
+    child_types: tl.constexpr,
+    lanes: tl.constexpr,
+    first_iteration: tl.constexpr,
+    last_iteration: tl.constexpr,
+    assigned: tl.constexpr,
+    types: tl.constexpr,
+    block: tl.constexpr,
+):
+    """Errors e = (q − R Σ q) / temperature in the place of q, the gradients of log r.
+
+    What q sums to over a child's parents joins ``activation_sums``, over all iterations the gradient of its log a.
+    """
+    image = tl.program_id(0) // child_sites
+    site = tl.program_id(0) % child_sites
+    i = tl.program_id(1) * types + tl.arange(0, types)[:, None]
+    real = i < child_types
+    i = tl.minimum(i, child_types - 1)
+    lane = tl.arange(0, block)[None, :]
+    windows = tl.load(windows_of_child + site).to(tl.int32)
+    at_child = tl.program_id(0) * child_types + i
+    log_activation = tl.load(log_activations + at_child)
+    total = log_activation * 0
+    of_shares = total
+    for window in range(windows):
+        slot = tl.load(slots + site * windows_at_most + window).to(tl.int32)
+        child = _child(slot, image, i, sites, positions, child_types)
+        for first in range(0, lanes, block):
+            at = child * lanes + first + lane
+            total += tl.sum(tl.load(gradients + at), 1)[:, None]
+            if assigned:
+                given = assignments_gradient + child * parent_types + first + lane
+                given = tl.load(given, mask=first + lane < parent_types, other=0)
+                of_shares += tl.sum(tl.exp(tl.load(masses + at) - log_activation) * given, 1)[:, None]
+    if last_iteration:
+        tl.store(activation_sums + at_child, total, mask=real)
+    else:
+        tl.store(activation_sums + at_child, total + tl.load(activation_sums + at_child), mask=real)
+    if not first_iteration:
+        total += of_shares
+        for window in range(windows):
+            slot = tl.load(slots + site * windows_at_most + window).to(tl.int32)
+            child = _child(slot, image, i, sites, positions, child_types)
+            for first in range(0, lanes, block):
+                at = child * lanes + first + lane
+                share = tl.exp(tl.load(masses + at) - log_activation)
+                error = tl.load(gradients + at) - share * total
+                if assigned:
+                    given = assignments_gradient + child * parent_types + first + lane
+                    error += share * tl.load(given, mask=first + lane < parent_types, other=0)
+                tl.store(gradients + at, error / density_temperature, mask=real)
+
+
+@kernel
+@no_type_check
+def gather(
+    slot_poses,
+    poses_gradient,
+    slots,
+    windows_of_child,
+    images,
+    sites,
+    child_sites,
+    windows_at_most,
+    blocks,
+    positions: tl.constexpr,
+    child_types: tl.constexpr,
+    types: tl.constexpr,
+):
+    """Gradients of poses: what each of a child's windows and each block of parent types found, [block, row, child, 16].
+
+    A child that no window reaches has zero.
+    """
+    image = tl.program_id(0) // child_sites
+    site = tl.program_id(0) % child_sites
+    i = tl.program_id(1) * types + tl.arange(0, types)[:, None]
+    real = i < child_types
+    i = tl.minimum(i, child_types - 1)
+    h = tl.arange(0, 16)[None, :]
+    total = tl.zeros([types, 16], slot_poses.dtype.element_ty)
+    for window in range(tl.load(windows_of_child + site).to(tl.int32)):
+        slot = tl.load(slots + site * windows_at_most + window).to(tl.int32)
+        child = _child(slot, image, i, sites, positions, child_types)
+        for block in range(blocks):
+            block_stride = images * sites * (positions * child_types * 16)
+            total += tl.load(slot_poses + block * block_stride + child * 16 + h)
+    tl.store(poses_gradient + (tl.program_id(0) * child_types + i) * 16 + h, total, mask=real)
+
+
+@triton.jit
+@no_type_check
+def _child(slot, image, i, sites, positions: tl.constexpr, child_types: tl.constexpr):
+    """Where a slot's child types stand in a table of [row, child]."""
+    return ((image * sites + slot // positions) * positions + slot % positions) * child_types + i

@@ -1,0 +1,1 @@
+"""Answers requests without HTTP: queues, batches, model versions and their folder."""

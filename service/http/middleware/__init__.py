@@ -1,0 +1,1 @@
+"""What stands around every route: request context, API keys, discarding unread bodies."""

@@ -1,0 +1,1 @@
+"""Bytes to pixels: decoding, fitting to the model's size, and the threads that do it."""

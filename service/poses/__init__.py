@@ -1,0 +1,1 @@
+"""What is kept under an id: in memory, or in Redis for all replicas."""

@@ -1,0 +1,93 @@
+"""What Prometheus reads: requests, queues, batches, and models."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
+
+from matcaps.service.engine.repository import Repository
+
+SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+SIZES = tuple(2**power for power in range(11))
+
+
+class Metrics:
+    """All that is counted, in a registry of its own. Safe for threads."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        for collector in (ProcessCollector, PlatformCollector, GCCollector):
+            collector(registry=self.registry)
+
+        def counter(name: str, what: str, *labels: str) -> Counter:
+            return Counter(name, what, labels, registry=self.registry)
+
+        def histogram(name: str, what: str, buckets: Sequence[float], *labels: str) -> Histogram:
+            return Histogram(name, what, labels, buckets=buckets, registry=self.registry)
+
+        self.requests = counter("matcaps_requests", "Requests answered", "route", "model", "status")
+        self.request_seconds = histogram("matcaps_request_seconds", "From head to answer", SECONDS, "route")
+        self.unanswered = counter("matcaps_refusals", "Requests without the answer that they asked for", "reason")
+        self.images = counter("matcaps_images", "Samples that networks ran", "model")
+        self.padding = counter("matcaps_padding", "Rows that ran for nothing, to fill a batch", "model")
+        self.batch_images = histogram("matcaps_batch_images", "Samples of a batch", SIZES, "model")
+        self.queue_seconds = histogram("matcaps_queue_seconds", "Waits for a batch, by request", SECONDS, "model")
+        self.inference_seconds = histogram("matcaps_inference_seconds", "Runs of a batch", SECONDS, "model")
+        self.poses_lost = counter("matcaps_poses_lost", "Answers whose poses could not be kept")
+        self.load_failures = counter("matcaps_model_load_failures", "Model files refused", "model", "version")
+
+    def watch(self, repository: Repository) -> None:
+        """Read the queues and the states of a repository's models whenever somebody asks."""
+        self.registry.register(_Models(repository))
+
+
+class BatchMetrics:
+    """An observer of one model's batches."""
+
+    def __init__(self, metrics: Metrics, model: str) -> None:
+        self._images = metrics.images.labels(model)
+        self._padding = metrics.padding.labels(model)
+        self._batch_images = metrics.batch_images.labels(model)
+        self._queue_seconds = metrics.queue_seconds.labels(model)
+        self._inference_seconds = metrics.inference_seconds.labels(model)
+
+    def batch(
+        self, *, images: int, padding: int, waits_s: Sequence[float], taken_s: float, origins: Sequence[Any]
+    ) -> None:
+        self._images.inc(images)
+        self._padding.inc(padding)
+        self._batch_images.observe(images)
+        self._inference_seconds.observe(taken_s)
+        for wait_s in waits_s:
+            self._queue_seconds.observe(wait_s)
+
+
+class _Models(Collector):
+    """Gauges that are read off when they are asked for."""
+
+    def __init__(self, repository: Repository) -> None:
+        self._repository = repository
+
+    def collect(self) -> Iterator[Metric]:
+        served = self._repository.served
+        yield _gauge(
+            "matcaps_queue_images",
+            "Samples that wait",
+            ["model", "version"],
+            (([version.name, str(version.version)], version.waiting) for version in served),
+        )
+        states = [([version.name, str(version.version), "serving"], 1) for version in served]
+        states += [([name, str(version), "refused"], 1) for name, version, _ in self._repository.refused]
+        yield _gauge("matcaps_model", "Versions by their state", ["model", "version", "state"], states)
+
+
+def _gauge(name: str, what: str, labels: list[str], values: Iterable[tuple[list[str], float]]) -> GaugeMetricFamily:
+    gauge = GaugeMetricFamily(name, what, labels=labels)
+    for of, value in values:
+        gauge.add_metric(of, value)
+    return gauge

@@ -1,0 +1,135 @@
+"""Traces arrive in a collector, hang together, and cost nobody anything when it is away."""
+
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from matcaps.service.errors import StartError
+from matcaps.service.telemetry.traces import STEPS, Traces
+from tests.support.doubles import FakeSession, grey, serve
+
+CALLER = "0af7651916cd43dd8448eb211c80319c"
+
+
+class Collector(ThreadingHTTPServer):
+    """Takes spans as a collector does, OTLP in protobuf over HTTP."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Take)
+        self.url = f"http://127.0.0.1:{self.server_address[1]}/v1/traces"
+        self.spans: list[Any] = []
+        self.service = ""
+
+    def named(self, name: str) -> list[Any]:
+        """The spans of that name."""
+        return [span for span in self.spans if span.name == name]
+
+
+class Take(BaseHTTPRequestHandler):
+    server: Collector
+
+    def do_POST(self) -> None:
+        sent = ExportTraceServiceRequest.FromString(self.rfile.read(int(self.headers["content-length"])))
+        for of_resource in sent.resource_spans:
+            self.server.service = known(of_resource.resource)["service.name"]
+            self.server.spans += [span for scope in of_resource.scope_spans for span in scope.spans]
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def known(span: Any) -> dict[str, Any]:
+    """What a span says of itself."""
+    return {entry.key: getattr(entry.value, entry.value.WhichOneof("value")) for entry in span.attributes}
+
+
+@pytest.fixture
+def collector() -> Iterator[Collector]:
+    with Collector() as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def test_a_request_arrives_in_its_callers_trace(tmp_path: Path, collector: Collector) -> None:
+    """Its span hangs below the caller's, its parts below it, one after another without a gap."""
+    with serve(tmp_path, {"norb/1": FakeSession()}, traces_url=collector.url) as client:
+        client.post_png("/predict", grey(3), traceparent=f"00-{CALLER}-b7ad6b7169203331-01")
+    assert collector.service == "matcaps"
+    (request,) = collector.named("POST /predict")
+    assert request.trace_id.hex() == CALLER
+    assert request.parent_span_id.hex() == "b7ad6b7169203331"
+    assert known(request) == {
+        "http.route": "/predict",
+        "http.response.status_code": 200,
+        "matcaps.model": "norb",
+        "matcaps.images": 1,
+    }
+    steps = [next(iter(collector.named(name))) for name in STEPS]
+    assert {step.parent_span_id for step in steps} == {request.span_id}
+    assert {step.trace_id for step in steps} == {request.trace_id}
+    at = request.start_time_unix_nano
+    for step in steps:
+        assert abs(step.start_time_unix_nano - at) < 1000
+        at = step.end_time_unix_nano
+        assert at >= step.start_time_unix_nano
+    assert abs(request.end_time_unix_nano - at) < 1000
+
+
+def test_a_batch_is_linked_with_its_requests(tmp_path: Path, collector: Collector) -> None:
+    """Two requests that ran together are found from their batch."""
+    with (
+        serve(tmp_path, {"norb/1": FakeSession()}, traces_url=collector.url, max_batch=2, max_wait_ms=10_000) as client,
+        ThreadPoolExecutor(2) as pool,
+    ):
+        answers = list(pool.map(lambda level: client.post_png("/predict", grey(level)), (3, 4)))
+    assert [answer.status_code for answer in answers] == [200, 200]
+    (batch,) = collector.named("batch")
+    assert known(batch) == {"matcaps.model": "norb", "matcaps.images": 2, "matcaps.padding": 0}
+    requests = collector.named("POST /predict")
+    assert len({request.trace_id for request in requests}) == 2
+    linked = {(link.trace_id, link.span_id) for link in batch.links}
+    assert linked == {(request.trace_id, request.span_id) for request in requests}
+
+
+def test_failures_are_marked(tmp_path: Path, collector: Collector) -> None:
+    """A request that was refused has no parts and says why; from status 500 on its span is an error."""
+    session = FakeSession()
+    session.failure = RuntimeError("no")
+    with serve(tmp_path, {"norb/1": session}, traces_url=collector.url) as client:
+        client.post_png("/predict", b"no picture")
+        client.post_png("/predict", grey(1))
+        client.get("/health/ready")
+    refused, failed = collector.named("POST /predict")
+    assert known(refused)["http.response.status_code"] == 422
+    assert known(refused)["matcaps.reason"] == "undecodable"
+    assert (refused.status.code, failed.status.code) == (0, 2)
+    assert len(collector.spans) == 2, "health is asked every few seconds, and worth no trace"
+
+
+def test_without_a_collector_answers_come(tmp_path: Path) -> None:
+    """Nobody listens: predictions are answered, and the service ends."""
+    with Collector() as nobody:
+        url = nobody.url
+    with serve(tmp_path, {"norb/1": FakeSession()}, traces_url=url) as client:
+        assert client.post_png("/predict", grey(3)).status_code == 200
+
+
+def test_without_the_packages_the_start_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It names what is to be installed."""
+    for name in [name for name in sys.modules if name.startswith("opentelemetry.sdk")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "opentelemetry.sdk", None)
+    with pytest.raises(StartError, match=r"pip install 'matcaps\[tracing\]'"):
+        Traces("http://127.0.0.1:4318/v1/traces", "1")

@@ -1,0 +1,52 @@
+"""``python -m tests.support.compiled``: compiles the GPU kernels for an H100, which need not be there.
+
+What Triton's interpreter runs its compiler may still refuse. A process of its own, because its driver is a fake here.
+"""
+
+from typing import Any
+
+from triton.backends.compiler import GPUTarget
+from triton.runtime import driver
+from triton.runtime.jit import JITFunction
+
+from matcaps.model.kernels import gpu
+from matcaps.model.kernels.layer import empty_gradients
+from tests.support.interpreted import CASES, forward, inputs_of, layer_of
+
+LAUNCH = JITFunction.run
+
+
+class Driver:
+    """What the compiler asks of a device's driver."""
+
+    def get_current_target(self) -> GPUTarget:
+        return GPUTarget("cuda", 90, 32)
+
+    def get_current_device(self) -> int:
+        return 0
+
+    def get_current_stream(self, device: int) -> int:
+        return 0
+
+
+def main() -> None:
+    compiled = set()
+
+    def compile_only(self: JITFunction, *arguments: Any, grid: Any, warmup: bool, **options: Any) -> Any:
+        kernel = LAUNCH(self, *arguments, grid=grid, warmup=True, **options)
+        compiled.add(self.fn.__name__)
+        return kernel
+
+    driver.set_active(Driver())
+    JITFunction.run = compile_only
+    case, dtype = CASES["windows-that-overlap-in-float32"]
+    inputs, layer = inputs_of("windows-that-overlap-in-float32"), layer_of(case, dtype)
+    results = forward(layer, inputs, keep=True)
+    gradients = empty_gradients(inputs[0], inputs[2])
+    kept = results.weighings, results.gaussians
+    gpu.backward(layer, *inputs, *kept, results.logits, results.means, results.assignments, gradients)
+    print(*sorted(compiled))
+
+
+if __name__ == "__main__":
+    main()

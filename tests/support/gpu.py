@@ -1,0 +1,124 @@
+"""What stands for onnxruntime on a machine with GPUs: it checks what it is told, and computes on the CPU."""
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import onnxruntime
+
+from matcaps.service.backends.cuda_graphs import CaptureGate
+from matcaps.service.backends.onnx import CPU, CUDA
+
+RECORDED_AT = 3  # runs of one graph in one thread until it is recorded
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run on bound buffers."""
+
+    graph: str | None
+    thread: int
+    binding: Any
+    alone: bool
+    """While all else that calls CUDA had to wait."""
+
+
+class SessionOnGpu:
+    """A session that takes part in recordings as onnxruntime's on CUDA does: each thread has its own."""
+
+    def __init__(self, path: str, provider: str, runtime: "RuntimeWithGpu") -> None:
+        self._session = onnxruntime.InferenceSession(path, providers=[CPU])
+        self._provider, self._runtime = provider, runtime
+        self.get_modelmeta = self._session.get_modelmeta
+        self.get_inputs, self.get_outputs = self._session.get_inputs, self._session.get_outputs
+        self.io_binding = self._session.io_binding
+
+    def get_providers(self) -> list[str]:
+        return [self._provider, CPU]
+
+    def run(self, names: Sequence[str], feeds: Any, options: Any = None) -> Any:
+        if options is not None:
+            self._runtime.plain_graphs.append(graph_of(options))
+        if self._provider == CUDA and self._runtime.run_failure:
+            raise self._runtime.run_failure
+        return self._session.run(names, feeds)
+
+    def run_with_iobinding(self, binding: Any, options: Any) -> None:
+        run = Run(graph_of(options), threading.get_ident(), binding, self._runtime.gate._capturing)
+        runs = self._runtime.runs
+        runs.append(run)
+        before = [other for other in runs if (other.graph, other.thread) == (run.graph, run.thread)]
+        if run.graph is not None:
+            assert all(other.binding is binding for other in before), "a graph has one binding"
+        if self._runtime.replays_nothing and len(before) > RECORDED_AT:
+            return
+        self._session.run_with_iobinding(binding, options)
+
+
+class RuntimeWithGpu:
+    """The onnxruntime module.
+
+    Args:
+        available: Providers that it offers.
+        taken: The provider that a session says it took, whatever it was asked for.
+        failure: What opening a session on CUDA raises, on the device ``fails_on`` or on all.
+        run_failure: What running on CUDA raises.
+        room_failure: What making room for a buffer on CUDA raises.
+        replays_nothing: Recorded graphs leave the outputs as they were.
+    """
+
+    SessionOptions = onnxruntime.SessionOptions
+    RunOptions = onnxruntime.RunOptions
+
+    def __init__(
+        self,
+        available: Sequence[str],
+        taken: str | None = None,
+        failure: Exception | None = None,
+        fails_on: str | None = None,
+        run_failure: Exception | None = None,
+        room_failure: Exception | None = None,
+        replays_nothing: bool = False,
+    ) -> None:
+        self.available, self.taken, self.failure, self.fails_on = list(available), taken, failure, fails_on
+        self.run_failure, self.room_failure, self.replays_nothing = run_failure, room_failure, replays_nothing
+        self.preloaded = 0
+        self.asked: list[Any] = []
+        self.buffers: list[tuple[tuple[int, ...], str, int]] = []
+        self.runs: list[Run] = []
+        self.plain_graphs: list[str | None] = []
+        self.gate = CaptureGate()
+        self.OrtValue = self
+
+    def get_available_providers(self) -> list[str]:
+        return self.available
+
+    def preload_dlls(self) -> None:
+        self.preloaded += 1
+
+    def ortvalue_from_shape_and_type(self, shape: tuple[int, ...], kind: Any, device: str, device_id: int) -> Any:
+        if self.room_failure is not None and device == "cuda":
+            raise self.room_failure
+        self.buffers.append((tuple(shape), device, device_id))
+        return onnxruntime.OrtValue.ortvalue_from_shape_and_type(shape, kind, "cpu", 0)
+
+    def InferenceSession(self, path: str, options: Any, *, providers: list[Any], enable_fallback: int) -> SessionOnGpu:  # noqa: N802
+        assert enable_fallback == 0, "onnxruntime must not change the provider by itself"
+        assert isinstance(options, onnxruntime.SessionOptions)
+        self.asked.append(providers[0])
+        wanted, told = (providers[0], {}) if isinstance(providers[0], str) else providers[0]
+        if wanted == CUDA:
+            assert options.get_session_config_entry("session.disable_cpu_ep_fallback") == "1"
+            assert all(isinstance(value, str) for value in told.values()), "options are strings"
+            if self.failure and self.fails_on in (None, told["device_id"]):
+                raise self.failure
+        return SessionOnGpu(path, self.taken or wanted, self)
+
+
+def graph_of(options: Any) -> str | None:
+    """The graph that a run belongs to."""
+    try:
+        return str(options.get_run_config_entry("gpu_graph_id"))
+    except RuntimeError:
+        return None

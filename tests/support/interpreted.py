@@ -1,0 +1,102 @@
+"""``python -m tests.support.interpreted FILE``: runs the GPU kernels in Triton's interpreter.
+
+A process of its own, because Triton is interpreted from its import on (TRITON_INTERPRET=1) or not at all.
+"""
+
+import sys
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from matcaps.model.kernels import gpu
+from matcaps.model.kernels.layer import Layer, Results, empty_gradients, empty_results
+from tests.support.routing_cases import HARD, NAMES, SOFT, Case
+
+DOUBLE, SINGLE = torch.float64, torch.float32
+Inputs = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
+CASES = {
+    "windows-that-skip-children": (Case((5, 3), (2, 2), 3, 2, 5, replace(HARD, iterations=2), batch=2, seed=1), DOUBLE),
+    "windows-that-overlap": (Case((3, 2), (2, 2), 1, 2, 3, SOFT, seed=2), DOUBLE),
+    "windows-that-overlap-in-float32": (Case((3, 2), (2, 2), 1, 2, 3, replace(HARD, iterations=2), seed=2), SINGLE),
+    "classes": (Case((2, 2), (2, 2), 1, 3, 5, replace(SOFT, iterations=2), True, True, batch=2, seed=3), DOUBLE),
+    "one-iteration": (Case((3, 2), (2, 1), 1, 2, 5, replace(SOFT, iterations=1), batch=2, seed=4), DOUBLE),
+    "blocks-of-parents": (Case((2, 1), (2, 1), 1, 1, 33, replace(SOFT, iterations=2), seed=5), DOUBLE),
+    "far-from-the-sample": (Case((2, 2), (2, 2), 1, 3, 2, replace(SOFT, iterations=1), seed=7), SINGLE),
+    "masses-that-underflow": (Case((2, 2), (2, 2), 1, 3, 2, replace(HARD, iterations=2), seed=8), SINGLE),
+}
+
+
+def inputs_of(name: str) -> Inputs:
+    """A case's inputs; those of the last two are hard for float32."""
+    case, dtype = CASES[name]
+    poses, activations, weights, beta_u, beta_a = case.inputs(SINGLE)
+    if name == "far-from-the-sample":  # it is of the first type alone, which hardly weighs and lies apart
+        activations = torch.tensor([1e-6, 0.5, 0.7]).expand_as(activations)
+        poses = poses + torch.tensor([0.0, 1000.0, 1000.0])[:, None, None]
+        weights = torch.eye(4).expand_as(weights)
+    if name == "masses-that-underflow":  # all agree about one parent; deviations from the other are 10⁵ times as wide
+        activations = activations.clamp_min(0.1)
+        poses = torch.eye(4) + 1e-3 * poses
+        weights = torch.stack([torch.eye(4).expand_as(weights[:, :, 0]), 1e4 * weights[:, :, 1]], 2)
+    return poses.to(dtype), activations.to(dtype), weights.to(dtype), beta_u.to(dtype), beta_a.to(dtype)
+
+
+def gradients_given(results: tuple[Tensor, Tensor, Tensor], seed: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Random gradients of logits, means and assignments."""
+    generator = torch.Generator().manual_seed(seed)
+    logits, means, assignments = (torch.randn(result.shape, generator=generator).to(result.dtype) for result in results)
+    return logits, means, assignments
+
+
+def layer_of(case: Case, dtype: torch.dtype) -> Layer:
+    """What the kernels are told of a case."""
+    windows, config = case.windows(dtype), case.config
+    return Layer(
+        *(windows.seen.contiguous(), windows.slots, windows.windows_of_child, windows.coordinates),
+        config.iterations,
+        config.final_inverse_temperature,
+        1.0 if config.mass == "absolute" else windows.mass_unit(case.child_types, case.parent_types),
+        config.density_temperature,
+        config.variance_floor,
+    )
+
+
+def route(name: str) -> dict[str, Tensor]:
+    """Results, and gradients of what ``gradients_given`` asks for, by name."""
+    case, dtype = CASES[name]
+    inputs, layer = inputs_of(name), layer_of(case, dtype)
+    results = forward(layer, inputs, keep=True)
+    gradients = empty_gradients(inputs[0], inputs[2])
+    for gradient in gradients:
+        gradient.fill_(torch.nan)
+    given = gradients_given(results[:3], case.seed)
+    gpu.backward(layer, *inputs, results.weighings, results.gaussians, *given, gradients)
+    found = dict(zip(("logits", "parent poses", "assignments"), results[:3], strict=True))
+    return found | {f"gradient of {of}": gradient for of, gradient in zip(NAMES, gradients, strict=True)}
+
+
+def forward(layer: Layer, inputs: Inputs, *, keep: bool) -> Results:
+    """All results, and what a backward needs if it is to be kept."""
+    results = empty_results(inputs[0], inputs[2], layer.seen, layer.iterations, assignments=keep, keep=keep)
+    for result in results:
+        result.fill_(torch.nan)
+    gpu.forward(layer, *inputs, results)
+    return results
+
+
+def main(file: str) -> None:
+    from matcaps.model.kernels.gpu import piece
+
+    found = {name: route(name) for name in CASES if name != "windows-that-skip-children"}
+    case, dtype = CASES["windows-that-overlap"]
+    kept_nothing = forward(layer_of(case, dtype), inputs_of("windows-that-overlap"), keep=False)
+    found["nothing-kept"] = {"logits": kept_nothing.logits, "parent poses": kept_nothing.means}
+    piece.LARGEST_TABLE = piece.FEWEST = 1  # an image at a time, and as many segments as there are children and rows
+    found["windows-that-skip-children"] = route("windows-that-skip-children")
+    torch.save(found, file)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    main(sys.argv[1])

@@ -1,0 +1,46 @@
+"""A service on a real socket, in a thread of the test's process."""
+
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from matcaps.service.app import create_app
+from matcaps.service.backends.session import Session
+from matcaps.service.server import Server, listen
+from matcaps.service.service import Service
+from matcaps.service.settings import Settings
+from tests.support.doubles import GatedSession, fake_models
+
+LIMIT_S = 30.0
+
+
+class Listening(NamedTuple):
+    """Where it listens, and what serves there."""
+
+    address: str
+    server: Server
+    service: Service
+    thread: threading.Thread
+
+
+@contextmanager
+def listening(folder: Path, sessions: Mapping[str, Session], **settings: object) -> Iterator[Listening]:
+    """A service over stand-ins (the first one is the default); at the end it lets all batches through, and ends."""
+    default = next(iter(sessions)).partition("/")[0]
+    chosen = Settings.model_validate({"models": folder, "default_model": default, **settings})
+    app = create_app(chosen, fake_models(folder, sessions))
+    server = Server(app, chosen)
+    with listen("127.0.0.1", 0) as listener:
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            yield Listening(f"http://127.0.0.1:{listener.getsockname()[1]}", server, app.state.service, thread)
+        finally:
+            for session in sessions.values():
+                if isinstance(session, GatedSession):
+                    session.gate.release(99)
+            server.should_exit = True
+            thread.join(LIMIT_S)
+            assert not thread.is_alive(), "the server did not end"

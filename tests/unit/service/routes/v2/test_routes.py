@@ -1,0 +1,250 @@
+"""The protocol's routes, as a client sees them."""
+
+import gzip
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+import pytest
+
+from matcaps import __version__
+from tests.support.doubles import CLASSES, Client, FakeSession, grey, output_shapes, serve
+
+LENGTH = "inference-header-content-length"
+INFER = "/v2/models/norb/infer"
+
+
+@pytest.fixture
+def session() -> FakeSession:
+    return FakeSession()
+
+
+@pytest.fixture
+def client(tmp_path: Path, session: FakeSession) -> Iterator[Client]:
+    sessions = {"norb/1": FakeSession(), "norb/2": session, "stereo/1": FakeSession(channels=2)}
+    with serve(tmp_path, sessions, model_control=True) as client:
+        yield client
+
+
+def images(*levels: int) -> dict[str, Any]:
+    data = [[[[level] * 8] * 8] for level in levels]
+    return {"name": "images", "datatype": "UINT8", "shape": [len(levels), 1, 8, 8], "data": data}
+
+
+def in_bytes(*levels: int, **more: Any) -> tuple[bytes, dict[str, str]]:
+    """A request with its pixels behind its JSON, and the headers that say so."""
+    tensor = {**images(*levels), "parameters": {"binary_data_size": 64 * len(levels)}}
+    del tensor["data"]
+    text = orjson.dumps({"inputs": [tensor], **more})
+    pixels = np.array(levels, np.uint8).repeat(64).tobytes()
+    return text + pixels, {LENGTH: str(len(text)), "content-type": "application/octet-stream"}
+
+
+def test_metadata(client: Client) -> None:
+    """The server names its extensions, a model its versions, inputs and outputs."""
+    server = client.get("/v2").json()
+    assert (server["name"], server["version"]) == ("matcaps", __version__)
+    assert "binary_tensor_data" in server["extensions"]
+    model = client.get("/v2/models/stereo").json()
+    assert model["versions"] == ["1"]
+    assert model["inputs"] == [
+        {"name": "images", "datatype": "UINT8", "shape": [-1, 2, 8, 8]},
+        {"name": "files", "datatype": "BYTES", "shape": [-1, 2]},
+    ]
+    shapes = {output["name"]: tuple(output["shape"]) for output in model["outputs"]}
+    assert shapes == {name: (-1, *shape) for name, shape in output_shapes().items()}
+    assert client.get("/v2/models/norb/versions/1").json()["versions"] == ["1", "2"]
+
+
+def test_readiness(client: Client) -> None:
+    """Of the server, of a model, of a version."""
+    for path in ("health/live", "health/ready", "models/norb/ready", "models/norb/versions/1/ready"):
+        assert client.get(f"/v2/{path}").status_code == 200
+    assert client.get("/v2/models/cat/ready").status_code == 404
+
+
+def test_json_in_json_out(client: Client) -> None:
+    """Activations and poses come where nothing is named, with the request's id."""
+    answer = client.post(INFER, json={"id": "a", "inputs": [images(10, 20)]})
+    assert answer.status_code == 200
+    assert {name: answer.json()[name] for name in ("id", "model_name", "model_version")} == {
+        "id": "a",
+        "model_name": "norb",
+        "model_version": "2",
+    }
+    activations, poses = answer.json()["outputs"]
+    assert (activations["name"], activations["shape"], poses["shape"]) == ("activations", [2, 3], [2, 3, 4, 4])
+    assert activations["data"] == pytest.approx([0.010, 0.011, 0.012, 0.020, 0.021, 0.022])
+
+
+def test_bytes_in_bytes_out(client: Client) -> None:
+    """Any outputs by name, each as bytes."""
+    names = list(output_shapes())
+    body, headers = in_bytes(
+        10, 20, outputs=[{"name": name} for name in names], parameters={"binary_data_output": True}
+    )
+    answer = client.post(INFER, content=body, headers=headers)
+    length = int(answer.headers[LENGTH])
+    outputs = orjson.loads(answer.content[:length])["outputs"]
+    place = length
+    for output, (name, shape) in zip(outputs, output_shapes().items(), strict=True):
+        size = output["parameters"]["binary_data_size"]
+        values = np.frombuffer(answer.content[place : place + size], "<f4").reshape(2, *shape)
+        assert (output["name"], output["shape"]) == (name, [2, *shape])
+        assert values.ravel()[0] == pytest.approx(0.010)
+        place += size
+    assert place == len(answer.content)
+
+
+def test_files(client: Client, session: FakeSession) -> None:
+    """Encoded images of any size, a row of them for each pair of cameras."""
+    files = [grey(10, 30, 30), grey(20)]
+    blob = b"".join(len(file).to_bytes(4, "little") + file for file in files)
+    for name, shape, rows in (("norb", [2], 2), ("norb", [2, 1], 2), ("stereo", [1, 2], 1)):
+        tensor = {"name": "files", "datatype": "BYTES", "shape": shape, "parameters": {"binary_data_size": len(blob)}}
+        text = orjson.dumps({"inputs": [tensor]})
+        answer = client.post(f"/v2/models/{name}/infer", content=text + blob, headers={LENGTH: str(len(text))})
+        assert answer.json()["outputs"][0]["shape"] == [rows, 3]
+    assert session.batches[0][:, 0, 0, 0].tolist() == [10, 20]
+
+
+def test_labels(client: Client) -> None:
+    """Classification answers the likeliest classes."""
+    outputs = [{"name": "activations", "parameters": {"classification": 2}}]
+    answer = client.post(INFER, json={"inputs": [images(10)], "outputs": outputs}).json()
+    assert answer["outputs"] == [
+        {
+            "name": "activations",
+            "datatype": "BYTES",
+            "shape": [1, 2],
+            "data": [f"0.012000:2:{CLASSES[2]}", f"0.011000:1:{CLASSES[1]}"],
+        }
+    ]
+
+
+@pytest.mark.parametrize(("encoding", "encode"), [("gzip", gzip.compress), ("deflate", zlib.compress)])
+def test_encodings(client: Client, encoding: str, encode: Any) -> None:
+    """Both ways; the pictures' routes take encoded bodies too."""
+    body, headers = in_bytes(10)
+    more = {**headers, "content-encoding": encoding, "accept-encoding": encoding}
+    answer = client.post(INFER, content=encode(body), headers=more)
+    assert answer.headers["content-encoding"] == encoding
+    assert answer.json()["outputs"][0]["data"] == pytest.approx([0.010, 0.011, 0.012])
+    headers = {"content-encoding": encoding, "content-type": "image/png"}
+    assert client.post("/predict", content=encode(grey(1)), headers=headers).status_code == 200
+    bomb = client.post("/predict", content=encode(bytes(40 * 2**20)), headers=headers)
+    assert bomb.status_code == 413
+
+
+@pytest.mark.parametrize(
+    ("path", "request_", "status"),
+    [
+        ("/v2/models/cat/infer", {"inputs": [images(1)]}, 404),
+        ("/v2/models/norb/versions/9/infer", {"inputs": [images(1)]}, 404),
+        ("/v2/models/norb/versions/last/infer", {"inputs": [images(1)]}, 400),
+        ("/v2/models/norb/versions/0/infer", {"inputs": [images(1)]}, 400),
+        (INFER, {"inputs": []}, 400),
+        (INFER, {"inputs": [{**images(1), "name": "pixels"}]}, 400),
+        (INFER, {"inputs": [images(1), {**images(1), "name": "files"}]}, 400),
+        (INFER, {"inputs": [{**images(1), "shape": [1, 1, 4, 16], "data": [1] * 64}]}, 400),
+        (INFER, {"inputs": [{**images(), "shape": [0, 1, 8, 8]}]}, 400),
+        (INFER, {"inputs": [{**images(1), "datatype": "BYTES", "shape": [1], "data": ["YQ=="]}]}, 400),
+        (INFER, {"inputs": [{"name": "files", "datatype": "UINT8", "shape": [1], "data": [1]}]}, 400),
+        (INFER, {"inputs": [{"name": "files", "datatype": "BYTES", "shape": [1], "data": ["YQ=="]}]}, 422),
+        (INFER, {"inputs": [{"name": "files", "datatype": "BYTES", "shape": [0], "data": []}]}, 400),
+        (INFER, {"inputs": [{"name": "files", "datatype": "BYTES", "shape": [65], "data": [""] * 65}]}, 413),
+        (INFER, {"inputs": [images(*range(65))]}, 413),
+        (INFER, {"inputs": [images(1)], "outputs": [{"name": "none"}]}, 404),
+        (INFER, {"inputs": [images(1)], "outputs": [{"name": "poses"}] * 2}, 400),
+        (INFER, {"inputs": [images(1)], "outputs": [{"name": "poses", "parameters": {"classification": 1}}]}, 400),
+        (
+            INFER,
+            {"inputs": [images(1)], "outputs": [{"name": "activations", "parameters": {"classification": 4}}]},
+            400,
+        ),
+        (INFER, {"inputs": [images(1)], "parameters": {"timeout": "soon"}}, 400),
+        (INFER, {"inputs": [images(1)], "parameters": {"timeout": [[[1]]]}}, 400),
+        ("/v2/nowhere", {}, 404),
+        ("/v2", {}, 405),
+    ],
+)
+def test_errors(client: Client, path: str, request_: Any, status: int) -> None:
+    """Each is the protocol's: an object with the one word error."""
+    answer = client.post(path, json=request_)
+    assert answer.status_code == status, answer.text
+    assert list(answer.json()) == ["error"]
+    assert answer.headers["content-type"] == "application/json"
+
+
+@pytest.mark.parametrize("length", ["", "-1", "1e3", "9" * 30, "²"])
+def test_a_broken_length(client: Client, length: str) -> None:
+    """Of the JSON, in its header."""
+    body, headers = in_bytes(10)
+    answer = client.post(INFER, content=body, headers={**headers, LENGTH: length.encode("latin-1")})
+    assert answer.status_code == 400
+
+
+def test_a_network_that_fails(client: Client, session: FakeSession) -> None:
+    """503, in the protocol's words."""
+    session.failure = RuntimeError("no")
+    answer = client.post(INFER, json={"inputs": [images(1)]})
+    assert (answer.status_code, list(answer.json())) == (503, ["error"])
+
+
+def test_repository(client: Client) -> None:
+    """What is there, and loading and unloading it."""
+    rows = client.post("/v2/repository/index").json()
+    assert [(row["name"], row["version"], row["state"]) for row in rows] == [
+        ("norb", "1", "READY"),
+        ("norb", "2", "READY"),
+        ("stereo", "1", "READY"),
+    ]
+    assert client.post("/v2/repository/models/stereo/unload").status_code == 200
+    assert client.get("/v2/models/stereo/ready").status_code == 404
+    *_, row = client.post("/v2/repository/index").json()
+    assert row == {"name": "stereo", "version": "1", "state": "UNAVAILABLE", "reason": "unloaded"}
+    ready = client.post("/v2/repository/index", json={"ready": True}).json()
+    assert [row["name"] for row in ready] == ["norb", "norb"]
+    assert client.post("/v2/repository/models/stereo/load").status_code == 200
+    assert client.get("/v2/models/stereo/ready").status_code == 200
+    assert client.post("/v2/repository/models/cat/load").status_code == 404
+    assert client.post("/v2/repository/models/cat/unload").status_code == 404
+
+
+def test_the_repository_is_closed_unless_it_is_opened(tmp_path: Path) -> None:
+    """Loading over HTTP has to be allowed, and the error says how."""
+    with serve(tmp_path, {"norb/1": FakeSession()}) as client:
+        for what in ("load", "unload"):
+            answer = client.post(f"/v2/repository/models/norb/{what}")
+            assert answer.status_code == 403
+            assert "MATCAPS_MODEL_CONTROL" in answer.json()["error"]
+        assert client.get("/v2/models/norb/ready").status_code == 200
+
+
+def test_statistics(client: Client) -> None:
+    """Requests, samples and batches of each version."""
+    client.post(INFER, json={"inputs": [images(*range(10))]})
+    (of_norb,) = client.get("/v2/models/norb/stats").json()["model_stats"]
+    assert (of_norb["version"], of_norb["inference_count"], of_norb["execution_count"]) == ("2", 10, 2)
+    assert of_norb["inference_stats"]["success"]["count"] == 1
+    assert [batch["batch_size"] for batch in of_norb["batch_stats"]] == [2, 8]
+    everything = client.get("/v2/models/stats").json()["model_stats"]
+    assert [row["inference_count"] for row in everything] == [0, 10, 0]
+
+
+def test_failures_are_counted(client: Client, session: FakeSession) -> None:
+    """Requests that were let in and got no answer, apart from those that did."""
+    session.failure = RuntimeError("no")
+    client.post(INFER, json={"inputs": [images(1)]})
+    (of_norb,) = client.get("/v2/models/norb/stats").json()["model_stats"]
+    assert (of_norb["inference_stats"]["fail"]["count"], of_norb["inference_stats"]["success"]["count"]) == (1, 0)
+
+
+@pytest.mark.parametrize("body", [b"{", b"[]", b'{"ready": 1}'])
+def test_an_index_of_what(client: Client, body: bytes) -> None:
+    """A body that asks for something else is refused."""
+    answer = client.post("/v2/repository/index", content=body)
+    assert (answer.status_code, list(answer.json())) == (400, ["error"])

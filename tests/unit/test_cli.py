@@ -1,0 +1,93 @@
+"""The command matcaps explains itself, knows its subcommands and imports no more than one of them needs."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from matcaps import __version__
+from matcaps.cli import COMMANDS, main
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    """matcaps --help names each subcommand on a line of its own and ends with status 0."""
+    assert main(["--help"]) == 0
+    words = [line.split()[0] for line in capsys.readouterr().out.splitlines() if line.startswith("  ")]
+    assert words == list(COMMANDS)
+
+
+def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    """matcaps --version prints the version of the package."""
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"matcaps {__version__}\n"
+
+
+def test_an_unknown_command_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """An unknown command ends with status 2 and one line that lists the commands."""
+    assert main(["paint"]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err == f"matcaps: unknown command 'paint'; the commands are {', '.join(COMMANDS)}\n"
+
+
+def test_no_command_is_an_error_with_help(capsys: pytest.CaptureFixture[str]) -> None:
+    """Without a command the help is printed, and the status is 2."""
+    assert main([]) == 2
+    assert "usage: matcaps COMMAND" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """matcaps COMMAND --help prints the usage of that command and ends with status 0."""
+    try:
+        status = main([command, "--help"])
+    except SystemExit as exit_:  # argparse ends the process itself
+        status = int(exit_.code or 0)
+    captured = capsys.readouterr()
+    assert status == 0
+    assert f"usage: matcaps {command}" in captured.out + captured.err
+
+
+def test_a_missing_package_is_named_with_its_extra(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where a command's package is not installed, one line says what to install."""
+
+    def missing(name: str) -> None:
+        raise ModuleNotFoundError("No module named 'onnxruntime'", name="onnxruntime")
+
+    monkeypatch.setattr("matcaps.cli.import_module", missing)
+    assert main(["serve"]) == 1
+    assert capsys.readouterr().err == "matcaps serve needs the package onnxruntime: pip install 'matcaps[cpu]'\n"
+
+
+def test_serving_imports_no_torch(tmp_path: Path) -> None:
+    """matcaps serve --help imports neither torch nor onnx, nor the packages model and training."""
+    program = (
+        "import sys\n"
+        "from matcaps.cli import main\n"
+        "try:\n"
+        "    main(['serve', '--help'])\n"
+        "except SystemExit:\n"
+        "    pass\n"
+        "loaded = {'torch', 'onnx', 'matcaps.model', 'matcaps.training'} & set(sys.modules)\n"
+        "print('loaded:', sorted(loaded), file=sys.stderr)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+    )
+    assert "--host" in done.stdout
+    assert done.stderr == "loaded: []\n"
+
+
+def test_a_checkout_runs_without_installing() -> None:
+    """python -m matcaps works from a checkout's root."""
+    done = subprocess.run(
+        [sys.executable, "-m", "matcaps", "--help"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith("usage: matcaps COMMAND")

@@ -1,0 +1,74 @@
+"""smallNORB's two forms give the same images, and no split of them parts what two cameras saw at once."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from matcaps.training.data import hold_out, load
+from matcaps.training.data.formats.smallnorb import load_smallnorb
+from tests.support.writers import TRAIN, matrix, originals, write
+
+
+def write_both(folder: Path, pairs: int, suffix: str) -> None:
+    """The same random pictures in original files under ``originals`` and prepared under ``prepared``."""
+    values = originals(pairs)
+    for part, content in values.items():
+        write(folder / "originals" / f"{TRAIN}-{part}{suffix}", matrix(content))
+    instance, elevation, azimuth, lighting = values["info"].astype(np.int8).T
+    (folder / "prepared").mkdir()
+    np.savez(
+        folder / "prepared" / "train_48.npz",
+        images=np.rint(values["dat"].reshape(pairs, 2, 48, 2, 48, 2).mean((3, 5))).astype(np.uint8),
+        category=values["cat"].astype(np.int8),
+        instance=instance,
+        elevation=elevation,
+        azimuth_relative=azimuth // 2,
+        lighting=lighting,
+    )
+
+
+@pytest.mark.parametrize("suffix", [".mat", ".mat.gz"])
+@pytest.mark.parametrize("stereo", [False, True])
+def test_both_forms_come_out_equal(tmp_path: Path, suffix: str, stereo: bool) -> None:
+    """Images, labels and info are the same from either form of the same pictures, but for the azimuth's unit."""
+    write_both(tmp_path, 13, suffix)
+    one, other = (load_smallnorb(tmp_path / form, "train", stereo=stereo) for form in ("originals", "prepared"))
+    assert one.images.equal(other.images)
+    assert one.labels.equal(other.labels)
+    assert one.info.pop("azimuth").equal(2 * other.info.pop("azimuth_relative"))
+    assert one.info.keys() == other.info.keys()
+    assert all(one.info[name].equal(other.info[name]) for name in one.info)
+
+
+@pytest.mark.parametrize("form", ["originals", "prepared"])
+@pytest.mark.parametrize("way", [{"instance": 6}, {"rows": 20}, {"share": 0.3}], ids=["instance", "rows", "share"])
+def test_both_cameras_are_on_one_side(tmp_path: Path, form: str, way: dict[str, Any]) -> None:
+    """Whichever way images are held out, both cameras' pictures of one moment are trained on, or both held out."""
+    write_both(tmp_path, 60, ".mat")
+    training, held = hold_out(load_smallnorb(tmp_path / form, "train", stereo=False), **way)
+    sides = [set(side.info["pair"].tolist()) for side in (training, held)]
+    assert not sides[0] & sides[1]
+    assert [len(training), len(held)] == [2 * len(side) for side in sides]
+    assert sides[0] | sides[1] == set(range(60))
+
+
+@pytest.mark.real_data
+def test_the_real_split(real_data: Path) -> None:
+    """The real split has 24,300 pairs, its categories and toys evenly, and its cameras never see the same."""
+    images = load("smallnorb", real_data, stereo=True)
+    assert images.images.shape == (24_300, 2, 48, 48)
+    assert images.labels.bincount().tolist() == [4_860] * 5
+    assert images.info["instance"].unique(return_counts=True)[1].tolist() == [4_860] * 5
+    assert not (images.images[:, 0] == images.images[:, 1]).flatten(1).all(1).any()
+
+
+@pytest.mark.real_data
+def test_a_real_toy_held_out(real_data: Path) -> None:
+    """Holding out an instance takes 9,720 of the 48,600 pictures, evenly from all categories, and that toy whole."""
+    training, held = hold_out(load("smallnorb", real_data), instance=9)
+    assert (len(training), len(held)) == (38_880, 9_720)
+    assert held.labels.bincount().tolist() == [1_944] * 5
+    assert held.info["instance"].unique().tolist() == [9]
+    assert training.info["instance"].unique().tolist() == [4, 6, 7, 8]

@@ -1,0 +1,66 @@
+"""Files that end too early: wherever one is cut, it is refused by its name and nothing of it is taken."""
+
+import gzip
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from matcaps.training.data.formats.idx import IMAGES_MAGIC, read_idx
+from matcaps.training.data.formats.matrix import read_matrix
+from tests.support.writers import idx, matrix
+
+
+def read_images(path: Path) -> Any:
+    """An idx file of images."""
+    return read_idx(path, IMAGES_MAGIC)
+
+
+FORMS = {
+    "idx": (read_images, idx(np.arange(24, dtype=np.uint8).reshape(2, 3, 4)), 16),
+    "matrix": (read_matrix, matrix(np.arange(12, dtype=np.int32).reshape(3, 4)), 20),
+}
+form = pytest.mark.parametrize(("read", "whole", "header"), FORMS.values(), ids=FORMS)
+
+
+@form
+@settings(deadline=None)
+@given(data=st.data())
+def test_a_cut_file(
+    tmp_path_factory: pytest.TempPathFactory,
+    read: Callable[[Path], Any],
+    whole: bytes,
+    header: int,
+    data: st.DataObject,
+) -> None:
+    """A file that ends anywhere in its header or its values is cut short: the error has the bytes found in either."""
+    length = data.draw(st.integers(0, len(whole) - 1))
+    path = tmp_path_factory.mktemp("cut") / "file"
+    path.write_bytes(whole[:length])
+    with pytest.raises(ValueError, match="is cut short") as error:
+        read(path)
+    assert str(path) in str(error.value)
+    assert str(error.value).endswith(f"found {length if length < header else length - header}")
+
+
+@form
+@settings(deadline=None)
+@given(data=st.data())
+def test_a_cut_gzip_file(
+    tmp_path_factory: pytest.TempPathFactory,
+    read: Callable[[Path], Any],
+    whole: bytes,
+    header: int,
+    data: st.DataObject,
+) -> None:
+    """A compressed file that ends anywhere, at its first byte or in its trailer, is not a whole one."""
+    compressed = gzip.compress(whole)
+    path = tmp_path_factory.mktemp("cut") / "file.gz"
+    path.write_bytes(compressed[: data.draw(st.integers(0, len(compressed) - 1))])
+    with pytest.raises(ValueError, match=r"is not a whole gzip file|is cut short: .* found 0$") as error:
+        read(path)
+    assert str(path) in str(error.value)

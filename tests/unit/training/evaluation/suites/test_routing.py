@@ -1,0 +1,62 @@
+"""What is told of routing is what the routing did."""
+
+import math
+
+import pytest
+import torch
+
+from matcaps.model import CapsNet, standardise
+from matcaps.training.data import ImageSet
+from matcaps.training.evaluation.suites.routing import AWAKE, BINS, entropies, routing
+
+
+@pytest.fixture
+def images(network: CapsNet) -> ImageSet:
+    generator = torch.Generator().manual_seed(0)
+    pixels = torch.randint(0, 256, (70, 1, 24, 24), generator=generator, dtype=torch.uint8)
+    return ImageSet("random", network.config.classes, pixels, torch.zeros(70, dtype=torch.int64))
+
+
+def test_even_assignments_come_first(network: CapsNet, images: ImageSet) -> None:
+    """In the first iteration each child is shared evenly by all parents that it votes for, and later less evenly."""
+    with torch.no_grad():
+        seen = network.forward_standardised(standardise(images.images, network.config))
+        found = entropies(network.class_caps, seen.conv_caps_2)
+    children = math.prod(seen.conv_caps_2.activations.shape)
+    assert found[0] == pytest.approx(children * math.log(3), rel=1e-5)
+    assert found[2] < found[1] < found[0]
+
+
+def test_the_last_iteration_is_the_networks(network: CapsNet, images: ImageSet) -> None:
+    """The last entropy is that of the assignments that the network itself tells."""
+    with torch.no_grad():
+        seen = network.forward_standardised(standardise(images.images, network.config))
+        *_, last = entropies(network.class_caps, seen.conv_caps_2)
+    assert last == pytest.approx(float(torch.special.entr(seen.class_assignments.double()).sum()), rel=1e-5)
+
+
+def test_the_report(network: CapsNet, images: ImageSet) -> None:
+    """Entropies begin at 1, every activation is in a histogram, and the table names every layer."""
+    content = routing(network, images, progress=False).content
+    assert all(values[0] == 1.0 and len(values) == 3 for values in content["entropy_by_iteration"].values())
+    with torch.no_grad():
+        seen = network(images.images)
+    counts = {name: sum(values) for name, values in content["activation_histograms"].items()}
+    assert counts["primary_caps"] == math.prod(seen.primary_caps.activations.shape)
+    assert counts["class_caps"] == math.prod(seen.activations.shape)
+    assert all(len(values) == BINS for values in content["activation_histograms"].values())
+
+
+def test_dead_capsules_are_counted(network: CapsNet, images: ImageSet) -> None:
+    """A type that is never above the bound is a third of the three types of its layer."""
+    beta = network.conv_caps_1.beta_a
+    before = beta.detach().clone()
+    try:
+        with torch.no_grad():
+            beta[1] = -1e4
+            highest = network(images.images).conv_caps_1.activations.amax((0, 1))
+        assert (highest < AWAKE).tolist() == [False, True, False]
+        assert routing(network, images, progress=False).content["dead"]["conv_caps_1"] == pytest.approx(1 / 3)
+    finally:
+        with torch.no_grad():
+            beta.copy_(before)

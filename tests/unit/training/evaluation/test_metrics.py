@@ -1,0 +1,36 @@
+"""An evaluation counts right."""
+
+import pytest
+import torch
+
+from matcaps.model import CapsNet
+from matcaps.training.data import ImageSet
+from matcaps.training.evaluation.metrics import evaluate, predict, wilson
+
+
+@pytest.fixture
+def images(network: CapsNet) -> ImageSet:
+    """150 random images, labelled as the network sees them, but for the first 30."""
+    generator = torch.Generator().manual_seed(0)
+    pixels = torch.randint(0, 256, (150, 1, 24, 24), generator=generator, dtype=torch.uint8)
+    labels = predict(network, pixels)
+    labels[:30] = (labels[:30] + 1) % 3
+    info = {"instance": torch.arange(150) // 30}
+    return ImageSet("random", network.config.classes, pixels, labels, info)
+
+
+def test_errors_are_counted(network: CapsNet, images: ImageSet) -> None:
+    """30 wrong labels of 150 are an error of 20 %, all of them in instance 0."""
+    found = evaluate(network, images)
+    assert found.error == 0.2
+    assert found.interval[0] < 0.2 < found.interval[1]
+    assert int(found.confusion.sum()) == 150
+    assert int(found.confusion.diagonal().sum()) == 120
+    assert {error for (_, instance), error in found.by_instance.items() if instance == 0} == {1.0}
+    assert {error for (_, instance), error in found.by_instance.items() if instance > 0} == {0.0}
+
+
+@pytest.mark.parametrize(("wrong", "low", "high"), [(0, 0.0, 0.0037), (18, 0.0114, 0.0283), (1000, 0.9963, 1.0)])
+def test_wilson_interval(wrong: int, low: float, high: float) -> None:
+    """It holds at the ends too, and agrees with published values (18 of 1000: 1.14 to 2.83 %)."""
+    assert wilson(wrong, 1000) == pytest.approx((low, high), abs=2e-4)

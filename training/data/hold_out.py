@@ -1,0 +1,118 @@
+"""Which images a network is judged by: never trained on, and never from an official test split."""
+
+import torch
+from torch import Tensor
+
+from matcaps.training.data.dataset import ImageSet
+
+
+def hold_out(
+    images: ImageSet,
+    *,
+    instance: int | None = None,
+    rows: int | None = None,
+    share: float | None = None,
+    seed: int = 0,
+) -> tuple[ImageSet, ImageSet]:
+    """Split into images to train on and held-out ones, both in their old order. The two of a pair stay together.
+
+    Exactly one of these says what is held out:
+
+    Args:
+        images: What is split.
+        instance: Every picture of that toy in each category: the judgement is on objects never seen.
+        rows: So many images, drawn by the seed.
+        share: That share of every class, in (0, 1), drawn by the seed: at least one image of each.
+        seed: The same seed draws the same images.
+
+    Raises:
+        ValueError: Not one way but none or several, no such instance, or nothing would be left to train on.
+    """
+    ways = {"instance": instance, "rows": rows, "share": share}
+    chosen = [name for name, value in ways.items() if value is not None]
+    if len(chosen) != 1:
+        raise ValueError(f"hold out one of instance, rows or share, found {', '.join(chosen) or 'none'}")
+    generator = torch.Generator().manual_seed(seed)
+    if instance is not None:
+        held = _by_instance(images, instance)
+    elif rows is not None:
+        held = _by_rows(images, rows, generator)
+    else:
+        assert share is not None
+        held = _by_share(images, share, generator)
+    return images.subset(~held), images.subset(held)
+
+
+def sample(images: ImageSet, count: int) -> ImageSet:
+    """So many of the images, or all if there are no more, in their old order; the same ones each time."""
+    drawn = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))[:count]
+    return images.subset(drawn.sort().values)
+
+
+def select(images: ImageSet, **values: tuple[int, ...]) -> Tensor:
+    """Which images were taken under any of the named values of each column (elevation, lighting): bool [n].
+
+    A column with no values named is no condition.
+
+    Raises:
+        ValueError: The set has no such column, or no image with one of the values.
+    """
+    under = torch.ones(len(images), dtype=torch.bool)
+    for column, wanted in values.items():
+        if not wanted:
+            continue
+        if column not in images.info:
+            raise ValueError(f"{images.name} knows no {column}, found {column} {', '.join(map(str, wanted))} named")
+        found = images.info[column]
+        known = found.unique().tolist()
+        if missing := [value for value in wanted if value not in known]:
+            raise ValueError(f"{images.name} has no {column} {missing[0]}; there are {', '.join(map(str, known))}")
+        under &= torch.isin(found, torch.tensor(wanted))
+    return under
+
+
+def _by_instance(images: ImageSet, instance: int) -> Tensor:
+    if "instance" not in images.info:
+        raise ValueError(f"{images.name} has no instances to hold out; hold out rows or a share")
+    held = images.info["instance"] == instance
+    if not held.any():
+        known = ", ".join(str(value) for value in images.info["instance"].unique().tolist())
+        raise ValueError(f"{images.name} has no instance {instance}; there are {known}")
+    if held.all():
+        raise ValueError(f"{images.name} has instance {instance} alone: nothing would be left to train on")
+    return held
+
+
+def _by_rows(images: ImageSet, rows: int, generator: torch.Generator) -> Tensor:
+    if not 0 < rows < len(images):
+        raise ValueError(f"of {len(images)} images of {images.name}, {rows} cannot be held out")
+    group = _groups(images)
+    sizes = group.bincount()
+    order = torch.randperm(len(sizes), generator=generator)
+    drawn = order[sizes[order].cumsum(0) <= rows]
+    held = torch.isin(group, drawn)
+    if int(held.sum()) != rows:
+        raise ValueError(f"{rows} images of {images.name} cannot be held out without parting a pair")
+    return held
+
+
+def _by_share(images: ImageSet, share: float, generator: torch.Generator) -> Tensor:
+    if not 0.0 < share < 1.0:
+        raise ValueError(f"the share to hold out must lie between 0 and 1, found {share}")
+    group = _groups(images)
+    held = torch.zeros(len(images), dtype=torch.bool)
+    for label, name in enumerate(images.classes):
+        members = group[images.labels == label].unique()
+        if len(members) < 2:
+            raise ValueError(f"class {name} of {images.name} needs 2 images to hold one out, found {len(members)}")
+        count = min(max(1, round(share * len(members))), len(members) - 1)
+        held |= torch.isin(group, members[torch.randperm(len(members), generator=generator)[:count]])
+    return held
+
+
+def _groups(images: ImageSet) -> Tensor:
+    """A number for each image, int64 [n] from 0 without gaps: what shares a number stays together."""
+    if "pair" not in images.info:
+        return torch.arange(len(images))
+    group: Tensor = images.info["pair"].unique(return_inverse=True)[1]
+    return group

@@ -1,0 +1,69 @@
+"""What a run tells: a progress bar to watch, TensorBoard scalars to plot and ``metrics.jsonl`` to compute with."""
+
+import json
+from pathlib import Path
+from types import TracebackType
+
+from torch.utils.tensorboard import SummaryWriter
+from tqdm import tqdm
+
+from matcaps.training.engine.checkpoint import write_atomically
+
+
+class RunLogger:
+    """Where the main process of a run writes. Other processes write nowhere (``active=False``).
+
+    Args:
+        folder: The run's folder.
+        steps: Length of the whole run.
+        step: Steps taken so far: what an earlier process wrote beyond them is dropped, as they are taken again.
+        active: Whether this process writes.
+    """
+
+    def __init__(self, folder: Path, steps: int, step: int, *, active: bool) -> None:
+        self.path = folder / "metrics.jsonl"
+        self.writer: SummaryWriter | None = None
+        if active:
+            kept = [line for line in _lines(self.path) if json.loads(line)["step"] <= step]
+            write_atomically(self.path, lambda file: file.write("".join(kept).encode()))
+            self.writer = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
+        self.bar = tqdm(total=steps, initial=step, unit="step", disable=not active, smoothing=0.05)
+
+    def step(self, epoch: int, loss: float, accuracy: float, images_per_s: float, *, steps: int) -> None:
+        """Move the bar on by so many steps."""
+        self.bar.set_description(f"epoch {epoch}", refresh=False)
+        self.bar.set_postfix_str(
+            f"loss {loss:.3f}, accuracy {accuracy:.1%}, {images_per_s:.0f} images/s", refresh=False
+        )
+        self.bar.update(steps)
+
+    def record(self, step: int, **values: float) -> None:
+        """Keep numbers that belong to a step."""
+        if self.writer is None:
+            return
+        with self.path.open("a") as file:
+            file.write(json.dumps({"step": step, **values}) + "\n")
+        for name, value in values.items():
+            self.writer.add_scalar(name, value, step)
+
+    def say(self, text: str) -> None:
+        """Print a line above the bar."""
+        if self.writer is not None:
+            tqdm.write(text)
+
+    def __enter__(self) -> "RunLogger":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.bar.close()
+        if self.writer is not None:
+            self.writer.close()
+
+
+def _lines(path: Path) -> list[str]:
+    """The whole lines of a file that a killed process may have left in the middle of one."""
+    if not path.exists():
+        return []
+    return [line for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]

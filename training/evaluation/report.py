@@ -1,0 +1,51 @@
+"""What a suite answers, and how it is written."""
+
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from matplotlib.figure import Figure
+
+from matcaps.training.engine.checkpoint import write_atomically
+
+
+class Report(NamedTuple):
+    """What a suite found.
+
+    Attributes:
+        table: For people who read.
+        content: For programs, as JSON knows it.
+        picture: For people who look.
+    """
+
+    table: str
+    content: dict[str, Any]
+    picture: Figure
+
+
+def write(report: Report, folder: Path, name: str) -> list[Path]:
+    """Write ``NAME.json`` and ``NAME.png`` into a folder, each whole or not at all."""
+    picture = io.BytesIO()
+    report.picture.savefig(picture, format="png")
+    text = json.dumps(report.content, indent=1) + "\n"
+    paths = [folder / f"{name}.json", folder / f"{name}.png"]
+    for path, content in zip(paths, (text.encode(), picture.getvalue()), strict=True):
+        write_atomically(path, lambda file, content=content: file.write(content))  # type: ignore[misc]
+    return paths
+
+
+def columns(rows: Sequence[Sequence[str]]) -> str:
+    """Rows of text as columns: the first to the left, all others to the right.
+
+    >>> print(columns([["", "error"], ["airplane", "9 %"]]))
+              error
+    airplane    9 %
+    """
+    widths = [max(len(row[index]) for row in rows) for index in range(len(rows[0]))]
+    lines = []
+    for first, *others in rows:
+        cells = [first.ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True))]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""A trained network becomes an artefact: export, parity check, record."""

@@ -1,0 +1,67 @@
+"""A released artefact, read back: what it says of itself, and the classes that it sees."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from matcaps.training.release.runtime import Graph
+
+BATCH = 16
+
+
+class Artefact:
+    """A released network as the service runs it, on the CPU.
+
+    Args:
+        path: A ``model.onnx``, or the folder of a version, which holds one.
+
+    Attributes:
+        classes: Names of the classes, in their order.
+        shape: Channels, height and width of the images that it takes.
+        training: The record of its training (``matcaps.training.release.record``); empty where it has none.
+
+    Raises:
+        FileNotFoundError: There is none.
+        ValueError: The file cannot be loaded, or its metadata are not those of an artefact.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path / "model.onnx" if path.is_dir() else path
+        if not self.path.is_file():
+            raise FileNotFoundError(
+                f"no artefact at {self.path}; name a version's folder, such as model_repository/mnist/5"
+            )
+        try:
+            proto = onnx.load(self.path)
+            self._graph = Graph(proto)
+        except OSError:
+            raise
+        except Exception as error:  # protobuf's and onnxruntime's are classes of their own for whatever is wrong
+            raise ValueError(f"{self.path} cannot be loaded as ONNX: {type(error).__name__}: {error}") from error
+        found = {entry.key: entry.value for entry in proto.metadata_props}
+        try:
+            image = json.loads(found["matcaps.image"])
+            self.classes = tuple(map(str, json.loads(found["matcaps.classes"])))
+            self.shape = (int(image["channels"]), int(image["height"]), int(image["width"]))
+            self.training: dict[str, Any] = dict(json.loads(found.get("matcaps.training", "{}")))
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"{self.path} has not the metadata of an artefact: {type(error).__name__} {error}"
+            ) from error
+        # The metadata are a claim; the graph is what runs.
+        inner = {"images": list(self.shape), "activations": [len(self.classes)]}
+        found_inner = {name: self._graph.shapes.get(name, [])[1:] for name in inner}
+        if found_inner != inner:
+            raise ValueError(f"{self.path}: metadata speak of {inner} for each image, the graph has {found_inner}")
+
+    def predict(self, images: Tensor, *, progress: bool = False) -> Tensor:
+        """The most active class of each image: uint8 [n, channels, height, width] to int64 [n]."""
+        batches = tqdm(images.split(BATCH), desc="judging", unit="batch", disable=not progress, leave=False)
+        found = [self._graph.run(batch.numpy())["activations"].argmax(1) for batch in batches]
+        return torch.from_numpy(np.concatenate(found))
