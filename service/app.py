@@ -22,7 +22,7 @@ from matcaps.service.http.middleware.discard_body import DiscardBodyMiddleware
 from matcaps.service.http.middleware.request_context import RequestContextMiddleware
 from matcaps.service.http.openapi import DocumentedAPI
 from matcaps.service.http.problems import answer_errors
-from matcaps.service.images.pool import Decoder
+from matcaps.service.images.pool import DecoderPool
 from matcaps.service.keys import Keys, check_exposure
 from matcaps.service.poses.memory import PosesInMemory, PoseStore
 from matcaps.service.poses.redis import PosesInRedis
@@ -97,7 +97,7 @@ def create_app_over(settings: Settings, make_ready: ModelLoader, clock: Callable
         settings=settings,
         repository=repository,
         reloader=Reloader(refresh, settings.poll_s),
-        decoder=Decoder(settings.max_pixels, settings.max_queue),
+        decoder=DecoderPool(settings.max_pixels, settings.max_queue),
         kept=_pose_store(settings, metrics, clock),
         metrics=metrics,
         clock=clock,

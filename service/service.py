@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from matcaps.service.engine.reload import Reloader
 from matcaps.service.engine.repository import Repository
-from matcaps.service.images.pool import Decoder
+from matcaps.service.images.pool import DecoderPool
 from matcaps.service.poses.memory import PoseStore
 from matcaps.service.settings import Settings
 from matcaps.service.telemetry.metrics import Metrics
@@ -30,7 +30,7 @@ class Service:
     settings: Settings
     repository: Repository
     reloader: Reloader
-    decoder: Decoder
+    decoder: DecoderPool
     kept: PoseStore
     metrics: Metrics
     clock: Callable[[], float] = time.monotonic

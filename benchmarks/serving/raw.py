@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from matcaps.service.backends.onnx import CPU, Arrays, load
-from matcaps.service.backends.session import Session
+from matcaps.service.backends.onnx import CPU, load
+from matcaps.service.backends.session import Arrays, Session
 
 SERVED = ["activations", "poses"]  # what /predict asks for
 

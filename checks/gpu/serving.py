@@ -18,8 +18,9 @@ from checks.server import ROOT, ServerError, ask_server
 from matcaps.service.backends.buckets import BucketSession, bucket_sizes
 from matcaps.service.backends.cpu import CpuSession
 from matcaps.service.backends.cuda import CudaOptions, count_gpus, open_on_gpu
-from matcaps.service.backends.onnx import CPU, CUDA, RUNTIME, Arrays, load
-from matcaps.service.backends.session import Session, choose_provider
+from matcaps.service.backends.onnx import CPU, CUDA, RUNTIME, load
+from matcaps.service.backends.open import choose_provider
+from matcaps.service.backends.session import Arrays, Session
 from matcaps.service.errors import StartError
 
 BOUND = 1e-4

@@ -1,1 +1,1 @@
-"""Runs a network: the artefact's contract, sessions of onnxruntime on a CPU or a GPU."""
+"""Runs a network: the artefact's contract, and onnxruntime sessions on a CPU or a GPU."""

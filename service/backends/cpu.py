@@ -1,4 +1,4 @@
-"""A network on the CPU: batches side by side on a thread each, and one image alone on all threads together."""
+"""A network on the CPU: one thread per batch, and all threads together for a single image."""
 
 import threading
 from collections.abc import Sequence
@@ -8,35 +8,37 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from matcaps.service.backends.onnx import CPU, RUNTIME, Arrays, black_and_white, load, usable_cores, warm_up
+from matcaps.service.backends.onnx import CPU, RUNTIME, black_and_white, load, warm_up
+from matcaps.service.backends.session import Arrays
+from matcaps.service.cores import usable_cores
 
-PIECE = 4  # images; the activations of more leave a core's cache, and each takes longer
+PIECE = 4  # images; the activations of more do not fit into a core's cache, and each image takes longer
 
 
 class CpuSession:
-    """Runs as many batches at once as it has threads.
+    """Runs as many batches at once as there are threads.
 
-    Threads that share an operator all wait for the slowest of them. Whoever else wants a core, the service's own event
-    loop included, holds all of them up; batches that run side by side hardly notice. An image that runs while nothing
-    else does has the threads together, for the shortest time.
+    Threads that share an operator wait for the slowest of them. Any other work on a core, such as the event loop's,
+    then delays all of them. Batches with a thread each are hardly delayed. Only an image that runs while nothing else
+    does gets all threads together, because that takes the least time.
 
     Args:
         path: The ``model.onnx``.
-        threads: Of inference; 0 takes one per core that this process may use.
-        runtime: The onnxruntime module, or what stands for it in tests.
+        threads: Inference threads; 0 uses one per core that this process may run on.
+        runtime: The onnxruntime module, or a test double.
 
     Raises:
-        ValueError: The file is damaged, breaks the contract, or answers numbers that are not finite.
+        ValueError: The file is damaged, breaks the contract, or its outputs are not finite.
     """
 
     provider = CPU
 
     def __init__(self, path: Path, threads: int = 0, runtime: Any = RUNTIME) -> None:
         self.workers = threads or usable_cores()
-        side_by_side = load(path, CPU, threads=1, runtime=runtime)
-        together = load(path, CPU, threads=self.workers, runtime=runtime) if self.workers > 1 else side_by_side
-        self._side_by_side, self._together = side_by_side.session, together.session
-        self.metadata, self._outputs = side_by_side.metadata, side_by_side.outputs
+        single = load(path, CPU, threads=1, runtime=runtime)
+        together = load(path, CPU, threads=self.workers, runtime=runtime) if self.workers > 1 else single
+        self._single_thread, self._all_threads = single.session, together.session
+        self.metadata, self._outputs = single.metadata, single.outputs
         self._lock = threading.Lock()
         self._running = 0
         for size in (1, 2):
@@ -48,7 +50,7 @@ class CpuSession:
             alone = len(images) == 1 and not self._running
             self._running += 1
         try:
-            run = (self._together if alone else self._side_by_side).run
+            run = (self._all_threads if alone else self._single_thread).run
             pieces = [run(names, {"images": images[at : at + PIECE]}) for at in range(0, len(images), PIECE)]
         finally:
             with self._lock:

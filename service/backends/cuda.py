@@ -1,7 +1,7 @@
-"""Sessions on NVIDIA GPUs: what onnxruntime is told, and how many GPUs there are.
+"""Sessions on NVIDIA GPUs: the options that onnxruntime gets, and the number of GPUs.
 
-The tests have no GPU: they try the calls against a stand-in, and the buffers on the CPU's memory. On an H100
-``scripts/check-gpu`` has found both right.
+The tests have no GPU. They check the calls against a test double, and the buffers in CPU memory. ``scripts/check-gpu``
+checks both on a GPU.
 """
 
 import ctypes
@@ -13,7 +13,7 @@ from typing import Any
 from matcaps.service.backends.buckets import BucketSession
 from matcaps.service.backends.cpu import CpuSession
 from matcaps.service.backends.cuda_graphs import GATE
-from matcaps.service.backends.onnx import CUDA, RUNTIME, TrialError, load
+from matcaps.service.backends.onnx import CUDA, RUNTIME, WarmUpError, load
 from matcaps.service.errors import StartError
 
 DRIVER = "libcuda.so.1"
@@ -22,14 +22,14 @@ MIB = 2**20
 
 @dataclass(frozen=True)
 class CudaOptions:
-    """What can be chosen on a GPU.
+    """Options for GPUs.
 
     Args:
         max_batch: The largest bucket.
-        graphs: Record a CUDA graph of each bucket. Off until asked for: recordings are the one part whose rules are
-            CUDA's and not ours, and models have not been replaced under load with them yet.
-        tf32: Let products round their factors to 10 bits of mantissa; poses then miss the parity bound of 1e-4.
-        memory_mib: Limit of the arena of one session; 0 sets none.
+        graphs: Capture a CUDA graph for each bucket. Off by default: replacing models under load has not been tested
+            with it.
+        tf32: Round the factors of products to 10 bits of mantissa; poses then miss the parity bound of 1e-4.
+        memory_mib: Limit of one session's memory arena in MiB; 0 sets none.
     """
 
     max_batch: int = 8
@@ -38,7 +38,7 @@ class CudaOptions:
     memory_mib: int = 0
 
     def for_provider(self, device_id: int) -> dict[str, str]:
-        """The provider's options, as onnxruntime wants them.
+        """The options of onnxruntime's CUDA provider.
 
         >>> CudaOptions(memory_mib=512).for_provider(1)["gpu_mem_limit"]
         '536870912'
@@ -46,9 +46,9 @@ class CudaOptions:
         options = {
             "device_id": str(device_id),
             "use_tf32": str(int(self.tf32)),
-            # A search by trial would run for each batch size, and its choice, so its rounding, would vary.
+            # An exhaustive search would run for each batch size, and its choice (and so the rounding) could vary.
             "cudnn_conv_algo_search": "HEURISTIC",
-            # All sizes are known once the buckets are warm, so growing in powers of two only wastes memory.
+            # The buckets fix all sizes at warm-up, so growing in powers of two would only waste memory.
             "arena_extend_strategy": "kSameAsRequested",
         }
         if self.graphs:
@@ -62,7 +62,7 @@ def open_on_gpu(path: Path, options: CudaOptions, device_id: int = 0, runtime: A
     """Load a model on one GPU and warm up every bucket.
 
     Raises:
-        ValueError: The file is damaged, breaks the contract, or answers numbers that are not finite.
+        ValueError: The file is damaged, breaks the contract, or its outputs are not finite.
         StartError: The GPU cannot be used.
     """
     runtime.preload_dlls()
@@ -72,18 +72,17 @@ def open_on_gpu(path: Path, options: CudaOptions, device_id: int = 0, runtime: A
         return BucketSession(
             loaded, ("cuda", device_id), max_batch=options.max_batch, graphs=options.graphs, runtime=runtime
         )
-    except TrialError as error:
-        # A driver too old, a GPU too old or too full often shows only now.
+    except WarmUpError as error:
+        # An old driver, an old GPU or a full GPU often fails only now.
         if _runs_on_cpu(path, runtime):
             raise StartError(f"the network cannot run on the GPU: {error}") from error
         raise
 
 
 def count_gpus(open_library: Callable[[str], Any] = ctypes.CDLL) -> int:
-    """GPUs that this process may use, as the driver counts them; 0 where there is no driver.
+    """The number of GPUs that this process may use, counted by the driver; 0 without a driver.
 
-    The driver is asked, because it knows CUDA_VISIBLE_DEVICES and is there wherever a GPU is; onnxruntime's own list of
-    devices comes from the PCI bus, and knows it not.
+    The driver respects CUDA_VISIBLE_DEVICES. onnxruntime's own list of devices comes from the PCI bus and ignores it.
     """
     number = ctypes.c_int(0)
     try:

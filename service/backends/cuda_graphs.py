@@ -1,4 +1,4 @@
-"""Recording a CUDA graph, which forbids every other call to CUDA in the process meanwhile."""
+"""Keeps the capture of a CUDA graph apart from all other CUDA calls of the process."""
 
 import threading
 from collections.abc import Iterator
@@ -6,21 +6,22 @@ from contextlib import contextmanager
 
 
 class CaptureGate:
-    """Any number run, or one records.
+    """Lets any number of threads run, or one thread capture.
 
-    onnxruntime records in CUDA's global mode: an allocation, a copy or a wait by any other thread, of whatever session
-    and device, fails and spoils the recording. So a model that is loaded while others serve waits for a gap.
+    onnxruntime captures in CUDA's global mode. An allocation, a copy or a synchronisation by any other thread, on any
+    session or device, then fails and invalidates the capture. A model that is loaded while others serve therefore
+    waits until no batch runs.
     """
 
     def __init__(self) -> None:
-        # Both are read and written under the condition's lock alone.
+        # Both are read and written only under the condition's lock.
         self._changed = threading.Condition()
         self._running = 0
         self._capturing = False
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Call CUDA, beside others who do."""
+        """Call CUDA beside other threads, once no capture is under way."""
         with self._changed:
             self._changed.wait_for(lambda: not self._capturing)
             self._running += 1
@@ -33,7 +34,7 @@ class CaptureGate:
 
     @contextmanager
     def capturing(self) -> Iterator[None]:
-        """Call CUDA alone. Whoever comes later waits, so that a busy service cannot keep this one out."""
+        """Call CUDA alone. Threads that come later wait, so that a busy service cannot delay a capture forever."""
         with self._changed:
             self._changed.wait_for(lambda: not self._capturing)
             self._capturing = True
@@ -46,4 +47,4 @@ class CaptureGate:
                 self._changed.notify_all()
 
 
-GATE = CaptureGate()  # one for the process, as the rule is CUDA's
+GATE = CaptureGate()  # one per process, because CUDA's rule is per process

@@ -1,4 +1,4 @@
-"""A model file made a session of onnxruntime, or refused with the reason."""
+"""Loads a model file into an onnxruntime session, checks it against the contract, and warms it up."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -10,26 +10,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matcaps.service.backends.artefact import Metadata, check_tensors, read_metadata
+from matcaps.service.backends.session import Arrays
+from matcaps.service.cores import usable_cores
 from matcaps.service.errors import StartError
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read when onnxruntime is imported
 import onnxruntime
 
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
-FATAL = 4  # of onnxruntime's own log; its errors reach us as exceptions
+FATAL = 4  # severity of onnxruntime's own log; its errors are raised as exceptions anyway
 RUNTIME: Any = onnxruntime
-onnxruntime.set_default_logger_severity(FATAL)  # what it says outside of a session: on a GPU, a line for each one
-
-Arrays = Mapping[str, NDArray[np.float32]]
+onnxruntime.set_default_logger_severity(FATAL)  # for messages outside of a session, such as one line per GPU
 
 
-class TrialError(ValueError):
-    """The runtime failed on the first images that it was given."""
+class WarmUpError(ValueError):
+    """The runtime failed on the first images."""
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """A file that onnxruntime has taken and that keeps the contract; nothing has run yet."""
+    """A file that onnxruntime has loaded and that keeps the contract; nothing has run yet."""
 
     session: Any
     provider: str
@@ -45,14 +45,14 @@ def load(
     threads: int = 0,
     runtime: Any = RUNTIME,
 ) -> Loaded:
-    """Load a file on one provider; what does not run there is not run at all.
+    """Load a file on one provider, without falling back to another one.
 
     Args:
         path: The ``model.onnx``.
         provider: Where it runs.
-        provider_options: What the provider is told.
-        threads: Of one inference on the CPU; 0 takes one per core that this process may use.
-        runtime: The onnxruntime module, or what stands for it in tests.
+        provider_options: Options of the provider.
+        threads: Threads of one inference on the CPU; 0 uses one per core that this process may run on.
+        runtime: The onnxruntime module, or a test double.
 
     Raises:
         ValueError: The file is damaged or breaks the contract.
@@ -60,29 +60,29 @@ def load(
     """
     options = runtime.SessionOptions()
     options.log_severity_level = FATAL
-    # A number of our own: left to itself onnxruntime pins threads to cores, and in a container that has only
-    # some of the cores each thread that cannot be pinned is an error in the log.
+    # Without an explicit number, onnxruntime pins threads to cores. In a container that may use only some of the
+    # cores, it then logs an error for each thread that it cannot pin.
     options.intra_op_num_threads = threads or usable_cores()
     if provider != CPU:
         options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
     chosen = provider if provider_options is None else (provider, dict(provider_options))
     try:
         session = runtime.InferenceSession(str(path), options, providers=[chosen], enable_fallback=0)
-    except Exception as error:  # onnxruntime's own kinds share no base class
+    except Exception as error:  # onnxruntime's exceptions share no base class
         reason = reason_of(error).replace(str(path), path.name)
         if provider != CPU and _loads_on_cpu(path, runtime):
             raise StartError(f"the network cannot run on the GPU: {reason}") from error
-        raise ValueError(f"not an ONNX file that can be run: {reason}") from error
-    taken = session.get_providers()[0]
-    if taken != provider:
-        raise StartError(f"{provider} was asked for, but onnxruntime took {taken}: is there a GPU?")
+        raise ValueError(f"not an ONNX file that onnxruntime can run: {reason}") from error
+    actual = session.get_providers()[0]
+    if actual != provider:
+        raise StartError(f"expected onnxruntime to use {provider}, but it chose {actual}: is there a GPU?")
     metadata = read_metadata(session.get_modelmeta().custom_metadata_map)
     check_tensors(metadata, session.get_inputs(), session.get_outputs())
-    return Loaded(session, taken, metadata, [output.name for output in session.get_outputs()])
+    return Loaded(session, actual, metadata, [output.name for output in session.get_outputs()])
 
 
 def black_and_white(metadata: Metadata, size: int) -> NDArray[np.uint8]:
-    """A batch of even images, black and white in turn."""
+    """A batch of uniform images, alternately black and white."""
     image = metadata.image
     images = np.zeros((size, image.channels, image.height, image.width), np.uint8)
     images[1::2] = 255
@@ -90,26 +90,31 @@ def black_and_white(metadata: Metadata, size: int) -> NDArray[np.uint8]:
 
 
 def warm_up(run: Callable[[NDArray[np.uint8]], Arrays], images: NDArray[np.uint8]) -> Arrays:
-    """What a network answers to its first images, which warm it up as well, before any request comes.
+    """Run a network on its first images, check the outputs, and return them.
 
     Raises:
-        TrialError: It fails.
-        ValueError: It answers a number that is not finite, or another number of rows.
+        WarmUpError: The run fails.
+        ValueError: An output is not finite, or has another number of rows.
     """
     try:
         arrays = run(images)
     except Exception as error:
-        raise TrialError(f"it fails on a batch of {len(images)}: {reason_of(error)}") from error
+        raise WarmUpError(f"the network fails on a batch of {len(images)}: {reason_of(error)}") from error
     for name, values in arrays.items():
         if not np.isfinite(values).all():
             raise ValueError(f"output {name} is not finite for black or white images")
         if len(values) != len(images):
-            raise ValueError(f"output {name} has {len(values)} rows for {len(images)} images")
+            raise ValueError(f"output {name} must have {len(images)} rows for {len(images)} images, got {len(values)}")
     return arrays
 
 
+def reason_of(error: Exception) -> str:
+    """The message of a runtime's error, in one line of at most 300 characters."""
+    return " ".join(str(error).split())[:300]
+
+
 def _loads_on_cpu(path: Path, runtime: Any) -> bool:
-    """Whether the file is sound, so that what failed is the GPU."""
+    """Whether the CPU can load the file; if so, the GPU is the cause of a failure."""
     options = runtime.SessionOptions()
     options.log_severity_level = FATAL
     try:
@@ -117,15 +122,3 @@ def _loads_on_cpu(path: Path, runtime: Any) -> bool:
     except Exception:
         return False
     return True
-
-
-def usable_cores() -> int:
-    """Cores that this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def reason_of(error: Exception) -> str:
-    """What a runtime's error says, in one line."""
-    return " ".join(str(error).split())[:300]

@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from matcaps.service.backends.artefact import Metadata
-from matcaps.service.backends.session import CudaOptions, Session, open_sessions
+from matcaps.service.backends.cuda import CudaOptions
+from matcaps.service.backends.open import open_sessions
+from matcaps.service.backends.session import Session
 from matcaps.service.engine.batcher import Batcher, Observer
 from matcaps.service.engine.model_version import ModelInstance
 from matcaps.service.engine.queue import Queue

@@ -1,1 +1,1 @@
-"""Bytes to pixels: decoding, fitting to the model's size, and the threads that do it."""
+"""Bytes to pixels: decode an image, resize it, and do so in threads."""

@@ -1,15 +1,14 @@
-"""Bytes to pixels: decode an image of any kind and size, and bring it to the size that a model takes."""
+"""Bytes to an upright image in 8-bit grey."""
 
 import io
 from itertools import chain
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from matcaps.service.errors import TooLargeError, UndecodableError, UnsupportedTypeError
 
-FORMATS = {  # Pillow's names, and what the bytes are called on the way; PPM covers PGM
+FORMATS = {  # Pillow's names and the media types of each; PPM covers PGM
     "PNG": ("image/png",),
     "JPEG": ("image/jpeg",),
     "WEBP": ("image/webp",),
@@ -18,7 +17,7 @@ FORMATS = {  # Pillow's names, and what the bytes are called on the way; PPM cov
     "PPM": ("image/x-portable-graymap", "image/x-portable-pixmap", "image/x-portable-anymap"),
 }
 MEDIA_TYPES = tuple(chain.from_iterable(FORMATS.values()))
-FOREIGN = {  # how the bytes begin that people send most often in place of a served format
+UNSUPPORTED_SIGNATURES = {  # first bytes of the unsupported formats that clients send most often
     b"GIF8": "GIF",
     b"\x00\x00\x01\x00": "an icon",
     b"8BPS": "PSD",
@@ -39,15 +38,15 @@ ORIENTATIONS = {
     8: Image.Transpose.ROTATE_90,
 }
 
-# Pixels are counted against our own limit before decoding; Pillow's would warn at a number of its own.
+# open_image() checks the number of pixels itself. Pillow's own limit would warn at a different number.
 Image.MAX_IMAGE_PIXELS = None
 
 
 def open_image(content: bytes, *, max_pixels: int) -> Image.Image:
-    """The image as its header describes it, its pixels not decoded yet.
+    """Read an image's header; its pixels are not decoded yet.
 
     Raises:
-        UndecodableError: The bytes are no image.
+        UndecodableError: The bytes are not an image.
         UnsupportedTypeError: They are of a known format that is not served.
         TooLargeError: The image has more than ``max_pixels``.
     """
@@ -57,62 +56,45 @@ def open_image(content: bytes, *, max_pixels: int) -> Image.Image:
         image = Image.open(io.BytesIO(content), formats=tuple(FORMATS))
     except UnidentifiedImageError:
         raise _unidentified(content) from None
-    except Exception as error:  # decoders raise whatever a broken header leads to
+    except Exception as error:  # Pillow raises errors of many types for a broken header
         raise UndecodableError(f"the image's header is broken: {_reason(error)}") from None
     width, height = image.size
     if width * height > max_pixels:
-        raise TooLargeError(f"the image has {width}×{height} pixels, {max_pixels} may be")
+        raise TooLargeError(f"at most {max_pixels} pixels per image, got {width}×{height}")
     return image
 
 
 def decode(image: Image.Image) -> Image.Image:
-    """An image in 8-bit grey (mode L), upright.
+    """Decode an image into 8-bit grey (mode L), upright.
 
-    Colours become luma. Transparent parts show white, as on a page. 16-bit images keep their upper 8 bits;
-    floats are taken as 0–1 if none exceeds 1, as 0–255 otherwise. Of several frames the first one counts.
+    Colours become luma. Transparent parts become white. 16-bit images are scaled so that 65535 is 255.
+    Floats are read as 0 to 1 if none exceeds 1, otherwise as 0 to 255. Of several frames, the first one is used.
 
     Raises:
-        UndecodableError: The bytes are not a whole image.
+        UndecodableError: The bytes are not a complete image.
     """
     try:
         image.load()
         return _grey(_upright(image))
-    except Exception as error:  # whatever broken data lead to
+    except Exception as error:  # Pillow raises errors of many types for broken data
         raise UndecodableError(f"the {image.format} image is broken: {_reason(error)}") from None
 
 
-def fit(image: Image.Image, height: int, width: int) -> NDArray[np.uint8]:
-    """A grey image's centre, uint8 [height, width]: shrunk by averaging areas, or enlarged bilinearly."""
-    if image.size == (width, height):
-        return np.asarray(image, np.uint8)
-    scale = min(image.width / width, image.height / height)
-    across, down = max(1, round(width * scale)), max(1, round(height * scale))
-    left, top = (image.width - across) // 2, (image.height - down) // 2
-    box = (left, top, left + across, top + down)
-    if across % width == 0 and down % height == 0:
-        # Whole blocks: each mean is rounded once, halves to even, as training rounds them. resize() rounds after
-        # the rows and again after the columns, and reduce() of bytes rounds halves up.
-        means = np.asarray(image.convert("F").reduce((across // width, down // height), box), np.float32)
-        return np.rint(means).astype(np.uint8)
-    how = Image.Resampling.BOX if scale >= 1 else Image.Resampling.BILINEAR
-    return np.asarray(image.resize((width, height), how, box=box), np.uint8)
-
-
 def _unidentified(content: bytes) -> UndecodableError | UnsupportedTypeError:
-    served = f"served are {', '.join(list(FORMATS)[:-1])} and PGM"
-    name = next((name for start, name in FOREIGN.items() if content.startswith(start)), None)
+    supported = f"supported formats: {', '.join(list(FORMATS)[:-1])}, PGM"
+    name = next((name for start, name in UNSUPPORTED_SIGNATURES.items() if content.startswith(start)), None)
     if content[4:8] == b"ftyp":
-        name = "HEIC, AVIF or a film"
+        name = "HEIC, AVIF or a video"
     if name:
-        return UnsupportedTypeError(f"the image is {name}; {served}")
-    return UndecodableError(f"not an image that can be read; {served}")
+        return UnsupportedTypeError(f"the image is {name}; {supported}")
+    return UndecodableError(f"not a readable image; {supported}")
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    """The image as its EXIF orientation says; TIFF files are turned by Pillow when they load."""
+    """Apply the EXIF orientation. Pillow has already applied it to TIFF files when it loaded them."""
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
-    except Exception:  # broken metadata is no reason to refuse pixels that are whole
+    except Exception:  # the pixels are complete even if the metadata is broken
         return image
     method = ORIENTATIONS.get(orientation)
     return image if method is None else image.transpose(method)
@@ -143,6 +125,6 @@ def _eight_bits(image: Image.Image) -> Image.Image:
 
 
 def _reason(error: Exception) -> str:
-    """An error's own words, in one short line and without anything that looks like an object of ours."""
+    """The error's message in one short line, or its type if the message holds a memory address."""
     text = str(error).split("\n")[0][:120]
     return text if text and "0x" not in text else type(error).__name__

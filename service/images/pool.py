@@ -1,4 +1,4 @@
-"""Encoded images to samples, without holding up the event loop."""
+"""Encoded images to samples, without blocking the event loop."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
@@ -10,56 +10,61 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from matcaps.service.backends.artefact import ImageSize
-from matcaps.service.backends.session import usable_cores
+from matcaps.service.cores import usable_cores
 from matcaps.service.errors import ExpiredError, MalformedError, QueueFullError
-from matcaps.service.images.decode import decode, fit, open_image
+from matcaps.service.images.decode import decode, open_image
+from matcaps.service.images.fit import fit
 
 SMALL_BYTES = 2**14
 SMALL_PIXELS = 128 * 128
-COMPRESSED_TEXT = (b"zTXt", b"iTXt", b"iCCP")  # chunks of a PNG that grow a thousandfold when they are opened
+COMPRESSED_TEXT = (b"zTXt", b"iTXt", b"iCCP")  # PNG chunks that can grow a thousandfold when Pillow opens the file
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class Decoder:
-    """Decodes for the event loop: what is small at once, for less than a thread's call costs; the rest in threads.
+class DecoderPool:
+    """Decodes images in threads, and small ones at once, because that takes less time than handing them to a thread.
 
     Args:
-        max_pixels: Of one image, checked before it is decoded.
-        max_waiting: Images in threads or waiting for one; the images of a single request may always wait.
+        max_pixels: Limit of one image's pixels, checked before it is decoded.
+        max_waiting: Limit of the images that are in threads or wait for one. A single request may always wait.
     """
 
     def __init__(self, max_pixels: int, max_waiting: int) -> None:
         self._max_pixels, self._max_waiting = max_pixels, max_waiting
-        self._waiting = 0  # changed by the event loop alone
-        # No more decoders than cores: each may hold a large image.
+        self._waiting = 0  # changed by the event loop only
+        # One thread per core and no more: each may hold a large image.
         self._workers = ThreadPoolExecutor(usable_cores(), "decode")
 
     async def samples(self, size: ImageSize, contents: Sequence[bytes], left_s: float) -> NDArray[np.uint8]:
-        """Samples [sample, channels, height, width] of encoded images; consecutive ones are a sample's channels.
+        """Decode images into samples [sample, channels, height, width]; consecutive images are a sample's channels.
 
         Args:
-            size: Of the model's images.
-            contents: The files.
-            left_s: How long they may wait and be decoded.
+            size: The model's image size.
+            contents: The encoded images.
+            left_s: Time until the request's deadline, in seconds.
 
         Raises:
             QueueFullError: Too many images wait to be decoded.
-            ExpiredError: The time was over before they were; where their turn had not come, they never will be.
-            MalformedError: The number of images is no multiple of the channels.
-            ServiceError: An image is broken, too large, or of a format that is not served.
+            ExpiredError: The deadline passed. Images whose decoding had not begun are never decoded.
+            MalformedError: The number of images is not a multiple of the channels.
+            ServiceError: An image is broken, too large, or of an unsupported format.
         """
         channels = size.channels
         if not contents or len(contents) % channels:
-            per = f"{channels} images a sample (left, right)" if channels == 2 else f"{channels} image(s) a sample"
-            raise MalformedError(f"the model takes {per}, found {len(contents)} image(s)")
+            order = " (left, right)" if channels == 2 else ""
+            raise MalformedError(f"the model takes {channels} image(s) per sample{order}, got {len(contents)} image(s)")
         if len(contents) <= channels and all(_is_small(content) for content in contents):
             images = [open_image(content, max_pixels=self._max_pixels) for content in contents]
             if all(image.width * image.height <= SMALL_PIXELS for image in images):
                 return _samples(size, images)
         if self._waiting and self._waiting + len(contents) > self._max_waiting:
-            raise QueueFullError(f"{self._waiting} images wait to be decoded; try again later", retry_after_s=1.0)
+            raise QueueFullError(
+                f"at most {self._max_waiting} images may wait to be decoded, {self._waiting} wait already; "
+                f"try again later",
+                retry_after_s=1.0,
+            )
         self._waiting += len(contents)
         try:
             async with asyncio.timeout(left_s):
@@ -70,11 +75,11 @@ class Decoder:
             self._waiting -= len(contents)
 
     async def apart(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """The result of work that would hold up the event loop, done in a decoder's thread."""
+        """Run work that would block the event loop in one of the decoding threads, and return its result."""
         return await asyncio.get_running_loop().run_in_executor(self._workers, lambda: work(*args, **kwargs))
 
     def close(self) -> None:
-        """Finish what runs and end the threads."""
+        """Finish the running work and end the threads."""
         self._workers.shutdown()
 
     def _decode(self, size: ImageSize, contents: Sequence[bytes]) -> NDArray[np.uint8]:
@@ -86,6 +91,6 @@ def _is_small(content: bytes) -> bool:
 
 
 def _samples(size: ImageSize, images: Iterable[Image.Image]) -> NDArray[np.uint8]:
-    """Each is made small before the next is decoded: a few kilobytes of file may be gigabytes of pixels together."""
+    """Resize each image before the next is decoded: only one image of a request is held at full size."""
     pixels = [fit(decode(image), size.height, size.width) for image in images]
     return np.stack(pixels).reshape(-1, size.channels, size.height, size.width)

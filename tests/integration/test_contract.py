@@ -14,8 +14,9 @@ from PIL import Image
 from matcaps.model import CapsNet
 from matcaps.model.export import OUTPUTS
 from matcaps.service.app import create_app
-from matcaps.service.backends.session import CpuSession
-from matcaps.service.images.decode import decode, fit, open_image
+from matcaps.service.backends.cpu import CpuSession
+from matcaps.service.images.decode import decode, open_image
+from matcaps.service.images.fit import fit
 from matcaps.service.settings import Settings
 from matcaps.training.data.formats.smallnorb import shrink
 from tests.support.doubles import Client, client_of, encoded

@@ -1,4 +1,4 @@
-"""What stands for onnxruntime on a machine with GPUs: it checks what it is told, and computes on the CPU."""
+"""A test double of onnxruntime with GPUs: it checks the calls, and computes on the CPU."""
 
 import threading
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ import onnxruntime
 from matcaps.service.backends.cuda_graphs import CaptureGate
 from matcaps.service.backends.onnx import CPU, CUDA
 
-RECORDED_AT = 3  # runs of one graph in one thread until it is recorded
+CAPTURED_AT = 3  # the run of one graph in one thread that is captured
 
 
 @dataclass(frozen=True)
@@ -21,11 +21,11 @@ class Run:
     thread: int
     binding: Any
     alone: bool
-    """While all else that calls CUDA had to wait."""
+    """Whether all other CUDA calls had to wait."""
 
 
 class SessionOnGpu:
-    """A session that takes part in recordings as onnxruntime's on CUDA does: each thread has its own."""
+    """A session that captures graphs as onnxruntime does on CUDA: separately for each thread."""
 
     def __init__(self, path: str, provider: str, runtime: "RuntimeWithGpu") -> None:
         self._session = onnxruntime.InferenceSession(path, providers=[CPU])
@@ -51,21 +51,22 @@ class SessionOnGpu:
         before = [other for other in runs if (other.graph, other.thread) == (run.graph, run.thread)]
         if run.graph is not None:
             assert all(other.binding is binding for other in before), "a graph has one binding"
-        if self._runtime.replays_nothing and len(before) > RECORDED_AT:
+        if self._runtime.replays_nothing and len(before) > CAPTURED_AT:
             return
         self._session.run_with_iobinding(binding, options)
 
 
 class RuntimeWithGpu:
-    """The onnxruntime module.
+    """The onnxruntime module on a machine with GPUs.
 
     Args:
-        available: Providers that it offers.
-        taken: The provider that a session says it took, whatever it was asked for.
-        failure: What opening a session on CUDA raises, on the device ``fails_on`` or on all.
-        run_failure: What running on CUDA raises.
-        room_failure: What making room for a buffer on CUDA raises.
-        replays_nothing: Recorded graphs leave the outputs as they were.
+        available: The providers that it offers.
+        taken: The provider that a session reports, whichever was requested.
+        failure: The error of opening a session on CUDA, on the device ``fails_on`` or on all.
+        fails_on: The number of the device that ``failure`` is limited to.
+        run_failure: The error of running on CUDA.
+        room_failure: The error of allocating a buffer on CUDA.
+        replays_nothing: Captured graphs leave the outputs unchanged.
     """
 
     SessionOptions = onnxruntime.SessionOptions
@@ -104,7 +105,7 @@ class RuntimeWithGpu:
         return onnxruntime.OrtValue.ortvalue_from_shape_and_type(shape, kind, "cpu", 0)
 
     def InferenceSession(self, path: str, options: Any, *, providers: list[Any], enable_fallback: int) -> SessionOnGpu:  # noqa: N802
-        assert enable_fallback == 0, "onnxruntime must not change the provider by itself"
+        assert enable_fallback == 0, "onnxruntime must not fall back to another provider"
         assert isinstance(options, onnxruntime.SessionOptions)
         self.asked.append(providers[0])
         wanted, told = (providers[0], {}) if isinstance(providers[0], str) else providers[0]
@@ -117,7 +118,7 @@ class RuntimeWithGpu:
 
 
 def graph_of(options: Any) -> str | None:
-    """The graph that a run belongs to."""
+    """The id of the graph that a run captures or replays."""
     try:
         return str(options.get_run_config_entry("gpu_graph_id"))
     except RuntimeError:

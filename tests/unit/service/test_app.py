@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from matcaps.service.app import create_app
-from matcaps.service.backends.session import open_session
+from matcaps.service.backends.open import open_session
 from matcaps.service.engine.batcher import Batcher
 from matcaps.service.http.schemas import ModelAnswer, ModelsAnswer, PosesAnswer, PredictAnswer
 from matcaps.service.settings import Settings

@@ -1,4 +1,4 @@
-"""Batches on the CPU: in pieces, side by side, and an image alone on all threads."""
+"""Batches on the CPU: in pieces, one thread each, and a single image on all threads."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,8 +12,8 @@ from matcaps.service.backends.cpu import PIECE, CpuSession
 from tests.support.doubles import write_model
 
 
-class Recorded:
-    """A session of onnxruntime that remembers how many images each of its runs had."""
+class CountingSession:
+    """An onnxruntime session that notes the threads and the images of each run."""
 
     def __init__(self, session: Any, threads: int, runs: list[tuple[int, int]]) -> None:
         self._session, self._threads, self._runs = session, threads, runs
@@ -26,12 +26,12 @@ class Recorded:
         return getattr(self._session, name)
 
 
-def recording(runs: list[tuple[int, int]]) -> Any:
-    """onnxruntime, whose sessions note (threads, images) of each run."""
+def counting_runtime(runs: list[tuple[int, int]]) -> Any:
+    """onnxruntime with sessions that note (threads, images) of each run."""
 
-    def open_session(path: str, options: Any, **others: Any) -> Recorded:
+    def open_session(path: str, options: Any, **others: Any) -> CountingSession:
         session = onnxruntime.InferenceSession(path, options, **others)
-        return Recorded(session, options.intra_op_num_threads, runs)
+        return CountingSession(session, options.intra_op_num_threads, runs)
 
     return SimpleNamespace(SessionOptions=onnxruntime.SessionOptions, InferenceSession=open_session)
 
@@ -40,35 +40,37 @@ def recording(runs: list[tuple[int, int]]) -> Any:
     ("threads", "images", "expected"),
     [(1, 1, [(1, 1)]), (2, 1, [(2, 1)]), (1, 9, [(1, 4), (1, 4), (1, 1)]), (2, 5, [(1, 4), (1, 1)])],
 )
-def test_how_a_batch_is_run(tmp_path: Path, threads: int, images: int, expected: list[tuple[int, int]]) -> None:
-    """One image has all threads; of several a thread runs a piece at once."""
+def test_batches_run_in_pieces_on_one_thread(
+    tmp_path: Path, threads: int, images: int, expected: list[tuple[int, int]]
+) -> None:
+    """A single image uses all threads; a larger batch runs in pieces on one thread."""
     runs: list[tuple[int, int]] = []
-    session = CpuSession(write_model(tmp_path, "m", 1), threads, recording(runs))
+    session = CpuSession(write_model(tmp_path, "m", 1), threads, counting_runtime(runs))
     assert session.workers == threads
     runs.clear()
     session.run(np.zeros((images, 1, 8, 8), np.uint8))
     assert runs == expected
 
 
-def test_an_image_beside_others_has_one_thread(tmp_path: Path) -> None:
-    """The threads together are for an image that runs while nothing else does."""
+def test_an_image_beside_another_has_one_thread(tmp_path: Path) -> None:
+    """An image uses all threads only if nothing else runs."""
     runs: list[tuple[int, int]] = []
-    session = CpuSession(write_model(tmp_path, "m", 1), 2, recording(runs))
+    session = CpuSession(write_model(tmp_path, "m", 1), 2, counting_runtime(runs))
     black = np.zeros((1, 1, 8, 8), np.uint8)
-    run = session._together.run
+    run = session._all_threads.run
 
     def run_with_another(*arguments: Any) -> Any:
         session.run(black)
         return run(*arguments)
 
-    session._together = SimpleNamespace(run=run_with_another)
+    session._all_threads = SimpleNamespace(run=run_with_another)
     runs.clear()
     session.run(black)
     assert runs == [(1, 1), (2, 1)]
 
 
 def test_rows_come_in_the_order_of_the_images(tmp_path: Path) -> None:
-    """Whatever the pieces, each row is what its image gets alone, of the outputs that are asked for."""
+    """Each row equals that of its image alone, and only the requested outputs are returned."""
     session = CpuSession(write_model(tmp_path, "m", 1), 2)
     images = np.random.default_rng(0).integers(0, 256, (3 * PIECE + 1, 1, 8, 8), np.uint8)
     together = session.run(images, ["poses"])

@@ -1,4 +1,4 @@
-"""Recording alone, running together."""
+"""The capture gate: captures run alone, everything else runs together."""
 
 import threading
 from collections.abc import Callable
@@ -14,8 +14,8 @@ def started(work: Callable[[], None]) -> threading.Thread:
     return thread
 
 
-def test_any_number_run_together() -> None:
-    """Two run at the same time."""
+def test_runs_overlap() -> None:
+    """Two threads run at the same time."""
     gate, both = CaptureGate(), threading.Barrier(2)
 
     def run() -> None:
@@ -28,39 +28,39 @@ def test_any_number_run_together() -> None:
     assert not thread.is_alive()
 
 
-def test_a_recording_is_alone() -> None:
-    """A recording waits for who runs, and who comes after it waits for the recording: even the busy let it in."""
+def test_a_capture_runs_alone() -> None:
+    """A capture waits for threads that run, and threads that come later wait for the capture."""
     gate, events = CaptureGate(), list[str]()
-    recording, release = threading.Event(), threading.Event()
+    capturing, release = threading.Event(), threading.Event()
 
-    def record() -> None:
+    def capture() -> None:
         with gate.capturing():
-            events.append("recording")
-            recording.set()
+            events.append("capturing")
+            capturing.set()
             assert release.wait(LONG_S)
-            events.append("recorded")
+            events.append("captured")
 
     def run() -> None:
         with gate.running():
             events.append("ran")
 
     with gate.running():
-        recorder = started(record)
+        capturer = started(capture)
         while not gate._capturing:
-            recorder.join(0.001)
-        assert not recording.wait(SHORT_S), "nobody records while another runs"
+            capturer.join(0.001)
+        assert not capturing.wait(SHORT_S), "no capture while another thread runs"
         runner = started(run)
         runner.join(SHORT_S)
-        assert runner.is_alive(), "who comes later waits for the recording"
-    assert recording.wait(LONG_S)
+        assert runner.is_alive(), "a later thread waits for the capture"
+    assert capturing.wait(LONG_S)
     release.set()
-    for thread in (recorder, runner):
+    for thread in (capturer, runner):
         thread.join(LONG_S)
-    assert events == ["recording", "recorded", "ran"]
+    assert events == ["capturing", "captured", "ran"]
 
 
-def test_a_failure_lets_the_others_go_on() -> None:
-    """After a recording or a run that failed the gate is open."""
+def test_a_failure_opens_the_gate() -> None:
+    """The gate is open again after a capture or a run that failed."""
     gate = CaptureGate()
     for use in (gate.capturing, gate.running, gate.capturing, gate.running):
         try:

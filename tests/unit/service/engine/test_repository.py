@@ -7,7 +7,7 @@ from pathlib import Path
 import onnx
 import pytest
 
-from matcaps.service.backends.session import open_session
+from matcaps.service.backends.open import open_session
 from matcaps.service.engine.batcher import Batcher
 from matcaps.service.engine.model_version import ModelVersion
 from matcaps.service.engine.queue import Queue

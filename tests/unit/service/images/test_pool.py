@@ -1,4 +1,4 @@
-"""What is decoded at once, and what in a thread of its own."""
+"""The decoder pool: which images go to a thread, how many may wait, and for how long."""
 
 import asyncio
 import threading
@@ -11,18 +11,19 @@ from PIL import Image, PngImagePlugin
 
 from matcaps.service.backends.artefact import ImageSize
 from matcaps.service.errors import ExpiredError, MalformedError, QueueFullError
-from matcaps.service.images.decode import decode, fit
-from matcaps.service.images.pool import Decoder
+from matcaps.service.images.decode import decode
+from matcaps.service.images.fit import fit
+from matcaps.service.images.pool import DecoderPool
 from tests.support.doubles import encoded, grey
 
 LIMIT_S = 30.0
-NOISE = np.random.default_rng(7).integers(0, 256, (128, 128), np.uint8)  # which no format shrinks
+NOISE = np.random.default_rng(7).integers(0, 256, (128, 128), np.uint8)  # no format compresses it
 SIZE = ImageSize(channels=1, height=8, width=8)
 STEREO = ImageSize(channels=2, height=8, width=8)
 
 
 def with_compressed_text() -> bytes:
-    """A small file that grows when it is opened."""
+    """A small PNG whose text chunk grows when the file is opened."""
     text = PngImagePlugin.PngInfo()
     text.add_text("Comment", "a" * 100_000, zip=True)
     file = BytesIO()
@@ -42,10 +43,10 @@ def with_compressed_text() -> bytes:
         (SIZE, [with_compressed_text()], False),
     ],
 )
-def test_only_what_is_small_is_decoded_at_once(
+def test_only_small_images_are_decoded_on_the_event_loop(
     size: ImageSize, contents: list[bytes], here: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One sample of few bytes and few pixels, and nothing that could grow; all the rest goes to a thread."""
+    """Only one small sample without compressed text is decoded on the event loop; all else goes to a thread."""
     threads = []
 
     def watched_fit(image: Image.Image, height: int, width: int) -> NDArray[np.uint8]:
@@ -53,15 +54,15 @@ def test_only_what_is_small_is_decoded_at_once(
         return fit(image, height, width)
 
     monkeypatch.setattr("matcaps.service.images.pool.fit", watched_fit)
-    decoder = Decoder(max_pixels=1_000_000, max_waiting=4)
+    decoder = DecoderPool(max_pixels=1_000_000, max_waiting=4)
     samples = asyncio.run(decoder.samples(size, contents, LIMIT_S))
     decoder.close()
     assert samples.shape == (len(contents) // size.channels, size.channels, 8, 8)
     assert {thread is threading.current_thread() for thread in threads} == {here}
 
 
-def test_no_two_images_are_held_at_full_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each is made small before the next is decoded."""
+def test_one_image_at_a_time_is_held_at_full_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each image of a request is resized before the next one is decoded."""
     order = []
 
     def watched_decode(image: Image.Image) -> Image.Image:
@@ -74,15 +75,15 @@ def test_no_two_images_are_held_at_full_size(monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr("matcaps.service.images.pool.decode", watched_decode)
     monkeypatch.setattr("matcaps.service.images.pool.fit", watched_fit)
-    decoder = Decoder(max_pixels=1_000_000, max_waiting=4)
+    decoder = DecoderPool(max_pixels=1_000_000, max_waiting=4)
     asyncio.run(decoder.samples(SIZE, [grey(40, 200, 200)] * 3, LIMIT_S))
     decoder.close()
     assert order == ["decode", "fit"] * 3
 
 
-def test_the_number_of_images_must_fit() -> None:
-    """An odd image for a pair of cameras, or none at all, is refused."""
-    decoder = Decoder(max_pixels=1_000_000, max_waiting=4)
+def test_the_number_of_images_must_be_a_multiple_of_the_channels() -> None:
+    """A stereo model rejects an odd number of images, and no images at all."""
+    decoder = DecoderPool(max_pixels=1_000_000, max_waiting=4)
     for contents in ([], [grey(1)]):
         with pytest.raises(MalformedError, match="left, right"):
             asyncio.run(decoder.samples(STEREO, contents, LIMIT_S))
@@ -90,7 +91,7 @@ def test_the_number_of_images_must_fit() -> None:
 
 
 class Gated:
-    """A ``fit`` that waits until it is let through."""
+    """A ``fit`` that waits until the test lets it pass."""
 
     def __init__(self) -> None:
         self.entered, self.gate, self.calls = threading.Semaphore(0), threading.Semaphore(0), 0
@@ -102,24 +103,24 @@ class Gated:
         return fit(image, height, width)
 
 
-def test_what_waits_to_be_decoded_is_bounded_in_number_and_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Beyond the bound images are refused; whose time is over is told so, and is not decoded when its turn comes."""
+def test_waiting_images_are_bounded_in_number_and_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Images beyond the limit are rejected. Images whose deadline passed are rejected and never decoded."""
     gated = Gated()
     monkeypatch.setattr("matcaps.service.images.pool.fit", gated)
     monkeypatch.setattr("matcaps.service.images.pool.usable_cores", lambda: 1)
     large = grey(40, 200, 200)
 
     async def work() -> None:
-        decoder = Decoder(max_pixels=1_000_000, max_waiting=2)
+        decoder = DecoderPool(max_pixels=1_000_000, max_waiting=2)
         first = asyncio.create_task(decoder.samples(SIZE, [large], LIMIT_S))
         assert await asyncio.to_thread(gated.entered.acquire, timeout=LIMIT_S)
-        with pytest.raises(QueueFullError, match="1 images wait to be decoded"):
+        with pytest.raises(QueueFullError, match="at most 2 images may wait to be decoded, 1 wait already"):
             await decoder.samples(SIZE, [large] * 2, LIMIT_S)
         with pytest.raises(ExpiredError, match="before the images were decoded"):
             await decoder.samples(SIZE, [large], 0.0)
         gated.gate.release(9)
         assert (await first).shape == (1, 1, 8, 8)
-        assert (await decoder.samples(SIZE, [large] * 5, LIMIT_S)).shape == (5, 1, 8, 8)  # alone, as many as there are
+        assert (await decoder.samples(SIZE, [large] * 5, LIMIT_S)).shape == (5, 1, 8, 8)  # one request may always wait
         decoder.close()
 
     asyncio.run(work())

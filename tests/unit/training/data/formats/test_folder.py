@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from matcaps.service.images.decode import decode, open_image
-from matcaps.service.images.decode import fit as fit_for_service
+from matcaps.service.images.fit import fit as fit_for_service
 from matcaps.training.data import load
 from matcaps.training.data.formats.folder import fit, grey, load_folder
 from matcaps.training.data.hold_out import hold_out
