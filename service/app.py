@@ -24,8 +24,9 @@ from matcaps.service.http.openapi import DocumentedAPI
 from matcaps.service.http.problems import answer_errors
 from matcaps.service.images.pool import DecoderPool
 from matcaps.service.keys import Keys, check_exposure
-from matcaps.service.poses.memory import PosesInMemory, PoseStore
-from matcaps.service.poses.redis import PosesInRedis
+from matcaps.service.poses.memory import InMemoryPoseStore
+from matcaps.service.poses.redis import RedisPoseStore
+from matcaps.service.poses.store import PoseStore
 from matcaps.service.routes.health import health_routes
 from matcaps.service.routes.metrics import metrics_routes
 from matcaps.service.routes.models import model_routes
@@ -136,5 +137,5 @@ def create_app_over(settings: Settings, make_ready: ModelLoader, clock: Callable
 def _pose_store(settings: Settings, metrics: Metrics, clock: Callable[[], float]) -> PoseStore:
     if settings.poses_url:
         lost = metrics.poses_lost.inc
-        return PosesInRedis(settings.poses_url, settings.kept_poses, settings.kept_poses_s, lost, clock)
-    return PosesInMemory(settings.kept_poses, settings.kept_poses_s, clock)
+        return RedisPoseStore(settings.poses_url, settings.kept_poses, settings.kept_poses_s, lost, clock)
+    return InMemoryPoseStore(settings.kept_poses, settings.kept_poses_s, clock)

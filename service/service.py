@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from matcaps.service.engine.reload import Reloader
 from matcaps.service.engine.repository import Repository
 from matcaps.service.images.pool import DecoderPool
-from matcaps.service.poses.memory import PoseStore
+from matcaps.service.poses.store import PoseStore
 from matcaps.service.settings import Settings
 from matcaps.service.telemetry.metrics import Metrics
 

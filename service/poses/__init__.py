@@ -1,1 +1,1 @@
-"""What is kept under an id: in memory, or in Redis for all replicas."""
+"""Keeps the poses of earlier predictions by id: in memory, or in a Redis that all replicas share."""

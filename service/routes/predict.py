@@ -19,7 +19,7 @@ from matcaps.service.http.middleware.request_context import context_of
 from matcaps.service.http.openapi import IMAGES_BODY, arrays_too, problems
 from matcaps.service.http.query import LAYER, NAME, VERSION, choice_of
 from matcaps.service.http.schemas import PosesAnswer, PredictAnswer
-from matcaps.service.poses.memory import Kept
+from matcaps.service.poses.store import KeptPoses
 from matcaps.service.service import Service
 
 OF_IMAGES = problems([400, 401, 404, 406, 408, 413, 415, 422, 429, 503, 504])
@@ -58,7 +58,7 @@ def capsule_routes(service: Service) -> APIRouter:
         model = {"name": served.name, "version": served.version}
         result = Result(uuid.uuid4().hex, model, served.metadata, arrays)
         poses = arrays["poses"].copy()  # not a view of a whole batch
-        await service.kept.keep(Kept(result.id, model, served.metadata.classes, poses), owner_of(request))
+        await service.kept.keep(KeptPoses(result.id, model, served.metadata.classes, poses), owner_of(request))
         return result
 
     def poses_answer(kind: str, result: Result, layer: str) -> Response:

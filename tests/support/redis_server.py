@@ -1,4 +1,4 @@
-"""A real Redis of a test's own, that it can end and start again."""
+"""A real Redis server that a test can stop and start again."""
 
 import shutil
 import subprocess
@@ -8,10 +8,10 @@ from types import TracebackType
 
 
 class RedisServer:
-    """Listens at a socket in a folder of its own, not on the network, and writes nothing to the disk."""
+    """Listens on a Unix socket in its own folder, not on the network, and writes nothing to disk."""
 
     def __init__(self) -> None:
-        # Not pytest's folder: the path of a socket may have 107 characters.
+        # Not pytest's folder: the path of a socket has at most 107 characters.
         self._folder = Path(tempfile.mkdtemp(prefix="redis-"))
         self.url = f"unix://{self._folder / 'socket'}"
         self._process: subprocess.Popen[str] | None = None
@@ -27,9 +27,9 @@ class RedisServer:
         shutil.rmtree(self._folder)
 
     def start(self) -> None:
-        """Listen, and return when it does."""
+        """Start the server, and return when it listens."""
         program = shutil.which("redis-server")
-        assert program is not None, "the tests need redis-server; scripts/test installs it, or says how"
+        assert program is not None, "the tests need redis-server; scripts/test installs it or says how to"
         options = {
             "--port": "0",
             "--unixsocket": str(self._folder / "socket"),
@@ -39,14 +39,14 @@ class RedisServer:
         command = [program, *(word for option in options.items() for word in option)]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
-        said = ""
-        while "ready to accept connections" not in said.lower():
+        output = ""
+        while "ready to accept connections" not in output.lower():
             line = self._process.stdout.readline()
-            assert line, f"Redis ended by itself: {said}"
-            said += line
+            assert line, f"Redis ended unexpectedly: {output}"
+            output += line
 
     def stop(self) -> None:
-        """End at once and forget everything, as a machine does that loses power."""
+        """Kill the server, so that it loses all its data."""
         if self._process is not None:
             self._process.kill()
             self._process.communicate()

@@ -1,4 +1,4 @@
-"""Replicas that share a Redis, and what they do without it."""
+"""Replicas that share a Redis, and what they do while it is away."""
 
 import asyncio
 import logging
@@ -11,27 +11,27 @@ from redis import Redis
 
 from matcaps.service.errors import NotReadyError, StartError
 from matcaps.service.keys import digest
-from matcaps.service.poses.memory import Kept
-from matcaps.service.poses.redis import PAUSE_S, PREFIX, PosesInRedis
+from matcaps.service.poses.redis import PAUSE_S, PREFIX, RedisPoseStore
+from matcaps.service.poses.store import KeptPoses
 from tests.support.doubles import FakeClock, FakeSession, grey, serve
 from tests.support.redis_server import RedisServer
 
 POSES = np.zeros((1, 2, 4, 4), np.float32)
 
 
-def kept(id_: str) -> Kept:
-    return Kept(id_, {"name": "norb", "version": 1}, ["a", "b"], POSES)
+def kept(id_: str) -> KeptPoses:
+    return KeptPoses(id_, {"name": "norb", "version": 1}, ["a", "b"], POSES)
 
 
 @pytest.fixture
 def redis() -> Iterator[RedisServer]:
-    """A Redis."""
+    """A Redis server."""
     with RedisServer() as server:
         yield server
 
 
-def test_replicas_answer_each_others_ids(tmp_path: Path, redis: RedisServer) -> None:
-    """What one service predicted, another reads by its id, and only with the key that made it."""
+def test_replicas_find_each_others_ids(tmp_path: Path, redis: RedisServer) -> None:
+    """A replica finds the poses that another replica predicted, but only with the key that made them."""
     file = tmp_path / "keys"
     file.write_text("".join(f"{name} sha256:{digest(name)}\n" for name in ("ann", "bob")))
     ann, bob = {"x-api-key": "ann"}, {"x-api-key": "bob"}
@@ -46,8 +46,8 @@ def test_replicas_answer_each_others_ids(tmp_path: Path, redis: RedisServer) -> 
         assert [service.get(path, headers=bob).status_code for service in (one, two)] == [404, 404]
 
 
-def test_without_redis_predictions_go_on(tmp_path: Path, redis: RedisServer, caplog: pytest.LogCaptureFixture) -> None:
-    """When Redis goes, predictions are answered and ids are not (503, not 404); when it is back, both are."""
+def test_predictions_work_without_redis(tmp_path: Path, redis: RedisServer, caplog: pytest.LogCaptureFixture) -> None:
+    """Without Redis predictions work and reading ids gives 503, not 404; once Redis is back, both work."""
     caplog.set_level(logging.INFO, "matcaps")
     clock = FakeClock()
     with serve(tmp_path, {"norb/1": FakeSession()}, clock, poses_url=redis.url) as client:
@@ -69,15 +69,19 @@ def test_without_redis_predictions_go_on(tmp_path: Path, redis: RedisServer, cap
         redis.start()
         clock.now_s += PAUSE_S
         assert client.get(predict()).status_code == 200
-        assert [client.get(path).status_code for path in [before, *lost]] == [404, 404, 404]  # it had kept nothing
-    told = [record.message for record in caplog.records if "poses" in record.message]
-    assert [message.partition(",")[0] for message in told] == ["poses cannot be kept", "poses are kept again"]
+        assert [client.get(path).status_code for path in [before, *lost]] == [
+            404,
+            404,
+            404,
+        ]  # nothing was on disk
+    messages = [record.message for record in caplog.records if "poses" in record.message]
+    assert [message.partition(":")[0] for message in messages] == ["poses cannot be kept", "poses are kept again"]
 
 
-def test_a_silent_redis_is_asked_once_in_a_while(tmp_path: Path, redis: RedisServer) -> None:
-    """After a failure nothing is sent for a while, so that not every prediction waits; then it is tried again."""
+def test_a_failing_redis_is_left_alone_for_a_while(tmp_path: Path, redis: RedisServer) -> None:
+    """After a failure nothing is written for a while, so that predictions do not wait; then it is tried again."""
     clock, losses = FakeClock(), []
-    store = PosesInRedis(redis.url, 10, 60.0, lambda: losses.append(clock.now_s), clock)
+    store = RedisPoseStore(redis.url, 10, 60.0, lambda: losses.append(clock.now_s), clock)
 
     async def work() -> None:
         redis.stop()
@@ -94,9 +98,9 @@ def test_a_silent_redis_is_asked_once_in_a_while(tmp_path: Path, redis: RedisSer
     asyncio.run(work())
 
 
-def test_redis_forgets_by_itself(redis: RedisServer) -> None:
-    """Every key expires: poses after their time, the order and the count with the last of them."""
-    store = PosesInRedis(redis.url, 10, 60.0)
+def test_every_key_in_redis_expires(redis: RedisServer) -> None:
+    """Every key expires: the poses at their age limit, the list and the number with the latest poses."""
+    store = RedisPoseStore(redis.url, 10, 60.0)
 
     async def work() -> None:
         await store.keep(kept("a"), "owner")
@@ -110,8 +114,8 @@ def test_redis_forgets_by_itself(redis: RedisServer) -> None:
 
 
 def test_expired_poses_leave_room(redis: RedisServer) -> None:
-    """Poses whose time is over do not push out those that are kept."""
-    store = PosesInRedis(redis.url, 2, 60.0)
+    """Expired poses do not push out those that are kept."""
+    store = RedisPoseStore(redis.url, 2, 60.0)
 
     async def work() -> None:
         for id_ in ("a", "b"):
@@ -125,9 +129,9 @@ def test_expired_poses_leave_room(redis: RedisServer) -> None:
     asyncio.run(work())
 
 
-def test_an_order_that_was_evicted_begins_anew(redis: RedisServer) -> None:
-    """A Redis short of memory may drop the order of the ids: poses are kept all the same."""
-    store = PosesInRedis(redis.url, 1, 60.0)
+def test_an_evicted_list_is_started_again(redis: RedisServer) -> None:
+    """If Redis evicts the list of ids, new poses are still kept."""
+    store = RedisPoseStore(redis.url, 1, 60.0)
 
     async def work() -> None:
         await store.keep(kept("a"), "")
@@ -144,16 +148,16 @@ def test_an_order_that_was_evicted_begins_anew(redis: RedisServer) -> None:
 @pytest.mark.parametrize(
     "url", ["localhost:6379", "http://localhost", "redis://localhost:port", "redis://:secret#x@h:1"]
 )
-def test_other_urls_are_refused(url: str) -> None:
-    """What is no URL of a Redis ends the start with the setting's name, and without the password in it."""
+def test_other_urls_are_rejected(url: str) -> None:
+    """A URL that is not a Redis URL stops the start; the message names the setting and holds no password."""
     with pytest.raises(StartError, match="MATCAPS_POSES_URL") as error:
-        PosesInRedis(url, 10, 60.0)
+        RedisPoseStore(url, 10, 60.0)
     assert "secret" not in str(error.value)
 
 
-def test_nobody_there() -> None:
-    """A Redis that was never there refuses to read, and does not fail to keep."""
-    store = PosesInRedis("unix:///nobody/listens", 10, 60.0)
+def test_a_redis_that_never_runs_loses_poses() -> None:
+    """Without a Redis, keeping poses does not fail, and reading them raises NotReadyError."""
+    store = RedisPoseStore("unix:///nobody/listens", 10, 60.0)
 
     async def work() -> None:
         await store.keep(kept("a"), "")
