@@ -1,4 +1,4 @@
-"""``matcaps serve`` as a process: its options, its errors in one line, and a real server on a real socket."""
+"""``matcaps serve`` as a process: options, one-line errors, and a server on a socket."""
 
 import contextlib
 import os
@@ -26,7 +26,7 @@ def command(*options: str) -> list[str]:
 
 
 def clean_environment(**more: str) -> dict[str, str]:
-    """The environment without settings of whoever runs the tests."""
+    """The environment without the settings of the person who runs the tests."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("MATCAPS_")}
     return {**kept, "PYTHONUNBUFFERED": "1", **more}
 
@@ -48,7 +48,7 @@ def last_line(result: subprocess.CompletedProcess[str]) -> str:
     return result.stderr.strip().splitlines()[-1]
 
 
-def test_help_names_every_setting() -> None:
+def test_help_lists_every_setting() -> None:
     """--help lists an option for each setting."""
     result = run("--help")
     assert result.returncode == 0
@@ -69,7 +69,7 @@ def test_help_names_every_setting() -> None:
         ["stray"],
     ],
 )
-def test_bad_options(options: list[str]) -> None:
+def test_a_bad_option_is_a_one_line_error(options: list[str]) -> None:
     """A bad option ends the service with status 2 and one line."""
     result = run(*options)
     assert result.returncode == 2
@@ -78,37 +78,37 @@ def test_bad_options(options: list[str]) -> None:
     assert result.stderr.startswith("matcaps serve: ")
 
 
-def test_switches_need_no_word() -> None:
-    """What is on or off is an option without a value."""
+def test_boolean_options_take_no_value() -> None:
+    """A boolean setting is an option without a value, or the same with no- before it."""
     result = run("--allow-anonymous", "--model-control", "--no-tf32", "--models", "/nowhere")
     assert "no folder of models" in last_line(result)
 
 
-def test_bad_environment() -> None:
-    """A bad environment variable is as bad as an option."""
+def test_a_bad_environment_variable_is_a_one_line_error() -> None:
+    """A bad environment variable ends the service like a bad option."""
     result = run(MATCAPS_PORT="many")
     assert result.returncode == 2
     assert len(result.stderr.strip().splitlines()) == 1
     assert "port" in result.stderr
 
 
-def test_no_models(tmp_path: Path) -> None:
-    """Without a model the service ends with status 1 and says what to set."""
+def test_a_missing_model_stops_the_start(tmp_path: Path) -> None:
+    """Without a model the service ends with status 1 and names the setting."""
     result = run("--models", str(tmp_path))
     assert result.returncode == 1
     assert "MATCAPS_DEFAULT_MODEL" in last_line(result)
 
 
-def test_cuda_that_is_not_there(tmp_path: Path) -> None:
-    """Where onnxruntime has no GPU provider, or no GPU, the device cuda ends with status 1 and one reason."""
+def test_a_missing_gpu_stops_the_start_of_cuda(tmp_path: Path) -> None:
+    """Without a GPU the device cuda ends with status 1 and one reason."""
     write_model(tmp_path, "norb", 1)
     result = run("--models", str(tmp_path), "--default-model", "norb", MATCAPS_DEVICE="cuda", CUDA_VISIBLE_DEVICES="")
     assert result.returncode == 1
     assert "cuda" in last_line(result).lower()
 
 
-def test_a_port_that_is_taken(tmp_path: Path) -> None:
-    """A port that another server has ends with status 1 and a line that names it."""
+def test_a_port_in_use_stops_the_start(tmp_path: Path) -> None:
+    """A port in use ends the service with status 1 and a line that names it."""
     write_model(tmp_path, "norb", 1)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
@@ -117,15 +117,15 @@ def test_a_port_that_is_taken(tmp_path: Path) -> None:
     assert f"cannot listen at 127.0.0.1:{port}" in last_line(result)
 
 
-def test_answers_do_not_wait() -> None:
-    """The listener is known as TCP's: only then does asyncio send each answer at once."""
+def test_the_listener_has_nagles_algorithm_off() -> None:
+    """The listener's protocol is known as TCP, because asyncio disables Nagle's algorithm only then."""
     with listen("127.0.0.1", 0) as listener:
         assert listener.proto == socket.IPPROTO_TCP
 
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A server on a free port, and its address, which it logs when it listens."""
+    """A server on a free port, and the address that it logs when it listens."""
     write_model(tmp_path, "norb", 1)
     write_model(tmp_path, "norb", 2, b"broken")
     options = ["--port", "0", "--models", str(tmp_path), "--max-body-bytes", "1000000", "--threads", "1"]
@@ -153,8 +153,10 @@ def server(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_real_server(server: tuple[subprocess.Popen[str], str], number: signal.Signals) -> None:
-    """It listens, gets ready, answers over a socket beside a broken version, and ends with status 0 when told to."""
+def test_the_server_answers_and_ends_on_a_signal(
+    server: tuple[subprocess.Popen[str], str], number: signal.Signals
+) -> None:
+    """The server answers beside a broken version, and ends with status 0 on SIGTERM or SIGINT."""
     process, address = server
     with httpx.Client(base_url=address, timeout=LONGEST_S, trust_env=False) as client:
         while client.get("/health/ready").status_code != 200:
@@ -169,15 +171,15 @@ def test_a_real_server(server: tuple[subprocess.Popen[str], str], number: signal
     assert process.wait(LONGEST_S) == 0
 
 
-def test_the_end_may_come_while_models_load(tmp_path: Path) -> None:
-    """A service that is told to end before it serves ends with status 0, instead of being killed by the signal."""
+def test_a_signal_while_models_load_ends_with_status_0(tmp_path: Path) -> None:
+    """SIGTERM before the service is ready ends it with status 0."""
     pipe = write_model(tmp_path, "norb", 1)
     pipe.unlink()
     os.mkfifo(pipe)
     options = ("--models", str(tmp_path), "--default-model", "norb", "--port", "0")
     with subprocess.Popen(command(*options), cwd=ROOT, env=clean_environment()) as process:
         writer = -1
-        while writer < 0:  # it opens as soon as the service reads from it
+        while writer < 0:  # opening succeeds as soon as the service reads from the pipe
             assert process.poll() is None
             with contextlib.suppress(OSError):
                 writer = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
@@ -186,8 +188,8 @@ def test_the_end_may_come_while_models_load(tmp_path: Path) -> None:
         assert process.wait(LONGEST_S) == 0
 
 
-def test_sighup_takes_in_new_versions(server: tuple[subprocess.Popen[str], str], tmp_path: Path) -> None:
-    """A version that is laid into the folder serves after SIGHUP, and a broken one is listed with its reason."""
+def test_sighup_loads_new_versions(server: tuple[subprocess.Popen[str], str], tmp_path: Path) -> None:
+    """After SIGHUP a new version is served, and a broken one is listed with its reason."""
     process, address = server
     write_model(tmp_path, "norb", 3)
     with httpx.Client(base_url=address, timeout=LONGEST_S, trust_env=False) as client:
@@ -195,15 +197,15 @@ def test_sighup_takes_in_new_versions(server: tuple[subprocess.Popen[str], str],
         process.send_signal(signal.SIGHUP)
         until = time.monotonic() + LONGEST_S
         while client.get("/models/norb").json()["version"] != 3:
-            assert time.monotonic() < until, "the new version did not come"
+            assert time.monotonic() < until, "the new version was not loaded"
         (refused,) = client.get("/models").json()["refused"]
         assert (refused["name"], refused["version"]) == ("norb", 2)
         assert refused["reason"].startswith("not an ONNX file")
         assert str(tmp_path) not in refused["reason"]
 
 
-def test_refusals_arrive(server: tuple[subprocess.Popen[str], str]) -> None:
-    """A client that sends more than it may, or to nowhere, hears why instead of losing its connection."""
+def test_a_rejected_upload_gets_its_answer(server: tuple[subprocess.Popen[str], str]) -> None:
+    """A client that sends a large body gets its error answer, not a reset connection."""
     _, address = server
     with httpx.Client(base_url=address, timeout=LONGEST_S, trust_env=False) as client:
         for path, kind, status in [

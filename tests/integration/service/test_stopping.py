@@ -1,4 +1,4 @@
-"""SIGTERM: nobody new comes in, and nothing that has begun is lost."""
+"""On SIGTERM the service accepts no new connections and finishes the requests that have begun."""
 
 import contextlib
 import signal
@@ -18,15 +18,15 @@ def post(running: Listening, level: int) -> httpx.Response:
     return httpx.post(f"{running.address}/predict", content=grey(level), headers=PNG, timeout=LIMIT_S, trust_env=False)
 
 
-def knock_until_nobody_opens(address: str) -> None:
-    """Ask on new connections until they are refused."""
+def connect_until_refused(address: str) -> None:
+    """Send requests on new connections until they are refused."""
     with contextlib.suppress(httpx.TransportError):
         while True:
             httpx.get(f"{address}/health/ready", timeout=LIMIT_S, trust_env=False)
 
 
 def begin_three(running: Listening, session: GatedSession, callers: ThreadPoolExecutor) -> list[Future[httpx.Response]]:
-    """One request in a batch, and two that wait for it."""
+    """Start one request in a batch, and two that wait for it."""
     begun = [callers.submit(post, running, 10)]
     session.wait_until_entered()
     begun += [callers.submit(post, running, level) for level in (20, 30)]
@@ -35,15 +35,15 @@ def begin_three(running: Listening, session: GatedSession, callers: ThreadPoolEx
     return begun
 
 
-def test_what_has_begun_is_answered(tmp_path: Path) -> None:
-    """A request in a batch and those that wait are answered; whoever comes later finds no door; then it ends."""
+def test_running_requests_are_answered_after_sigterm(tmp_path: Path) -> None:
+    """Requests in a batch or in the queue are answered, new connections are refused, then the service ends."""
     session = GatedSession()
     with listening(tmp_path, {"gated/1": session}, max_batch=1) as running, ThreadPoolExecutor() as callers:
         begun = begin_three(running, session, callers)
         assert running.service.ready
         running.server.handle_exit(signal.SIGTERM, None)
         assert not running.service.ready
-        knock_until_nobody_opens(running.address)
+        connect_until_refused(running.address)
         session.gate.release(9)
         answers = [request.result() for request in begun]
         running.thread.join(LIMIT_S)
@@ -53,8 +53,8 @@ def test_what_has_begun_is_answered(tmp_path: Path) -> None:
     assert found == pytest.approx([0.010, 0.020, 0.030])
 
 
-def test_not_longer_than_it_may(tmp_path: Path) -> None:
-    """What has not been answered by then is given up, and the service ends all the same."""
+def test_the_drain_has_a_time_limit(tmp_path: Path) -> None:
+    """Requests that run longer than the drain are aborted, and the service ends."""
     session = GatedSession()
     with listening(tmp_path, {"gated/1": session}, max_batch=1, drain_s=1) as running, ThreadPoolExecutor() as callers:
         begun = begin_three(running, session, callers)
@@ -67,8 +67,8 @@ def test_not_longer_than_it_may(tmp_path: Path) -> None:
         assert not running.thread.is_alive()
 
 
-def test_a_connection_that_is_idle_does_not_hold_it_up(tmp_path: Path) -> None:
-    """Clients that keep connections open are no requests."""
+def test_an_idle_connection_does_not_delay_the_end(tmp_path: Path) -> None:
+    """An open connection without a request does not delay the end of the service."""
     with (
         listening(tmp_path, {"norb/1": FakeSession()}) as running,
         httpx.Client(base_url=running.address, timeout=LIMIT_S, trust_env=False) as client,
