@@ -133,7 +133,7 @@ class TrainConfig:
 
 
 def _settled(network: CapsNetConfig) -> CapsNetConfig:
-    """What held-out images settled (docs/experiments.md): two convolutions with maxima between them, a sharper E-step."""
+    """What held-out images settled (EXPERIMENTS.md): two convolutions with maxima between them, a sharper E-step."""
     return replace(network, pooled_channels=32, routing=RoutingConfig(density_temperature=4.0))
 
 
