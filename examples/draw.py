@@ -1,6 +1,6 @@
-"""Draws the example pictures: a digit as in MNIST, and two toys as smallNORB would have photographed them.
+"""Draws the example pictures: a digit in the style of MNIST, and two toys in the style of smallNORB.
 
-Everything here is computed; no picture of any data set goes in. The same numbers give the same pixels.
+Everything here is computed from numbers; no picture of a data set is used. Each run draws the same pixels.
 """
 
 import argparse
@@ -21,7 +21,7 @@ SUPERSAMPLING = 4
 
 
 def bezier(points: list[tuple[float, float]], steps: int = 200) -> Array:
-    """Points [steps, 2] along the cubic curve of four control points."""
+    """Points [steps, 2] on the cubic Bézier curve of four control points."""
     t = np.linspace(0, 1, steps)[:, None]
     basis = np.hstack([(1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t**2 * (1 - t), t**3])
     curve: Array = basis @ np.array(points)
@@ -29,18 +29,18 @@ def bezier(points: list[tuple[float, float]], steps: int = 200) -> Array:
 
 
 def draw_digit(size: int) -> Image.Image:
-    """A 3 in two strokes of a round pen, white on black, as large as MNIST's digits are."""
+    """A 3 drawn with a round pen, white on black, as large in its picture as MNIST's digits."""
     upper = bezier([(9.4, 8.2), (11.5, 2.8), (20.8, 4.6), (17.6, 9.6)])
     waist = bezier([(17.6, 9.6), (16.6, 11.6), (14.6, 12.9), (12.0, 13.3)])
     lower = bezier([(12.0, 13.3), (22.8, 12.2), (21.4, 23.6), (13.2, 23.4)])
     tail = bezier([(13.2, 23.4), (10.9, 23.4), (9.2, 22.4), (8.4, 20.8)])
     path = np.vstack([upper, waist, lower, tail])
-    pen = 1.25 + 0.25 * np.sin(np.linspace(0.3, 5.5, len(path)))  # the pressure varies, as a hand's does
+    pen = 1.25 + 0.25 * np.sin(np.linspace(0.3, 5.5, len(path)))  # the pressure varies, as in handwriting
     y, x = (np.mgrid[0:size, 0:size] + 0.5) * 28 / size
     distance = np.full((size, size), np.inf)
     for (px, py), radius in zip(path, pen, strict=True):
         distance = np.minimum(distance, np.hypot(x - px, y - py) - radius)
-    softness = 0.35  # of a 28th of the picture: a scanned stroke has no sharp edge
+    softness = 0.35  # in units of 1/28 of the picture: a scanned stroke has no sharp edge
     ink = np.clip(0.5 - distance / (2 * softness), 0, 1)
     return Image.fromarray(np.rint(255 * ink).astype(np.uint8))
 
@@ -49,7 +49,7 @@ def draw_digit(size: int) -> Image.Image:
 
 
 def prism(outline: list[tuple[float, float]], low: float, high: float, axis: int) -> Array:
-    """A convex outline in the two other axes, drawn out along this axis from low to high."""
+    """A convex outline in the two other axes, extruded along this axis from low to high."""
     flat = np.array(outline)
     bottom, top = np.insert(flat, axis, low, axis=1), np.insert(flat, axis, high, axis=1)
     triangles = []
@@ -66,7 +66,7 @@ def box(low: tuple[float, float, float], high: tuple[float, float, float]) -> Ar
 
 
 def lathe(profile: list[tuple[float, float]], centre: tuple[float, float, float], axis: int, sides: int = 32) -> Array:
-    """A profile of (position along the axis, radius), turned around that axis through the centre."""
+    """A solid of revolution: a profile of (position along the axis, radius), around that axis through the centre."""
     angle = np.linspace(0, 2 * np.pi, sides + 1)
     rings = []
     for position, radius in profile:
@@ -80,7 +80,7 @@ def lathe(profile: list[tuple[float, float]], centre: tuple[float, float, float]
 
 
 def wheel(x: float, y: float, radius: float, width: float) -> Array:
-    """A wheel that stands on the ground, with a hub that is set in."""
+    """A wheel that stands on the ground, with a recessed hub."""
     half = width / 2
     rim = [(-half, 0.0), (-half, radius), (half, radius), (half, 0.62 * radius), (0.6 * half, 0.55 * radius)]
     if y < 0:
@@ -102,7 +102,7 @@ def truck() -> Array:
         prism(cab, -0.40, 0.40, axis=1),
         box((1.00, -0.42, 0.14), (1.12, 0.42, 0.24)),  # bumper
         box((-1.14, -0.40, 0.14), (-1.05, 0.40, 0.22)),
-        box((-1.125, -0.38, 0.34), (-1.10, -0.02, 0.98)),  # two doors behind
+        box((-1.125, -0.38, 0.34), (-1.10, -0.02, 0.98)),  # two doors at the back
         box((-1.125, 0.02, 0.34), (-1.10, 0.38, 0.98)),
         mirrored(box((0.60, 0.40, 0.52), (0.80, 0.415, 0.78))),  # side windows
         mirrored(box((1.04, 0.22, 0.30), (1.08, 0.36, 0.40))),  # lamps
@@ -147,18 +147,18 @@ def airplane() -> Array:
 
 @dataclass(frozen=True)
 class Scene:
-    """How a toy is photographed: angles in degrees, brightness from 0 to 1."""
+    """Camera, light and background of one picture: angles in degrees, brightness from 0 to 1."""
 
     azimuth: float
     elevation: float
     background: float
-    light: tuple[float, float, float]  # from the object, in the camera's axes: right, up, towards the viewer
-    fill: float = 0.66  # the part of the frame that the toy spans
+    light: tuple[float, float, float]  # direction to the light, in the camera's axes: right, up, towards the viewer
+    fill: float = 0.66  # the share of the frame that the toy spans
     distance: float = 9.0  # from camera to object; the toys are two to three units long
 
 
 def camera_axes(scene: Scene) -> Array:
-    """Rows right, up, towards the viewer, in the toy's coordinates."""
+    """The camera's axes as rows (right, up, towards the viewer), in the toy's coordinates."""
     azimuth, elevation = np.deg2rad([scene.azimuth, scene.elevation])
     towards = np.array([np.cos(elevation) * np.cos(azimuth), np.cos(elevation) * np.sin(azimuth), np.sin(elevation)])
     right = np.array([-np.sin(azimuth), np.cos(azimuth), 0.0])
@@ -166,14 +166,14 @@ def camera_axes(scene: Scene) -> Array:
 
 
 def project(points: Array, axes: Array, distance: float) -> Array:
-    """Perspective: points [..., 3] to right, up and a closeness that is linear across a triangle."""
+    """Perspective projection: points [..., 3] to right, up and a closeness that is linear across a triangle."""
     seen = points @ axes.T
     scale = distance / (distance - seen[..., 2])
     return np.stack([seen[..., 0] * scale, seen[..., 1] * scale, scale], axis=-1)
 
 
 def rasterise(corners: Array, size: int) -> tuple[NDArray[np.int64], Array]:
-    """The index of the closest triangle at each pixel, −1 where there is none, and the closeness there."""
+    """The index of the closest triangle at each pixel (−1 where there is none), and its closeness."""
     index, closeness = np.full((size, size), -1, np.int64), np.zeros((size, size))
     for number, triangle in enumerate(corners):
         (ax, ay), (bx, by), (cx, cy) = triangle[:, :2]
@@ -194,14 +194,14 @@ def rasterise(corners: Array, size: int) -> tuple[NDArray[np.int64], Array]:
 
 
 def blurred(picture: Array, radius: float) -> Array:
-    """A Gaussian blur, whose standard deviation is the radius; what leaves one edge comes in at the other."""
+    """A Gaussian blur with the radius as its standard deviation; the picture wraps around at its edges."""
     rows, columns = np.fft.fftfreq(picture.shape[0])[:, None], np.fft.rfftfreq(picture.shape[1])[None]
     kernel = np.exp(-2 * (np.pi * radius) ** 2 * (rows**2 + columns**2))
     return np.fft.irfft2(np.fft.rfft2(picture) * kernel, picture.shape)
 
 
 def render(mesh: Array, scene: Scene, size: int) -> Image.Image:
-    """A matt grey toy on an even ground of its own, lit softly from one side, in its shadow."""
+    """A picture of a matt grey toy on an even ground, softly lit from one side, with its shadow."""
     wide = size * SUPERSAMPLING
     axes = camera_axes(scene)
     light = np.array(scene.light) / np.linalg.norm(scene.light)
@@ -220,17 +220,17 @@ def render(mesh: Array, scene: Scene, size: int) -> Image.Image:
 
     normals = np.cross(mesh[:, 1] - mesh[:, 0], mesh[:, 2] - mesh[:, 0])
     normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
-    turned_away = normals @ axes[2] < 0  # a mesh is wound either way; what is seen is seen from outside
+    turned_away = normals @ axes[2] < 0  # triangles may be wound either way; visible ones face the viewer
     normals[turned_away] *= -1
     lambert = np.clip(normals @ axes.T @ light, 0, 1)
     sky = 0.5 + 0.5 * normals[:, 2]
     shade = (0.22 + 0.30 * sky + 0.48 * lambert)[index]
-    # Hollows get less light: a pixel that lies behind its surroundings is darkened.
+    # Hollows get less light: pixels that lie behind their surroundings are darkened.
     height = np.where(covered, closeness, closeness[covered].min())
     hollow = np.clip(blurred(height, wide / 60) - height, 0, None) * scene.distance
     shade *= 1 - np.clip(2.2 * hollow, 0, 0.45)
 
-    # Two shadows: the toy pressed onto the ground along the light, faint, and straight down, dense.
+    # Two shadows of the toy on the ground: a faint one along the light, and a dense one straight down.
     shadow = np.zeros((wide, wide))
     direction = light @ axes
     for slope, darkness, softness in (
