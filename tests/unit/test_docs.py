@@ -57,6 +57,13 @@ def test_every_script_that_a_page_names_exists(page: Path) -> None:
     assert {name for name in named if not (ROOT / name).is_file()} == set()
 
 
+def test_every_file_of_the_architecture_page_exists() -> None:
+    """Each path of a source file or folder in docs/architecture.md is there."""
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    named = re.findall(r"`((?:matcaps|model|training|service|tests|benchmarks|checks|scripts)/[\w./-]*)`", text)
+    assert {name for name in named if not (ROOT / name).exists()} == set()
+
+
 def test_the_readme_is_short() -> None:
     """The README has at most 150 lines."""
     assert len((ROOT / "README.md").read_text().splitlines()) <= 150
