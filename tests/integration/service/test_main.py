@@ -26,7 +26,7 @@ def command(*options: str) -> list[str]:
 
 
 def clean_environment(**more: str) -> dict[str, str]:
-    """The environment without settings of whoever runs the tests."""
+    """The environment without the settings of the shell that runs the tests."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("MATCAPS_")}
     return {**kept, "PYTHONUNBUFFERED": "1", **more}
 
@@ -69,8 +69,8 @@ def test_help_names_every_setting() -> None:
         ["stray"],
     ],
 )
-def test_bad_options(options: list[str]) -> None:
-    """A bad option ends the service with status 2 and one line."""
+def test_a_wrong_option_is_an_error_in_one_line(options: list[str]) -> None:
+    """The status is 2."""
     result = run(*options)
     assert result.returncode == 2
     assert result.stdout == ""
@@ -78,37 +78,37 @@ def test_bad_options(options: list[str]) -> None:
     assert result.stderr.startswith("matcaps serve: ")
 
 
-def test_switches_need_no_word() -> None:
-    """What is on or off is an option without a value."""
+def test_booleans_are_options_without_a_value() -> None:
+    """--no-NAME turns one off."""
     result = run("--allow-anonymous", "--model-control", "--no-tf32", "--models", "/nowhere")
     assert "no folder of models" in last_line(result)
 
 
-def test_bad_environment() -> None:
-    """A bad environment variable is as bad as an option."""
+def test_a_wrong_environment_variable_is_an_error_in_one_line() -> None:
+    """The status is 2, as for an option."""
     result = run(MATCAPS_PORT="many")
     assert result.returncode == 2
     assert len(result.stderr.strip().splitlines()) == 1
     assert "port" in result.stderr
 
 
-def test_no_models(tmp_path: Path) -> None:
-    """Without a model the service ends with status 1 and says what to set."""
+def test_without_a_model_the_service_does_not_start(tmp_path: Path) -> None:
+    """The status is 1, and the error names the setting."""
     result = run("--models", str(tmp_path))
     assert result.returncode == 1
     assert "MATCAPS_DEFAULT_MODEL" in last_line(result)
 
 
-def test_cuda_that_is_not_there(tmp_path: Path) -> None:
-    """Where onnxruntime has no GPU provider, or no GPU, the device cuda ends with status 1 and one reason."""
+def test_without_a_gpu_the_device_cuda_does_not_start(tmp_path: Path) -> None:
+    """The status is 1, and the reason is one line."""
     write_model(tmp_path, "norb", 1)
     result = run("--models", str(tmp_path), "--default-model", "norb", MATCAPS_DEVICE="cuda", CUDA_VISIBLE_DEVICES="")
     assert result.returncode == 1
     assert "cuda" in last_line(result).lower()
 
 
-def test_a_port_that_is_taken(tmp_path: Path) -> None:
-    """A port that another server has ends with status 1 and a line that names it."""
+def test_a_taken_port_is_an_error_in_one_line(tmp_path: Path) -> None:
+    """The status is 1, and the error names the address."""
     write_model(tmp_path, "norb", 1)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
@@ -117,15 +117,15 @@ def test_a_port_that_is_taken(tmp_path: Path) -> None:
     assert f"cannot listen at 127.0.0.1:{port}" in last_line(result)
 
 
-def test_answers_do_not_wait() -> None:
-    """The listener is known as TCP's: only then does asyncio send each answer at once."""
+def test_the_listener_is_known_as_tcp() -> None:
+    """Only then asyncio disables Nagle's algorithm, which would delay each response."""
     with listen("127.0.0.1", 0) as listener:
         assert listener.proto == socket.IPPROTO_TCP
 
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A server on a free port, and its address, which it logs when it listens."""
+    """A server on a free port, and the address that it logs."""
     write_model(tmp_path, "norb", 1)
     write_model(tmp_path, "norb", 2, b"broken")
     options = ["--port", "0", "--models", str(tmp_path), "--max-body-bytes", "1000000", "--threads", "1"]
@@ -153,8 +153,10 @@ def server(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_real_server(server: tuple[subprocess.Popen[str], str], number: signal.Signals) -> None:
-    """It listens, gets ready, answers over a socket beside a broken version, and ends with status 0 when told to."""
+def test_a_server_answers_and_ends_with_status_0(
+    server: tuple[subprocess.Popen[str], str], number: signal.Signals
+) -> None:
+    """It serves beside a broken version, and ends on SIGTERM and on SIGINT."""
     process, address = server
     with httpx.Client(base_url=address, timeout=LONGEST_S, trust_env=False) as client:
         while client.get("/health/ready").status_code != 200:
@@ -169,8 +171,8 @@ def test_a_real_server(server: tuple[subprocess.Popen[str], str], number: signal
     assert process.wait(LONGEST_S) == 0
 
 
-def test_the_end_may_come_while_models_load(tmp_path: Path) -> None:
-    """A service that is told to end before it serves ends with status 0, instead of being killed by the signal."""
+def test_sigterm_while_models_load_ends_with_status_0(tmp_path: Path) -> None:
+    """The signal does not kill the process."""
     pipe = write_model(tmp_path, "norb", 1)
     pipe.unlink()
     os.mkfifo(pipe)
@@ -186,8 +188,8 @@ def test_the_end_may_come_while_models_load(tmp_path: Path) -> None:
         assert process.wait(LONGEST_S) == 0
 
 
-def test_sighup_takes_in_new_versions(server: tuple[subprocess.Popen[str], str], tmp_path: Path) -> None:
-    """A version that is laid into the folder serves after SIGHUP, and a broken one is listed with its reason."""
+def test_sighup_loads_new_versions(server: tuple[subprocess.Popen[str], str], tmp_path: Path) -> None:
+    """A broken version is listed with its reason."""
     process, address = server
     write_model(tmp_path, "norb", 3)
     with httpx.Client(base_url=address, timeout=LONGEST_S, trust_env=False) as client:
@@ -202,8 +204,8 @@ def test_sighup_takes_in_new_versions(server: tuple[subprocess.Popen[str], str],
         assert str(tmp_path) not in refused["reason"]
 
 
-def test_refusals_arrive(server: tuple[subprocess.Popen[str], str]) -> None:
-    """A client that sends more than it may, or to nowhere, hears why instead of losing its connection."""
+def test_a_client_that_still_sends_gets_the_refusal(server: tuple[subprocess.Popen[str], str]) -> None:
+    """It does not lose its connection before the response."""
     _, address = server
     with httpx.Client(base_url=address, timeout=LONGEST_S, trust_env=False) as client:
         for path, kind, status in [

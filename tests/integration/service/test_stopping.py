@@ -1,4 +1,4 @@
-"""SIGTERM: nobody new comes in, and nothing that has begun is lost."""
+"""SIGTERM: no new connections, and requests that have begun are answered."""
 
 import contextlib
 import signal
@@ -19,8 +19,8 @@ def post(running: Listening, level: int) -> httpx.Response:
     return httpx.post(f"{running.address}/predict", content=grey(level), headers=PNG, timeout=LIMIT_S, trust_env=False)
 
 
-def knock_until_nobody_opens(address: str) -> None:
-    """Ask on new connections until they are refused."""
+def connect_until_refused(address: str) -> None:
+    """Open new connections until they are refused."""
     with contextlib.suppress(httpx.TransportError):
         while True:
             httpx.get(f"{address}/health/ready", timeout=LIMIT_S, trust_env=False)
@@ -36,15 +36,15 @@ def begin_three(running: Listening, session: GatedSession, callers: ThreadPoolEx
     return begun
 
 
-def test_what_has_begun_is_answered(tmp_path: Path) -> None:
-    """A request in a batch and those that wait are answered; whoever comes later finds no door; then it ends."""
+def test_requests_that_have_begun_are_answered(tmp_path: Path) -> None:
+    """Those in a batch and those that wait; later ones are not accepted, and then the server ends."""
     session = GatedSession()
     with listening(tmp_path, {"gated/1": session}, max_batch=1) as running, ThreadPoolExecutor() as callers:
         begun = begin_three(running, session, callers)
         assert running.engine.ready
         running.server.handle_exit(signal.SIGTERM, None)
         assert not running.engine.ready
-        knock_until_nobody_opens(running.address)
+        connect_until_refused(running.address)
         session.gate.release(9)
         answers = [request.result() for request in begun]
         running.thread.join(LIMIT_S)
@@ -54,8 +54,8 @@ def test_what_has_begun_is_answered(tmp_path: Path) -> None:
     assert found == pytest.approx([0.010, 0.020, 0.030])
 
 
-def test_not_longer_than_it_may(tmp_path: Path) -> None:
-    """What has not been answered by then is given up, and the service ends all the same."""
+def test_draining_has_a_time_limit(tmp_path: Path) -> None:
+    """Requests without an answer by then are dropped, and the server ends."""
     session = GatedSession()
     with listening(tmp_path, {"gated/1": session}, max_batch=1, drain_s=1) as running, ThreadPoolExecutor() as callers:
         begun = begin_three(running, session, callers)
@@ -68,8 +68,8 @@ def test_not_longer_than_it_may(tmp_path: Path) -> None:
         assert not running.thread.is_alive()
 
 
-def test_a_connection_that_is_idle_does_not_hold_it_up(tmp_path: Path) -> None:
-    """Clients that keep connections open are no requests."""
+def test_idle_connections_do_not_delay_the_end(tmp_path: Path) -> None:
+    """An open connection is not a request."""
     with (
         listening(tmp_path, {"norb/1": FakeSession()}) as running,
         httpx.Client(base_url=running.address, timeout=LIMIT_S, trust_env=False) as client,

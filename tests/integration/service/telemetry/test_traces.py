@@ -1,4 +1,4 @@
-"""Traces arrive in a collector, hang together, and cost nobody anything when it is away."""
+"""Traces arrive in a collector, and a missing collector does no harm."""
 
 import sys
 import threading
@@ -48,7 +48,7 @@ class Take(BaseHTTPRequestHandler):
 
 
 def known(span: Any) -> dict[str, Any]:
-    """What a span says of itself."""
+    """The attributes of a span."""
     return {entry.key: getattr(entry.value, entry.value.WhichOneof("value")) for entry in span.attributes}
 
 
@@ -62,8 +62,8 @@ def collector() -> Iterator[Collector]:
         thread.join()
 
 
-def test_a_request_arrives_in_its_callers_trace(tmp_path: Path, collector: Collector) -> None:
-    """Its span hangs below the caller's, its parts below it, one after another without a gap."""
+def test_a_request_is_part_of_its_clients_trace(tmp_path: Path, collector: Collector) -> None:
+    """Its span is a child of the client's; its steps are its children, and follow each other without a gap."""
     with serve(tmp_path, {"norb/1": FakeSession()}, traces_url=collector.url) as client:
         client.post_png("/predict", grey(3), traceparent=f"00-{CALLER}-b7ad6b7169203331-01")
     assert collector.service == "matcaps"
@@ -87,8 +87,8 @@ def test_a_request_arrives_in_its_callers_trace(tmp_path: Path, collector: Colle
     assert abs(request.end_time_unix_nano - at) < 1000
 
 
-def test_a_batch_is_linked_with_its_requests(tmp_path: Path, collector: Collector) -> None:
-    """Two requests that ran together are found from their batch."""
+def test_a_batch_links_to_its_requests(tmp_path: Path, collector: Collector) -> None:
+    """Two requests that ran together are both linked."""
     with (
         serve(tmp_path, {"norb/1": FakeSession()}, traces_url=collector.url, max_batch=2, max_wait_ms=10_000) as client,
         ThreadPoolExecutor(2) as pool,
@@ -103,8 +103,8 @@ def test_a_batch_is_linked_with_its_requests(tmp_path: Path, collector: Collecto
     assert linked == {(request.trace_id, request.span_id) for request in requests}
 
 
-def test_failures_are_marked(tmp_path: Path, collector: Collector) -> None:
-    """A request that was refused has no parts and says why; from status 500 on its span is an error."""
+def test_failed_requests_are_marked(tmp_path: Path, collector: Collector) -> None:
+    """A refused request has a reason and no steps; from status 500 on its span is an error."""
     session = FakeSession()
     session.failure = RuntimeError("no")
     with serve(tmp_path, {"norb/1": session}, traces_url=collector.url) as client:
@@ -115,19 +115,19 @@ def test_failures_are_marked(tmp_path: Path, collector: Collector) -> None:
     assert known(refused)["http.response.status_code"] == 422
     assert known(refused)["matcaps.reason"] == "undecodable"
     assert (refused.status.code, failed.status.code) == (0, 2)
-    assert len(collector.spans) == 2, "health is asked every few seconds, and worth no trace"
+    assert len(collector.spans) == 2, "health routes are not traced"
 
 
-def test_without_a_collector_answers_come(tmp_path: Path) -> None:
-    """Nobody listens: predictions are answered, and the service ends."""
+def test_a_missing_collector_does_no_harm(tmp_path: Path) -> None:
+    """Requests are answered, and the service ends."""
     with Collector() as nobody:
         url = nobody.url
     with serve(tmp_path, {"norb/1": FakeSession()}, traces_url=url) as client:
         assert client.post_png("/predict", grey(3)).status_code == 200
 
 
-def test_without_the_packages_the_start_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It names what is to be installed."""
+def test_missing_packages_are_an_error_at_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error says what to install."""
     for name in [name for name in sys.modules if name.startswith("opentelemetry.sdk")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "opentelemetry.sdk", None)
