@@ -1,7 +1,9 @@
-"""The command ``matcaps``: picks a subcommand and imports that one alone, so that serving never loads torch."""
+"""The command ``matcaps``. It imports only the module of the chosen subcommand, so that serving never loads torch."""
 
+import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from importlib import import_module
 from typing import NamedTuple
 
@@ -9,7 +11,7 @@ from matcaps import __version__
 
 
 class Command(NamedTuple):
-    """A subcommand: where its ``main(arguments) -> exit status`` stands, and which extra it needs."""
+    """A subcommand: the module of its ``main(arguments) -> exit status``, and the extra that it needs."""
 
     module: str
     extra: str
@@ -30,14 +32,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one subcommand.
 
     Args:
-        arguments: The words after ``matcaps``; those of this process by default.
+        arguments: The words after ``matcaps``; by default those of this process.
 
     Returns:
-        The exit status: that of the subcommand, 0 for help, 2 for an unknown subcommand, 1 where a package is missing.
+        The exit status: that of the subcommand, 0 for help, 2 for an unknown subcommand, 1 if a package is missing.
     """
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return _run(list(sys.argv[1:] if arguments is None else arguments))
+    finally:
+        _flush_output()
+
+
+def _run(words: list[str]) -> int:
     if not words or words[0] in ("-h", "--help"):
-        print(_usage())
+        with suppress(BrokenPipeError):  # raised here only without buffering; see _flush_output
+            print(_usage())
         return 0 if words else 2
     if words[0] == "--version":
         print(f"matcaps {__version__}")
@@ -56,6 +65,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"matcaps {name} needs the package {error.name}: pip install 'matcaps[{extra}]'", file=sys.stderr)
         return 1
     return run([name, *rest] if command.extra == "training" else rest)
+
+
+def _flush_output() -> None:
+    """Flush standard output, and ignore a closed pipe, as in ``matcaps --help | head -1``."""
+    try:
+        if sys.stdout:  # None in a process without standard output
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # Python flushes once more when it exits, and that must not fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _usage() -> str:

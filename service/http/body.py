@@ -1,4 +1,4 @@
-"""The three ways to send images: a raw body, a form, and JSON with base64."""
+"""Reads a request's images: from a raw body, a form, or JSON with base64."""
 
 import asyncio
 import base64
@@ -15,7 +15,7 @@ from matcaps.service.http.schemas import ImagesRequest
 from matcaps.service.images.decode import MEDIA_TYPES
 from matcaps.service.settings import Settings
 
-# What clients say instead of the registered names
+# Media types that clients send instead of the registered names
 SYNONYMS = {
     "image/jpg",
     "image/pjpeg",
@@ -28,23 +28,23 @@ SYNONYMS = {
     "image/*",
 }
 UNTYPED = {"", "application/octet-stream"}
-OTHER_FIELDS = 16  # of a form, beside its images
-LARGE = 2**18  # bytes that would hold up the event loop for about a millisecond
+OTHER_FIELDS = 16  # most fields of a form besides its images
+LARGE = 2**18  # bytes; parsing more would block the event loop for more than about a millisecond
 
 
 async def read_images(request: Request, settings: Settings) -> list[bytes]:
-    """The encoded images of a request, in their order.
+    """The encoded images of a request, in order.
 
     Raises:
-        ServiceError: The body is too large, too slow, malformed or of a type that is not served.
+        ServiceError: The body is too large, too slow, malformed or of an unsupported type.
     """
     kind = _media_type(request.headers.get("content-type", ""))
     if not kind:
-        raise UnsupportedTypeError(f"the body has no Content-Type; served are {_served()}")
+        raise UnsupportedTypeError(f"the body has no Content-Type; supported types: {_supported()}")
     if kind.startswith("image/"):
         _check_image_type(kind)
     elif kind not in ("application/json", "multipart/form-data"):
-        raise UnsupportedTypeError(f"bodies of type {kind[:80]!r} are not served; served are {_served()}")
+        raise UnsupportedTypeError(f"unsupported Content-Type {kind[:80]!r}; supported types: {_supported()}")
     body = await read_body(request, settings)
     if kind == "application/json":
         images = _from_json(body) if len(body) < LARGE else await asyncio.to_thread(_from_json, body)
@@ -54,24 +54,24 @@ async def read_images(request: Request, settings: Settings) -> list[bytes]:
     else:
         images = [body]
     if len(images) > settings.max_images:
-        raise TooLargeError(f"the request has {len(images)} images, {settings.max_images} may be")
+        raise TooLargeError(f"at most {settings.max_images} images per request, got {len(images)}")
     return images
 
 
 async def read_body(request: Request, settings: Settings) -> bytes:
-    """A request's body, decompressed.
+    """Read and decompress a request's body.
 
     Raises:
-        TooLargeError: It is larger than it may be, as it came or decompressed.
-        SlowClientError: It did not come in time.
-        MalformedError: It is empty, or not what its Content-Encoding says.
-        UnsupportedTypeError: Its Content-Encoding is not served.
+        TooLargeError: The body exceeds the limit, compressed or decompressed.
+        SlowClientError: The body did not arrive in time.
+        MalformedError: The body is empty, or does not match its Content-Encoding.
+        UnsupportedTypeError: The Content-Encoding is not supported.
     """
     encoding = decoding_of(request.headers.get("content-encoding", ""))
     limit = settings.max_body_bytes
     announced = request.headers.get("content-length", "")
     if announced.isdecimal() and (len(announced) > 18 or int(announced) > limit):
-        raise TooLargeError(f"the body has {announced[:20]} bytes, {limit} may be")
+        raise TooLargeError(f"at most {limit} bytes per body, got {announced[:20]}")
     pieces, size = [], 0
     try:
         async with asyncio.timeout(settings.body_timeout_s):
@@ -79,7 +79,7 @@ async def read_body(request: Request, settings: Settings) -> bytes:
                 pieces.append(chunk)
                 size += len(chunk)
                 if size > limit:
-                    raise TooLargeError(f"the body has more than {limit} bytes")
+                    raise TooLargeError(f"at most {limit} bytes per body, got more")
     except TimeoutError:
         raise SlowClientError(f"the body did not arrive within {settings.body_timeout_s:g} s") from None
     body = b"".join(pieces)
@@ -95,18 +95,18 @@ def _from_json(body: bytes) -> list[bytes]:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         what = f"{where[:80]}: {first['msg']}" if where else first["msg"]
-        raise MalformedError(f"the JSON body is not as it should be: {what}") from None
+        raise MalformedError(f"malformed JSON body: {what}") from None
     images = []
     for number, text in enumerate(texts):
         if text.startswith("data:"):
             head, _, text = text.partition(",")
             if not head.endswith(";base64"):
-                raise MalformedError(f"images.{number} is a data URL without base64")
+                raise MalformedError(f"images.{number} must be base64 or a base64 data URL, got another data URL")
         try:
-            # Line ends are no error: base64 tools break lines.
+            # Line breaks are allowed, because base64 tools insert them.
             images.append(base64.b64decode(text.replace("\r", "").replace("\n", ""), validate=True))
         except (binascii.Error, ValueError) as error:
-            raise MalformedError(f"images.{number} is not base64: {error}") from None
+            raise MalformedError(f"images.{number} is not valid base64: {error}") from None
     return images
 
 
@@ -118,14 +118,14 @@ def _from_form(content_type: str, body: bytes, settings: Settings) -> list[bytes
 
 def _image_of(part: Part) -> bytes:
     if part.filename is None and part.media_type in UNTYPED:
-        raise MalformedError("the form's field images must be a file: a part with a filename or an image's type")
+        raise MalformedError("the form field images must be a file, got text: send it with a filename or an image type")
     if part.media_type not in UNTYPED:
         _check_image_type(part.media_type)
     return bytes(part.content)
 
 
 def _no_images(fields: list[str]) -> NoReturn:
-    raise MalformedError(f"the form has no field images; found: {', '.join(fields)[:200] or 'none'}")
+    raise MalformedError(f"the form needs a field images, got the fields: {', '.join(fields)[:200] or 'none'}")
 
 
 def _media_type(header: str) -> str:
@@ -134,8 +134,8 @@ def _media_type(header: str) -> str:
 
 def _check_image_type(kind: str) -> None:
     if kind not in MEDIA_TYPES and kind not in SYNONYMS:
-        raise UnsupportedTypeError(f"images of type {kind[:80]!r} are not served; served are {', '.join(MEDIA_TYPES)}")
+        raise UnsupportedTypeError(f"unsupported image type {kind[:80]!r}; supported types: {', '.join(MEDIA_TYPES)}")
 
 
-def _served() -> str:
+def _supported() -> str:
     return f"{', '.join(MEDIA_TYPES)}, multipart/form-data and application/json"

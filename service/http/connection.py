@@ -1,6 +1,6 @@
-"""A caller's connection: what comes before a request's body is bounded in size and in time.
+"""Limits the size of a request's headers and the time that they take to arrive.
 
-The parser itself keeps whatever it is sent until a header ends, before anybody could be asked for a key.
+uvicorn's parser buffers an unfinished header of any size, before the API key can be checked.
 """
 
 import asyncio
@@ -13,71 +13,71 @@ from matcaps.service.http.responses import problem
 
 log = logging.getLogger("matcaps")
 
-MOST_BYTES = 2**16  # of a request's line and headers, or of what stands between two pieces of its body
+MAX_HEAD_BYTES = 2**16  # of the request line with its headers, or of the data between two chunks of a body
 
 
-def connection(longest_s: float) -> type[HttpToolsProtocol]:
-    """uvicorn's protocol over one connection, which ends it when a request's head is too slow or too large.
+def connection(head_timeout_s: float) -> type[HttpToolsProtocol]:
+    """uvicorn's protocol of one connection, which closes it when a request's head is too slow or too large.
 
     Args:
-        longest_s: From the connection or from a request's first byte to the end of its headers, in seconds.
+        head_timeout_s: Longest time from the connection, or from a request's first byte, to the end of its headers.
     """
 
     class Connection(HttpToolsProtocol):
-        _unfinished = 0  # bytes that came since anything of a request was complete
-        _late: asyncio.TimerHandle | None = None
+        _unparsed_bytes = 0  # received since the last complete part of a request
+        _head_timer: asyncio.TimerHandle | None = None
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
-            self._expect_head()
+            self._start_timer()
 
         def connection_lost(self, exc: Exception | None) -> None:
-            self._forget_head()
+            self._stop_timer()
             super().connection_lost(exc)
 
         def data_received(self, data: bytes) -> None:
-            self._unfinished += len(data)
+            self._unparsed_bytes += len(data)
             super().data_received(data)
-            if self._unfinished > MOST_BYTES and not self.transport.is_closing():
-                self._refuse(
-                    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"the headers have more than {MOST_BYTES} bytes"
+            if self._unparsed_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
+                self._reject(
+                    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"at most {MAX_HEAD_BYTES} bytes of headers, got more"
                 )
 
         def on_message_begin(self) -> None:
             super().on_message_begin()
-            if self._late is None:
-                self._expect_head()
+            if self._head_timer is None:
+                self._start_timer()
 
         def on_headers_complete(self) -> None:
-            self._unfinished = 0
-            self._forget_head()
+            self._unparsed_bytes = 0
+            self._stop_timer()
             super().on_headers_complete()
 
         def on_body(self, body: bytes) -> None:
-            self._unfinished = 0
+            self._unparsed_bytes = 0
             super().on_body(body)
 
         def on_message_complete(self) -> None:
-            self._unfinished = 0
+            self._unparsed_bytes = 0
             super().on_message_complete()
 
-        def _expect_head(self) -> None:
-            self._late = self.loop.call_later(longest_s, self._end_late)
+        def _start_timer(self) -> None:
+            self._head_timer = self.loop.call_later(head_timeout_s, self._time_out)
 
-        def _forget_head(self) -> None:
-            if self._late is not None:
-                self._late.cancel()
-                self._late = None
+        def _stop_timer(self) -> None:
+            if self._head_timer is not None:
+                self._head_timer.cancel()
+                self._head_timer = None
 
-        def _end_late(self) -> None:
-            self._late = None
+        def _time_out(self) -> None:
+            self._head_timer = None
             if self.cycle is not None and not self.cycle.response_complete:
-                self._expect_head()  # an earlier request of this connection is still being answered
+                self._start_timer()  # the service still answers an earlier request of this connection
             elif not self.transport.is_closing():
-                self._refuse(HTTPStatus.REQUEST_TIMEOUT, f"the headers did not arrive within {longest_s:g} s")
+                self._reject(HTTPStatus.REQUEST_TIMEOUT, f"the headers did not arrive within {head_timeout_s:g} s")
 
-        def _refuse(self, status: HTTPStatus, detail: str) -> None:
-            log.info("a connection was ended: %s", detail)
+        def _reject(self, status: HTTPStatus, detail: str) -> None:
+            log.info("closing a connection: %s", detail)
             if self.cycle is None or self.cycle.response_complete:
                 answer = problem(status, status.phrase, detail, {"connection": "close"})
                 lines = [f"HTTP/1.1 {status.value} {status.phrase}".encode()]

@@ -1,4 +1,4 @@
-"""``multipart/form-data`` in memory: a body that is here already needs no files to hold its parts."""
+"""Parses ``multipart/form-data`` in memory, without temporary files."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from matcaps.service.errors import MalformedError, TooLargeError
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
 
-MOST_HEADER_BYTES = 8192  # of one header line of a part
+MAX_HEADER_BYTES = 8192  # of one header line of a part
 
 
 @dataclass
 class Part:
-    """One part of a form; ``filename`` is None where the part says none, and then it is no file."""
+    """One part of a form; a part without a ``filename`` is a text field, not a file."""
 
     headers: dict[bytes, bytes] = field(default_factory=dict)
     name: str = ""
@@ -27,22 +27,22 @@ class Part:
 
     @property
     def media_type(self) -> str:
-        """What the part says that it is, without parameters; empty where it says nothing."""
+        """The part's Content-Type without parameters, or an empty text."""
         return self.headers.get(b"content-type", b"").decode("latin-1").partition(";")[0].strip().lower()
 
 
 class _Form:
-    """What the parser calls back; it hands out pieces of the body by their places."""
+    """The parser's callbacks. Each gets the whole body, and the start and end of a piece of it."""
 
-    def __init__(self, most_parts: int) -> None:
+    def __init__(self, max_parts: int) -> None:
         self.parts: list[Part] = []
         self.ended = False
-        self._most_parts = most_parts
+        self._max_parts = max_parts
         self._header, self._value = b"", b""
 
     def on_part_begin(self) -> None:
-        if len(self.parts) == self._most_parts:
-            raise TooLargeError(f"the form has more than {self._most_parts} parts")
+        if len(self.parts) == self._max_parts:
+            raise TooLargeError(f"at most {self._max_parts} parts per form, got more")
         self.parts.append(Part())
 
     def on_header_field(self, data: bytes, start: int, end: int) -> None:
@@ -59,7 +59,7 @@ class _Form:
         part = self.parts[-1]
         disposition, options = parse_options_header(part.headers.get(b"content-disposition", b""))
         if disposition != b"form-data" or b"name" not in options:
-            raise MalformedError("a part of the form has no Content-Disposition of form-data with a name")
+            raise MalformedError("each part of a form needs the header Content-Disposition: form-data with a name")
         part.name = options[b"name"].decode("utf-8", "replace")
         if b"filename" in options:
             part.filename = options[b"filename"].decode("utf-8", "replace")
@@ -71,17 +71,17 @@ class _Form:
         self.ended = True
 
 
-def parse_form(content_type: str, body: bytes, most_parts: int) -> list[Part]:
-    """The parts of a form, in their order.
+def parse_form(content_type: str, body: bytes, max_parts: int) -> list[Part]:
+    """The parts of a form, in order.
 
     Raises:
-        MalformedError: There is no boundary, the form ends before its closing one, or it breaks its grammar.
-        TooLargeError: There are more than ``most_parts``.
+        MalformedError: The boundary is missing, the form ends before its closing boundary, or its syntax is wrong.
+        TooLargeError: There are more parts than ``max_parts``.
     """
     boundary = parse_options_header(content_type)[1].get(b"boundary", b"")
     if not boundary:
-        raise MalformedError("the Content-Type of the form names no boundary")
-    form = _Form(most_parts)
+        raise MalformedError("the Content-Type of a form needs a boundary")
+    form = _Form(max_parts)
     callbacks: MultipartCallbacks = {
         "on_part_begin": form.on_part_begin,
         "on_header_field": form.on_header_field,
@@ -92,10 +92,10 @@ def parse_form(content_type: str, body: bytes, most_parts: int) -> list[Part]:
         "on_end": form.on_end,
     }
     try:
-        parser = MultipartParser(boundary, callbacks, max_header_size=MOST_HEADER_BYTES)
+        parser = MultipartParser(boundary, callbacks, max_header_size=MAX_HEADER_BYTES)
         parser.write(body)
     except FormParserError as error:
-        raise MalformedError(f"the form cannot be read: {error}") from None
+        raise MalformedError(f"malformed form: {error}") from None
     if not form.ended:
         raise MalformedError("the form ends before its closing boundary")
     return form.parts

@@ -1,4 +1,4 @@
-"""The documentation of what FastAPI cannot see: bodies that the routes read themselves, npz answers, problems."""
+"""OpenAPI documentation of what FastAPI does not derive: bodies read by hand, npz answers, and errors."""
 
 from collections.abc import Iterable
 from http import HTTPStatus
@@ -16,7 +16,7 @@ PROBLEM = "application/problem+json"
 BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
 
 IMAGES_BODY: dict[str, Any] = {
-    "description": "One image as it is, or one or many in a form or in JSON",
+    "description": "One image as the raw body, or one or more images in a form or in JSON",
     "required": True,
     "content": {
         **dict.fromkeys(MEDIA_TYPES, BINARY),
@@ -38,7 +38,7 @@ PIXEL: dict[str, Any] = {"type": "integer", "minimum": 0, "maximum": 255}
 
 
 def _tensor(name: str, datatype: str, element: dict[str, Any]) -> dict[str, Any]:
-    """An input of the Open Inference Protocol; its data has as many elements as its shape says, nested or flat."""
+    """An input of the Open Inference Protocol. Its data is flat or nested, with as many elements as its shape has."""
     return {
         "type": "object",
         "required": ["name", "datatype", "shape", "data"],
@@ -52,7 +52,7 @@ def _tensor(name: str, datatype: str, element: dict[str, Any]) -> dict[str, Any]
 
 
 V2_BODY: dict[str, Any] = {
-    "description": "Inputs as JSON, or JSON with the bytes of tensors behind it (Inference-Header-Content-Length)",
+    "description": "Inputs as JSON, or JSON followed by binary tensor data (Inference-Header-Content-Length)",
     "required": True,
     "content": {
         "application/json": {
@@ -85,13 +85,13 @@ V2_BODY: dict[str, Any] = {
 
 
 class DocumentedAPI(FastAPI):
-    """FastAPI whose errors are problems, in its documentation as well; ``/`` leads to that."""
+    """FastAPI with the schemas of images and problems in its documentation, and a redirect from ``/`` to it."""
 
     def setup(self) -> None:
         super().setup()
 
         async def documentation(_: Request) -> RedirectResponse:
-            return RedirectResponse("docs")  # relative, for a proxy may have put the service under a path
+            return RedirectResponse("docs")  # relative, because a proxy may serve it under a path
 
         self.add_route("/", documentation, include_in_schema=False)
 
@@ -105,12 +105,12 @@ class DocumentedAPI(FastAPI):
 
 
 def arrays_too(answer: type[BaseModel]) -> dict[str, Any]:
-    """The documentation of an answer that is JSON, or npz where the client accepts it."""
+    """Documentation of an answer that is JSON, or npz if the client accepts it."""
     return {"model": answer, "content": {NPZ: BINARY}}
 
 
 def problems(statuses: Iterable[int]) -> dict[int | str, dict[str, Any]]:
-    """The documentation of errors: those that a route is known for, and ``default`` for any other."""
+    """Documentation of a route's errors: those with the given statuses, and ``default`` for any other."""
     content = {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     named: dict[int | str, dict[str, Any]] = {
         status: {"description": HTTPStatus(status).phrase, "content": content} for status in statuses
@@ -119,7 +119,7 @@ def problems(statuses: Iterable[int]) -> dict[int | str, dict[str, Any]]:
 
 
 def v2_errors() -> dict[int | str, dict[str, Any]]:
-    """The documentation of errors under /v2."""
+    """Documentation of errors under /v2."""
     schema = {"type": "object", "required": ["error"], "properties": {"error": {"type": "string"}}}
     content = {"application/json": {"schema": schema}}
     return {"default": {"description": "Any error", "content": content}}

@@ -1,4 +1,4 @@
-"""The shapes of requests and answers, for the documentation and for clients that generate code from it."""
+"""The schemas of requests and answers, for the documentation and for generated clients."""
 
 from typing import Annotated, Any
 
@@ -14,20 +14,20 @@ class ImagesRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    images: Annotated[list[Base64], Field(min_length=1, description="Encoded images in base64, or data URLs")]
+    images: Annotated[list[Base64], Field(min_length=1, description="Image files in base64, or as base64 data URLs")]
 
 
 class ModelName(BaseModel):
-    """Which model answered."""
+    """The model that answered."""
 
     name: str
     version: int
 
 
 class Prediction(BaseModel):
-    """What a model says of one sample."""
+    """The prediction for one sample."""
 
-    label: str = Field(description="The class of the highest activation")
+    label: str = Field(description="The class with the highest activation")
     activations: dict[str, float] = Field(description="Activation of each class, in [0, 1]")
     poses: dict[str, Pose] = Field(description="4×4 pose matrix of each class")
 
@@ -35,7 +35,7 @@ class Prediction(BaseModel):
 class PredictAnswer(BaseModel):
     """Predictions in the order of the images."""
 
-    id: str = Field(description="GET /poses/{id} answers the poses again, while they are kept")
+    id: str = Field(description="GET /poses/{id} returns the poses again while they are kept")
     model: ModelName
     predictions: list[Prediction]
 
@@ -63,7 +63,7 @@ class ModelAnswer(BaseModel):
     version: int
     versions: list[int]
     default: bool
-    provider: str = Field(description="The execution provider of onnxruntime that is in use")
+    provider: str = Field(description="The execution provider that onnxruntime uses")
     classes: list[str]
     image: dict[str, int]
     layers: list[dict[str, Any]]
@@ -73,7 +73,7 @@ class ModelAnswer(BaseModel):
 
 
 class RefusedFile(BaseModel):
-    """A model file that is not served as it stands."""
+    """A model file that cannot be served."""
 
     name: str
     version: int
@@ -81,14 +81,14 @@ class RefusedFile(BaseModel):
 
 
 class ModelsAnswer(BaseModel):
-    """All models, each in the version that serves by default, and the files that are refused."""
+    """The default version of every model, and the model files that cannot be served."""
 
     models: list[ModelAnswer]
     refused: list[RefusedFile]
 
 
 class Health(BaseModel):
-    """Whether the service lives, or is ready."""
+    """The state of the service."""
 
     status: str
 

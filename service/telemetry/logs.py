@@ -1,4 +1,4 @@
-"""The log: a line of JSON for each event, or coloured text for whoever sits before a terminal."""
+"""The log: one line of JSON per event, or coloured text on a terminal."""
 
 import logging
 import sys
@@ -8,7 +8,7 @@ import orjson
 import structlog
 from structlog.types import Processor
 
-Form = Literal["auto", "json", "text"]
+LogFormat = Literal["auto", "json", "text"]
 
 SHARED: list[Processor] = [
     structlog.contextvars.merge_contextvars,
@@ -17,34 +17,34 @@ SHARED: list[Processor] = [
 ]
 
 
-def configure(form: Form, level: str) -> Any:
-    """Send everybody's lines to the standard error output, and return the logger for requests.
+def configure(log_format: LogFormat, level: str) -> Any:
+    """Send all log entries to standard error, and return the logger for requests.
 
-    The libraries' lines and ours come through the standard library's ``logging``. Requests are too many for it: their
-    lines are written directly, in a fifth of the time.
+    The entries of libraries and of the service go through the standard library's ``logging``. Requests have a logger
+    of their own, which writes directly and takes a fifth of the time.
 
     Args:
-        form: ``auto`` is text on a terminal, JSON elsewhere.
-        level: The lowest that is written.
+        log_format: ``auto`` is text on a terminal, and JSON elsewhere.
+        level: The lowest level that is written.
     """
-    text = sys.stderr.isatty() if form == "auto" else form == "text"
-    number = logging.getLevelNamesMapping()[level.upper()]
+    text = sys.stderr.isatty() if log_format == "auto" else log_format == "text"
+    lowest = logging.getLevelNamesMapping()[level.upper()]
     handler = logging.StreamHandler(sys.stderr)
-    last: list[Processor] = [structlog.processors.ExceptionRenderer(), structlog.processors.JSONRenderer(_json)]
+    renderers: list[Processor] = [structlog.processors.ExceptionRenderer(), structlog.processors.JSONRenderer(_json)]
     if text:
-        last = [structlog.dev.ConsoleRenderer()]
+        renderers = [structlog.dev.ConsoleRenderer()]
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*SHARED, structlog.stdlib.add_logger_name],
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers],
         )
     )
-    logging.basicConfig(level=number, handlers=[handler], force=True)
-    return request_log(text, number)
+    logging.basicConfig(level=lowest, handlers=[handler], force=True)
+    return request_log(text, lowest)
 
 
 def request_log(text: bool = False, level: int = logging.INFO) -> Any:
-    """A logger that writes each line at once, past ``logging``."""
+    """A logger that writes each entry to standard error directly, without ``logging``."""
     renderer = structlog.dev.ConsoleRenderer() if text else structlog.processors.JSONRenderer(_json_bytes)
     target = structlog.PrintLogger(sys.stderr) if text else structlog.BytesLogger(sys.stderr.buffer)
     return structlog.wrap_logger(

@@ -1,4 +1,4 @@
-"""What Prometheus reads: requests, queues, batches, and models."""
+"""Prometheus metrics of requests, queues, batches and models."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
@@ -39,32 +39,38 @@ class Models(Protocol):
 
 
 class Metrics:
-    """All that is counted, in a registry of its own. Safe for threads."""
+    """All metrics of one service, in their own registry. Thread-safe."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self.registry)
 
-        def counter(name: str, what: str, *labels: str) -> Counter:
-            return Counter(name, what, labels, registry=self.registry)
+        def counter(name: str, help_: str, *labels: str) -> Counter:
+            return Counter(name, help_, labels, registry=self.registry)
 
-        def histogram(name: str, what: str, buckets: Sequence[float], *labels: str) -> Histogram:
-            return Histogram(name, what, labels, buckets=buckets, registry=self.registry)
+        def histogram(name: str, help_: str, buckets: Sequence[float], *labels: str) -> Histogram:
+            return Histogram(name, help_, labels, buckets=buckets, registry=self.registry)
 
         self.requests = counter("matcaps_requests", "Requests answered", "route", "model", "status")
-        self.request_seconds = histogram("matcaps_request_seconds", "From head to answer", SECONDS, "route")
-        self.unanswered = counter("matcaps_refusals", "Requests without the answer that they asked for", "reason")
-        self.images = counter("matcaps_images", "Samples that networks ran", "model")
-        self.padding = counter("matcaps_padding", "Rows that ran for nothing, to fill a batch", "model")
-        self.batch_images = histogram("matcaps_batch_images", "Samples of a batch", SIZES, "model")
-        self.queue_seconds = histogram("matcaps_queue_seconds", "Waits for a batch, by request", SECONDS, "model")
-        self.inference_seconds = histogram("matcaps_inference_seconds", "Runs of a batch", SECONDS, "model")
-        self.poses_lost = counter("matcaps_poses_lost", "Answers whose poses could not be kept")
-        self.load_failures = counter("matcaps_model_load_failures", "Model files refused", "model", "version")
+        self.request_seconds = histogram(
+            "matcaps_request_seconds", "Time from the headers to the answer", SECONDS, "route"
+        )
+        self.unanswered = counter("matcaps_refusals", "Requests that were rejected or failed", "reason")
+        self.images = counter("matcaps_images", "Samples that a network ran", "model")
+        self.padding = counter("matcaps_padding", "Rows that were added to fill a batch", "model")
+        self.batch_images = histogram("matcaps_batch_images", "Samples per batch", SIZES, "model")
+        self.queue_seconds = histogram(
+            "matcaps_queue_seconds", "Time that a request waited for a batch", SECONDS, "model"
+        )
+        self.inference_seconds = histogram("matcaps_inference_seconds", "Time that a batch ran", SECONDS, "model")
+        self.poses_lost = counter("matcaps_poses_lost", "Predictions whose poses could not be kept")
+        self.load_failures = counter(
+            "matcaps_model_load_failures", "Model files that could not be served", "model", "version"
+        )
 
     def watch(self, models: Callable[[], Models]) -> None:
-        """Read the queues and the states of all models on each scrape."""
+        """Read the queues and the states of all models each time the metrics are collected."""
         self.registry.register(_ModelGauges(models))
 
 
@@ -88,7 +94,7 @@ class BatchMetrics:
 
 
 class _ModelGauges(Collector):
-    """Gauges that are computed on each scrape."""
+    """Gauges that are computed when the metrics are collected."""
 
     def __init__(self, models: Callable[[], Models]) -> None:
         self._models = models
@@ -97,17 +103,17 @@ class _ModelGauges(Collector):
         models = self._models()
         yield _gauge(
             "matcaps_queue_images",
-            "Samples that wait",
+            "Samples that wait in the queue",
             ["model", "version"],
             (([version.name, str(version.version)], version.waiting) for version in models.loaded),
         )
         states = [([version.name, str(version.version), "serving"], 1) for version in models.loaded]
         states += [([name, str(version), "refused"], 1) for name, version, _ in models.refused]
-        yield _gauge("matcaps_model", "Versions by their state", ["model", "version", "state"], states)
+        yield _gauge("matcaps_model", "Model versions by state", ["model", "version", "state"], states)
 
 
-def _gauge(name: str, what: str, labels: list[str], values: Iterable[tuple[list[str], float]]) -> GaugeMetricFamily:
-    gauge = GaugeMetricFamily(name, what, labels=labels)
+def _gauge(name: str, help_: str, labels: list[str], values: Iterable[tuple[list[str], float]]) -> GaugeMetricFamily:
+    gauge = GaugeMetricFamily(name, help_, labels=labels)
     for of, value in values:
         gauge.add_metric(of, value)
     return gauge

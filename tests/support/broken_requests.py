@@ -1,4 +1,4 @@
-"""Requests that nobody should send, by the hundred, each with the statuses that answer it."""
+"""Hundreds of broken requests, each with the statuses that may answer it."""
 
 import base64
 import json
@@ -21,7 +21,7 @@ ROUTES = ("/predict", "/poses")
 
 
 class Broken(NamedTuple):
-    """A request and the statuses that answer it."""
+    """A broken request and the statuses that may answer it."""
 
     name: str
     statuses: tuple[int, ...]
@@ -36,7 +36,7 @@ def raw(name: str, content: bytes, kind: str = "image/png", *statuses: int, path
 
 
 def form(*parts: tuple[str, bytes], boundary: str = "edge", end: bytes = b"--\r\n") -> bytes:
-    """A form of parts, each its headers and its content."""
+    """A form of parts, each with its headers and its content."""
     edge = boundary.encode()
     middle = b"".join(b"--" + edge + b"\r\n" + head.encode() + b"\r\n\r\n" + body + b"\r\n" for head, body in parts)
     return middle + b"--" + edge + end
@@ -47,7 +47,7 @@ FORM = "multipart/form-data; boundary=edge"
 
 
 def truncated_files() -> Iterator[Broken]:
-    """Every format, cut off at every tenth, sent in each way."""
+    """Files of every format, cut off at every tenth, sent as a raw body, in JSON and in a form."""
     for kind, content in WHOLE.items():
         for tenth in range(1, 9):
             cut = content[: len(content) * tenth // 10]
@@ -60,7 +60,7 @@ def truncated_files() -> Iterator[Broken]:
 
 
 def foreign_contents() -> Iterator[Broken]:
-    """Bytes that are no image of a served format, under each of their names."""
+    """Bytes that are not an image of a supported format, sent with each supported media type."""
     contents = {
         "nothing but zeros": bytes(500),
         "text": b"hello, this is text",
@@ -111,14 +111,14 @@ def header_bombs() -> Iterator[Broken]:
         b"P5 -4 4 255\n",
     ):
         yield raw(f"PGM header {text!r}", text + bytes(2), "image/x-portable-graymap")
-    yield raw("a TIFF whose directory lies nowhere", b"II*\x00\xff\xff\xff\x7f", "image/tiff")
+    yield raw("a TIFF whose directory is outside the file", b"II*\x00\xff\xff\xff\x7f", "image/tiff")
     yield raw(
         "a TIFF whose directory points at itself", b"II*\x00\x08\x00\x00\x00\x00\x00\x08\x00\x00\x00", "image/tiff"
     )
 
 
 def json_bodies() -> Iterator[Broken]:
-    """JSON that is not what it should be."""
+    """JSON bodies that do not match the schema, or are not JSON."""
     texts = [
         "", " ", "{", "[", "nonsense", "null", "true", "0", "NaN", "Infinity", '"text"', "[]", "{}", "[{}]",
         '{"images"}', '{"images":}', '{"images": }', "{'images': []}", '{"images": [],}', '{"images": []',
@@ -141,11 +141,11 @@ def json_bodies() -> Iterator[Broken]:
         b"\x00",
         '{"images": []}'.encode("utf-16"),
     ):
-        yield raw(f"JSON that is no UTF-8 {content[:20]!r}", content, "application/json", 400)
+        yield raw(f"JSON that is not UTF-8 {content[:20]!r}", content, "application/json", 400)
 
 
 def base64_texts() -> Iterator[Broken]:
-    """Texts that are no base64 of an image, alone and behind a good one."""
+    """Texts that are not base64 of an image, alone and after a valid one."""
     for text, status in [
         ("", 422), ("=", 400), ("A", 400), ("AB", 400), ("ABC", 400), ("ABC==", 400), ("AB=C", 400), ("====", 400),
         ("not base64!", 400), ("ÄÖÜ=", 400), ("💥", 400), ("A A=", 400), ("\t", 400), ("-_-_", 400), ("AAAA", 422),
@@ -189,9 +189,9 @@ def forms() -> Iterator[Broken]:
     yield raw("a part with many headers", form((FILE + "".join(f"\r\nX-{n}: 1" for n in range(99)), good)), FORM, 400)
     yield raw("a part with a huge header", form((FILE + "\r\nX: " + "x" * 99_999, good)), FORM, 400)
     yield raw("an empty part", form((FILE, b"")), FORM, 400, 422)
-    yield raw("an empty part behind a good one", form((FILE, good), (FILE, b"")), FORM, 400, 422)
+    yield raw("an empty part after a valid one", form((FILE, good), (FILE, b"")), FORM, 400, 422)
     yield raw("a part of text", form((FILE, b"hello")), FORM)
-    yield raw("a broken part behind a good one", form((FILE, good), (FILE, good[:30])), FORM)
+    yield raw("a broken part after a valid one", form((FILE, good), (FILE, good[:30])), FORM)
     yield raw("65 parts", form(*[(FILE, good)] * 65), FORM, 413)
     yield raw("300 parts", form(*[(FILE, good)] * 300), FORM, 413)
     fields = [('Content-Disposition: form-data; name="x"', b"1")] * 99
@@ -201,7 +201,7 @@ def forms() -> Iterator[Broken]:
 
 
 def media_types() -> Iterator[Broken]:
-    """Bodies under types that are not served, with an image in them."""
+    """Valid images with unsupported media types and content encodings."""
     for kind in [
         "image/gif", "image/svg+xml", "image/avif", "image/heic", "image/x-icon", "image/vnd.adobe.photoshop", "image/",
         "image", "/", "", " ", ";", "text/plain", "text/html", "application/octet-stream", "application/pdf", "png",
@@ -221,7 +221,7 @@ def media_types() -> Iterator[Broken]:
 
 
 def queries() -> Iterator[Broken]:
-    """Queries that name what is not there, or say nothing that can be understood."""
+    """Queries that name something unknown, or that are malformed."""
     for route in ROUTES:
         for version in ("0", "-1", "x", "1.5", "", "latest", "1e3", "²", "٣x", "null", "1;2", "9" * 5000, " "):
             yield Broken(f"{route} version {version[:20]!r}", (400,), f"{route}?version={version}", content=grey(3))

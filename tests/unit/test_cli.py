@@ -1,4 +1,4 @@
-"""The command matcaps explains itself, knows its subcommands and imports no more than one of them needs."""
+"""The command matcaps: its help, its subcommands, and what it imports."""
 
 import os
 import subprocess
@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
-    """matcaps --help names each subcommand on a line of its own and ends with status 0."""
+    """matcaps --help lists each subcommand on its own line and ends with status 0."""
     assert main(["--help"]) == 0
     words = [line.split()[0] for line in capsys.readouterr().out.splitlines() if line.startswith("  ")]
     assert words == list(COMMANDS)
@@ -35,7 +35,7 @@ def test_an_unknown_command_is_one_line(capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_no_command_is_an_error_with_help(capsys: pytest.CaptureFixture[str]) -> None:
-    """Without a command the help is printed, and the status is 2."""
+    """matcaps without a command prints the help and ends with status 2."""
     assert main([]) == 2
     assert "usage: matcaps COMMAND" in capsys.readouterr().out
 
@@ -55,7 +55,7 @@ def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]
 def test_a_missing_package_is_named_with_its_extra(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Where a command's package is not installed, one line says what to install."""
+    """If a command's package is not installed, one line says what to install."""
 
     def missing(name: str) -> None:
         raise ModuleNotFoundError("No module named 'onnxruntime'", name="onnxruntime")
@@ -66,7 +66,7 @@ def test_a_missing_package_is_named_with_its_extra(
 
 
 def test_serving_imports_no_torch(tmp_path: Path) -> None:
-    """matcaps serve --help imports neither torch nor onnx, nor the packages model and training."""
+    """matcaps serve --help imports neither torch nor onnx, and neither matcaps.model nor matcaps.training."""
     program = (
         "import sys\n"
         "from matcaps.cli import main\n"
@@ -86,8 +86,27 @@ def test_serving_imports_no_torch(tmp_path: Path) -> None:
 
 
 def test_a_checkout_runs_without_installing() -> None:
-    """python -m matcaps works from a checkout's root."""
+    """python -m matcaps works in the root of a checkout."""
     done = subprocess.run(
         [sys.executable, "-m", "matcaps", "--help"], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert done.stdout.startswith("usage: matcaps COMMAND")
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("words", [["--help"], ["serve", "--help"]])
+def test_a_closed_pipe_is_not_an_error(words: list[str], unbuffered: str) -> None:
+    """If the reader of the help closes its pipe, the command ends without a traceback."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "-m", "matcaps", *words],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -1,4 +1,4 @@
-"""Whatever is sent is answered, or refused by a 4xx that says why, in the form of a problem."""
+"""Any input is either answered, or rejected with a 4xx status and a problem that names the reason."""
 
 import json
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.support.broken_requests import ALL, FILE, FORM, GOOD, KINDS, WHOLE, Broken, form
 from tests.support.doubles import Client, FakeSession, grey, serve
 
-pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")  # Pillow's remarks on broken metadata
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")  # Pillow warns of broken metadata
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
 
 
 def check_problem(response: httpx.Response) -> None:
-    """A problem as RFC 9457 has it, with a reason, and without anything of this machine."""
+    """The answer is an RFC 9457 problem with a reason that reveals nothing of the machine."""
     assert response.headers["content-type"] == "application/problem+json"
     problem = response.json()
     assert problem["status"] == response.status_code
@@ -38,8 +38,8 @@ def send(client: Client, request: Broken) -> httpx.Response:
 
 
 @pytest.mark.parametrize("request_", ALL, ids=lambda request: request.name)
-def test_broken_requests(client: Client, request_: Broken) -> None:
-    """A broken request is refused with the status that fits and a reason that a person understands."""
+def test_a_broken_request_gets_its_status_and_a_reason(client: Client, request_: Broken) -> None:
+    """A broken request is rejected with the expected status and a readable reason."""
     response = send(client, request_)
     assert response.status_code in request_.statuses, response.text
     if request_.method != "HEAD":
@@ -48,8 +48,8 @@ def test_broken_requests(client: Client, request_: Broken) -> None:
         assert response.headers["allow"]
 
 
-def test_there_are_enough_of_them() -> None:
-    """The broken requests are more than 300 kinds, no two of them the same."""
+def test_the_broken_requests_are_many_and_distinct() -> None:
+    """There are more than 300 broken requests, and no two are the same."""
     assert len({request[2:] for request in ALL}) == len(ALL) > 300
 
 
@@ -60,8 +60,10 @@ def test_there_are_enough_of_them() -> None:
     cut=st.integers(0, 4000),
     doubled=st.booleans(),
 )
-def test_mutated_images(client: Client, kind: str, changes: list[tuple[int, int]], cut: int, doubled: bool) -> None:
-    """Whatever is done to a file, it is answered, or refused with a reason."""
+def test_mutated_images_are_answered_or_rejected(
+    client: Client, kind: str, changes: list[tuple[int, int]], cut: int, doubled: bool
+) -> None:
+    """A mutated image file is answered, or rejected with a reason."""
     content = bytearray(WHOLE[kind] * (1 + doubled))
     for place, value in changes:
         content[place % len(content)] = value
@@ -82,8 +84,8 @@ JSON: st.SearchStrategy[Any] = st.recursive(
 
 @settings(max_examples=150, deadline=None)
 @given(JSON)
-def test_any_json(client: Client, value: Any) -> None:
-    """Any JSON is answered if it holds images, and refused with a reason if not."""
+def test_any_json_is_answered_or_rejected(client: Client, value: Any) -> None:
+    """Any JSON is answered if it holds images, and rejected with a reason if not."""
     content = json.dumps(value).encode()
     response = client.post("/predict", content=content, headers={"content-type": "application/json"})
     assert response.status_code in (200, 400, 422)
@@ -93,8 +95,8 @@ def test_any_json(client: Client, value: Any) -> None:
 
 @settings(max_examples=150, deadline=None)
 @given(st.binary(max_size=300), st.integers(0, 400), st.integers(0, 100))
-def test_any_form(client: Client, noise: bytes, place: int, removed: int) -> None:
-    """A form with noise anywhere in it is answered, or refused with a reason."""
+def test_any_form_is_answered_or_rejected(client: Client, noise: bytes, place: int, removed: int) -> None:
+    """A form with noise anywhere in it is answered, or rejected with a reason."""
     whole = form((FILE, grey(3)))
     place %= len(whole)
     content = whole[:place] + noise + whole[place + removed :]
@@ -106,8 +108,8 @@ def test_any_form(client: Client, noise: bytes, place: int, removed: int) -> Non
 
 @settings(max_examples=100, deadline=None)
 @given(st.text(st.characters(codec="latin-1", exclude_categories=["Cc"])), st.sampled_from(["accept", "content-type"]))
-def test_any_header(client: Client, value: str, name: str) -> None:
-    """Whatever a header says, the answer is no failure of the service."""
+def test_any_header_value_is_answered_or_rejected(client: Client, value: str, name: str) -> None:
+    """No value of Accept or Content-Type makes the service fail."""
     headers = {"content-type": b"image/png", name: value.encode("latin-1")}
     response = client.post("/predict", content=grey(3), headers=headers)
     assert response.status_code in (200, 400, 406, 415, 422)

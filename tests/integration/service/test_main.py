@@ -1,4 +1,4 @@
-"""``matcaps serve`` as a process: its options, its errors in one line, and a real server on a real socket."""
+"""``matcaps serve`` as a process: options, one-line errors, and a server on a socket."""
 
 import contextlib
 import os
@@ -26,7 +26,7 @@ def command(*options: str) -> list[str]:
 
 
 def clean_environment(**more: str) -> dict[str, str]:
-    """The environment without the settings of the shell that runs the tests."""
+    """The environment without the settings of the person who runs the tests."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("MATCAPS_")}
     return {**kept, "PYTHONUNBUFFERED": "1", **more}
 
@@ -48,7 +48,7 @@ def last_line(result: subprocess.CompletedProcess[str]) -> str:
     return result.stderr.strip().splitlines()[-1]
 
 
-def test_help_names_every_setting() -> None:
+def test_help_lists_every_setting() -> None:
     """--help lists an option for each setting."""
     result = run("--help")
     assert result.returncode == 0
@@ -69,8 +69,8 @@ def test_help_names_every_setting() -> None:
         ["stray"],
     ],
 )
-def test_a_wrong_option_is_an_error_in_one_line(options: list[str]) -> None:
-    """The status is 2."""
+def test_a_bad_option_is_a_one_line_error(options: list[str]) -> None:
+    """A bad option ends the service with status 2 and one line."""
     result = run(*options)
     assert result.returncode == 2
     assert result.stdout == ""
@@ -78,37 +78,37 @@ def test_a_wrong_option_is_an_error_in_one_line(options: list[str]) -> None:
     assert result.stderr.startswith("matcaps serve: ")
 
 
-def test_booleans_are_options_without_a_value() -> None:
-    """--no-NAME turns one off."""
+def test_boolean_options_take_no_value() -> None:
+    """A boolean setting is an option without a value, or the same with no- before it."""
     result = run("--allow-anonymous", "--model-control", "--no-tf32", "--models", "/nowhere")
     assert "no folder of models" in last_line(result)
 
 
-def test_a_wrong_environment_variable_is_an_error_in_one_line() -> None:
-    """The status is 2, as for an option."""
+def test_a_bad_environment_variable_is_a_one_line_error() -> None:
+    """A bad environment variable ends the service like a bad option."""
     result = run(MATCAPS_PORT="many")
     assert result.returncode == 2
     assert len(result.stderr.strip().splitlines()) == 1
     assert "port" in result.stderr
 
 
-def test_without_a_model_the_service_does_not_start(tmp_path: Path) -> None:
-    """The status is 1, and the error names the setting."""
+def test_a_missing_model_stops_the_start(tmp_path: Path) -> None:
+    """Without a model the service ends with status 1 and names the setting."""
     result = run("--models", str(tmp_path))
     assert result.returncode == 1
     assert "MATCAPS_DEFAULT_MODEL" in last_line(result)
 
 
-def test_without_a_gpu_the_device_cuda_does_not_start(tmp_path: Path) -> None:
-    """The status is 1, and the reason is one line."""
+def test_a_missing_gpu_stops_the_start_of_cuda(tmp_path: Path) -> None:
+    """Without a GPU the device cuda ends with status 1 and one reason."""
     write_model(tmp_path, "norb", 1)
     result = run("--models", str(tmp_path), "--default-model", "norb", MATCAPS_DEVICE="cuda", CUDA_VISIBLE_DEVICES="")
     assert result.returncode == 1
     assert "cuda" in last_line(result).lower()
 
 
-def test_a_taken_port_is_an_error_in_one_line(tmp_path: Path) -> None:
-    """The status is 1, and the error names the address."""
+def test_a_port_in_use_stops_the_start(tmp_path: Path) -> None:
+    """A port in use ends the service with status 1 and a line that names it."""
     write_model(tmp_path, "norb", 1)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
@@ -117,15 +117,15 @@ def test_a_taken_port_is_an_error_in_one_line(tmp_path: Path) -> None:
     assert f"cannot listen at 127.0.0.1:{port}" in last_line(result)
 
 
-def test_the_listener_is_known_as_tcp() -> None:
-    """Only then asyncio disables Nagle's algorithm, which would delay each response."""
+def test_the_listener_has_nagles_algorithm_off() -> None:
+    """The listener's protocol is known as TCP, because asyncio disables Nagle's algorithm only then."""
     with listen("127.0.0.1", 0) as listener:
         assert listener.proto == socket.IPPROTO_TCP
 
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A server on a free port, and the address that it logs."""
+    """A server on a free port, and the address that it logs when it listens."""
     write_model(tmp_path, "norb", 1)
     write_model(tmp_path, "norb", 2, b"broken")
     options = ["--port", "0", "--models", str(tmp_path), "--max-body-bytes", "1000000", "--threads", "1"]
@@ -153,10 +153,10 @@ def server(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_server_answers_and_ends_with_status_0(
+def test_the_server_answers_and_ends_on_a_signal(
     server: tuple[subprocess.Popen[str], str], number: signal.Signals
 ) -> None:
-    """It serves beside a broken version, and ends on SIGTERM and on SIGINT."""
+    """The server answers beside a broken version, and ends with status 0 on SIGTERM or SIGINT."""
     process, address = server
     with httpx.Client(base_url=address, timeout=LONGEST_S, trust_env=False) as client:
         while client.get("/health/ready").status_code != 200:
@@ -171,15 +171,15 @@ def test_a_server_answers_and_ends_with_status_0(
     assert process.wait(LONGEST_S) == 0
 
 
-def test_sigterm_while_models_load_ends_with_status_0(tmp_path: Path) -> None:
-    """The signal does not kill the process."""
+def test_a_signal_while_models_load_ends_with_status_0(tmp_path: Path) -> None:
+    """SIGTERM before the service is ready ends it with status 0."""
     pipe = write_model(tmp_path, "norb", 1)
     pipe.unlink()
     os.mkfifo(pipe)
     options = ("--models", str(tmp_path), "--default-model", "norb", "--port", "0")
     with subprocess.Popen(command(*options), cwd=ROOT, env=clean_environment()) as process:
         writer = -1
-        while writer < 0:  # it opens as soon as the service reads from it
+        while writer < 0:  # opening succeeds as soon as the service reads from the pipe
             assert process.poll() is None
             with contextlib.suppress(OSError):
                 writer = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
@@ -189,7 +189,7 @@ def test_sigterm_while_models_load_ends_with_status_0(tmp_path: Path) -> None:
 
 
 def test_sighup_loads_new_versions(server: tuple[subprocess.Popen[str], str], tmp_path: Path) -> None:
-    """A broken version is listed with its reason."""
+    """After SIGHUP a new version is served, and a broken one is listed with its reason."""
     process, address = server
     write_model(tmp_path, "norb", 3)
     with httpx.Client(base_url=address, timeout=LONGEST_S, trust_env=False) as client:
@@ -197,15 +197,15 @@ def test_sighup_loads_new_versions(server: tuple[subprocess.Popen[str], str], tm
         process.send_signal(signal.SIGHUP)
         until = time.monotonic() + LONGEST_S
         while client.get("/models/norb").json()["version"] != 3:
-            assert time.monotonic() < until, "the new version did not come"
+            assert time.monotonic() < until, "the new version was not loaded"
         (refused,) = client.get("/models").json()["refused"]
         assert (refused["name"], refused["version"]) == ("norb", 2)
         assert refused["reason"].startswith("not an ONNX file")
         assert str(tmp_path) not in refused["reason"]
 
 
-def test_a_client_that_still_sends_gets_the_refusal(server: tuple[subprocess.Popen[str], str]) -> None:
-    """It does not lose its connection before the response."""
+def test_a_rejected_upload_gets_its_answer(server: tuple[subprocess.Popen[str], str]) -> None:
+    """A client that sends a large body gets its error answer, not a reset connection."""
     _, address = server
     with httpx.Client(base_url=address, timeout=LONGEST_S, trust_env=False) as client:
         for path, kind, status in [

@@ -1,4 +1,4 @@
-"""SIGTERM: no new connections, and requests that have begun are answered."""
+"""On SIGTERM the service accepts no new connections and finishes the requests that have begun."""
 
 import contextlib
 import signal
@@ -20,14 +20,14 @@ def post(running: Listening, level: int) -> httpx.Response:
 
 
 def connect_until_refused(address: str) -> None:
-    """Open new connections until they are refused."""
+    """Send requests on new connections until they are refused."""
     with contextlib.suppress(httpx.TransportError):
         while True:
             httpx.get(f"{address}/health/ready", timeout=LIMIT_S, trust_env=False)
 
 
 def begin_three(running: Listening, session: GatedSession, callers: ThreadPoolExecutor) -> list[Future[httpx.Response]]:
-    """One request in a batch, and two that wait for it."""
+    """Start one request in a batch, and two that wait for it."""
     begun = [callers.submit(post, running, 10)]
     session.wait_until_entered()
     begun += [callers.submit(post, running, level) for level in (20, 30)]
@@ -36,8 +36,8 @@ def begin_three(running: Listening, session: GatedSession, callers: ThreadPoolEx
     return begun
 
 
-def test_requests_that_have_begun_are_answered(tmp_path: Path) -> None:
-    """Those in a batch and those that wait; later ones are not accepted, and then the server ends."""
+def test_running_requests_are_answered_after_sigterm(tmp_path: Path) -> None:
+    """Requests in a batch or in the queue are answered, new connections are refused, then the service ends."""
     session = GatedSession()
     with listening(tmp_path, {"gated/1": session}, max_batch=1) as running, ThreadPoolExecutor() as callers:
         begun = begin_three(running, session, callers)
@@ -54,8 +54,8 @@ def test_requests_that_have_begun_are_answered(tmp_path: Path) -> None:
     assert found == pytest.approx([0.010, 0.020, 0.030])
 
 
-def test_draining_has_a_time_limit(tmp_path: Path) -> None:
-    """Requests without an answer by then are dropped, and the server ends."""
+def test_the_drain_has_a_time_limit(tmp_path: Path) -> None:
+    """Requests that run longer than the drain are aborted, and the service ends."""
     session = GatedSession()
     with listening(tmp_path, {"gated/1": session}, max_batch=1, drain_s=1) as running, ThreadPoolExecutor() as callers:
         begun = begin_three(running, session, callers)
@@ -68,8 +68,8 @@ def test_draining_has_a_time_limit(tmp_path: Path) -> None:
         assert not running.thread.is_alive()
 
 
-def test_idle_connections_do_not_delay_the_end(tmp_path: Path) -> None:
-    """An open connection is not a request."""
+def test_an_idle_connection_does_not_delay_the_end(tmp_path: Path) -> None:
+    """An open connection without a request does not delay the end of the service."""
     with (
         listening(tmp_path, {"norb/1": FakeSession()}) as running,
         httpx.Client(base_url=running.address, timeout=LIMIT_S, trust_env=False) as client,

@@ -1,4 +1,4 @@
-"""Whoever never finishes a request's head is sent away, and nobody else notices."""
+"""A request whose head is too large or too slow is rejected, and other clients are not affected."""
 
 import socket
 import time
@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from matcaps.service.http.connection import MOST_BYTES
+from matcaps.service.http.connection import MAX_HEAD_BYTES
 from tests.support.doubles import FakeSession, grey
 from tests.support.listening import LIMIT_S, Listening, listening
 
@@ -18,13 +18,13 @@ CHUNKED = HEAD + b"content-type: image/png\r\ntransfer-encoding: chunked\r\n\r\n
 
 @pytest.fixture
 def service(tmp_path: Path) -> Iterator[Listening]:
-    """A service that waits a third of a second for whatever a caller sends."""
+    """A service that waits 0.3 seconds for the headers."""
     with listening(tmp_path, {"norb/1": FakeSession()}, body_timeout_s=0.3) as service:
         yield service
 
 
-def said_to(service: Listening, start: bytes, then: bytes = b"", most: int = 0) -> tuple[bytes, int]:
-    """The answer to a caller who sends a start, then the same again and again; and how many bytes were taken."""
+def answer_to(service: Listening, start: bytes, then: bytes = b"", most: int = 0) -> tuple[bytes, int]:
+    """The answer to a client that sends ``start``, then ``then`` up to ``most`` bytes; and the bytes sent."""
     port = httpx.URL(service.address).port
     with socket.create_connection(("127.0.0.1", port), timeout=LIMIT_S) as caller:
         sent = 0
@@ -33,7 +33,7 @@ def said_to(service: Listening, start: bytes, then: bytes = b"", most: int = 0) 
             while sent < most:
                 sent += caller.send(then)
         except ConnectionError:
-            pass  # refused while it was still sending
+            pass  # rejected while it was still sending
         answer = b""
         try:
             while piece := caller.recv(4096):
@@ -44,21 +44,21 @@ def said_to(service: Listening, start: bytes, then: bytes = b"", most: int = 0) 
 
 
 def still_serves(service: Listening) -> bool:
-    """Whether two whole requests over one connection are answered."""
+    """Whether two complete requests over one connection are answered."""
     with httpx.Client(base_url=service.address, trust_env=False) as client:
         kind = {"content-type": "image/png"}
         return all(client.post("/predict", content=grey(level), headers=kind).is_success for level in (1, 2))
 
 
-def test_whole_requests_are_answered(service: Listening) -> None:
-    """What is sent as it should be is answered, also twice over one connection."""
+def test_complete_requests_are_answered(service: Listening) -> None:
+    """Two complete requests over one connection are answered."""
     assert still_serves(service)
 
 
 @pytest.mark.parametrize("start", [HEAD + b"x-a: ", b"GET /"], ids=["a header", "a path"])
-def test_a_head_of_one_byte_too_many_is_answered(service: Listening, start: bytes) -> None:
-    """By 431 in so many words; nothing is on its way any more that could reset the connection."""
-    answer, _ = said_to(service, start + b"b" * (MOST_BYTES + 1 - len(start)))
+def test_a_head_of_one_byte_too_many_gets_431(service: Listening, start: bytes) -> None:
+    """A head of one byte too many gets the status 431."""
+    answer, _ = answer_to(service, start + b"b" * (MAX_HEAD_BYTES + 1 - len(start)))
     assert answer.startswith(b"HTTP/1.1 431 ")
     assert still_serves(service)
 
@@ -72,10 +72,10 @@ def test_a_head_of_one_byte_too_many_is_answered(service: Listening, start: byte
     ],
     ids=["many headers", "an endless header", "an endless path"],
 )
-def test_a_head_without_end_is_refused(service: Listening, start: bytes, then: bytes) -> None:
-    """After little more than may be; what was still on its way may have reset the connection before its answer."""
-    _, sent = said_to(service, start, then, most=100 * MOST_BYTES)
-    assert sent < 100 * MOST_BYTES
+def test_an_endless_head_is_rejected(service: Listening, start: bytes, then: bytes) -> None:
+    """The connection of an endless head is closed. A reset may lose the answer, so only the bytes taken are checked."""
+    _, sent = answer_to(service, start, then, most=100 * MAX_HEAD_BYTES)
+    assert sent < 100 * MAX_HEAD_BYTES
     assert still_serves(service)
 
 
@@ -84,35 +84,35 @@ def test_a_head_without_end_is_refused(service: Listening, start: bytes, then: b
     [(CHUNKED + b"5\r\nabcde\r\n0\r\n", b"x-a: " + b"b" * 1000 + b"\r\n"), (CHUNKED + b"5;", b"b" * 1000)],
     ids=["trailers", "an endless chunk extension"],
 )
-def test_what_is_no_body_has_an_end(service: Listening, start: bytes, then: bytes) -> None:
-    """Between the pieces of a body no more may stand than before it: the connection ends."""
-    _, sent = said_to(service, start, then, most=100 * MOST_BYTES)
-    assert sent < 100 * MOST_BYTES
+def test_data_between_chunks_is_limited(service: Listening, start: bytes, then: bytes) -> None:
+    """Trailers and chunk extensions have the same limit as a head."""
+    _, sent = answer_to(service, start, then, most=100 * MAX_HEAD_BYTES)
+    assert sent < 100 * MAX_HEAD_BYTES
     assert still_serves(service)
 
 
 @pytest.mark.parametrize(
     "start", [b"", b"POST /pre", HEAD + b"content-le"], ids=["nothing", "half a line", "half a head"]
 )
-def test_a_head_that_does_not_come_is_refused(service: Listening, start: bytes) -> None:
-    """By 408 when its time is up, and the connection ends."""
+def test_an_incomplete_head_gets_408(service: Listening, start: bytes) -> None:
+    """A head that is incomplete when its time is up gets the status 408, and the connection is closed."""
     began = time.monotonic()
-    answer, _ = said_to(service, start)
+    answer, _ = answer_to(service, start)
     assert answer.startswith(b"HTTP/1.1 408 ")
     assert b'"the headers did not arrive within 0.3 s"' in answer
-    assert time.monotonic() - began > 0.25  # the service's clock and this one need not agree to the millisecond
+    assert time.monotonic() - began > 0.25  # the two clocks may differ by milliseconds
 
 
-def test_the_second_head_of_a_connection_has_its_time_too(service: Listening) -> None:
-    """An answered request does not buy the next one eternity."""
-    answer, _ = said_to(service, b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\nGET /health")
+def test_the_second_head_of_a_connection_has_the_same_limit(service: Listening) -> None:
+    """After an answered request, an incomplete second one on the same connection gets 408."""
+    answer, _ = answer_to(service, b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\nGET /health")
     assert answer.startswith(b"HTTP/1.1 200 ")
     assert b"HTTP/1.1 408 " in answer
 
 
-def test_a_large_body_is_no_head(tmp_path: Path) -> None:
-    """Bodies have their own limits, in one piece or in many."""
-    image = grey(1) + b"\0" * (4 * MOST_BYTES)  # decoders stop at the image's end
+def test_a_large_body_is_not_limited_as_a_head(tmp_path: Path) -> None:
+    """A body larger than the limit of a head is answered, in one piece or in chunks."""
+    image = grey(1) + b"\0" * (4 * MAX_HEAD_BYTES)  # decoders stop at the image's end
     with (
         listening(tmp_path, {"norb/1": FakeSession()}) as service,
         httpx.Client(base_url=service.address, timeout=LIMIT_S, trust_env=False) as client,

@@ -1,4 +1,4 @@
-"""Traces arrive in a collector, and a missing collector does no harm."""
+"""Traces reach a collector with the right parents and links, and the service works without one."""
 
 import sys
 import threading
@@ -19,26 +19,26 @@ CALLER = "0af7651916cd43dd8448eb211c80319c"
 
 
 class Collector(ThreadingHTTPServer):
-    """Takes spans as a collector does, OTLP in protobuf over HTTP."""
+    """Receives spans as a collector does: OTLP in protobuf over HTTP."""
 
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Take)
+        super().__init__(("127.0.0.1", 0), Receive)
         self.url = f"http://127.0.0.1:{self.server_address[1]}/v1/traces"
         self.spans: list[Any] = []
         self.service = ""
 
     def named(self, name: str) -> list[Any]:
-        """The spans of that name."""
+        """The spans with this name."""
         return [span for span in self.spans if span.name == name]
 
 
-class Take(BaseHTTPRequestHandler):
+class Receive(BaseHTTPRequestHandler):
     server: Collector
 
     def do_POST(self) -> None:
         sent = ExportTraceServiceRequest.FromString(self.rfile.read(int(self.headers["content-length"])))
         for of_resource in sent.resource_spans:
-            self.server.service = known(of_resource.resource)["service.name"]
+            self.server.service = attributes(of_resource.resource)["service.name"]
             self.server.spans += [span for scope in of_resource.scope_spans for span in scope.spans]
         self.send_response(200)
         self.end_headers()
@@ -47,8 +47,8 @@ class Take(BaseHTTPRequestHandler):
         pass
 
 
-def known(span: Any) -> dict[str, Any]:
-    """The attributes of a span."""
+def attributes(span: Any) -> dict[str, Any]:
+    """The attributes of a span or a resource."""
     return {entry.key: getattr(entry.value, entry.value.WhichOneof("value")) for entry in span.attributes}
 
 
@@ -62,15 +62,15 @@ def collector() -> Iterator[Collector]:
         thread.join()
 
 
-def test_a_request_is_part_of_its_clients_trace(tmp_path: Path, collector: Collector) -> None:
-    """Its span is a child of the client's; its steps are its children, and follow each other without a gap."""
+def test_a_request_is_part_of_its_callers_trace(tmp_path: Path, collector: Collector) -> None:
+    """A request's span is a child of the caller's span; its steps are its children, without gaps between them."""
     with serve(tmp_path, {"norb/1": FakeSession()}, traces_url=collector.url) as client:
         client.post_png("/predict", grey(3), traceparent=f"00-{CALLER}-b7ad6b7169203331-01")
     assert collector.service == "matcaps"
     (request,) = collector.named("POST /predict")
     assert request.trace_id.hex() == CALLER
     assert request.parent_span_id.hex() == "b7ad6b7169203331"
-    assert known(request) == {
+    assert attributes(request) == {
         "http.route": "/predict",
         "http.response.status_code": 200,
         "matcaps.model": "norb",
@@ -87,8 +87,8 @@ def test_a_request_is_part_of_its_clients_trace(tmp_path: Path, collector: Colle
     assert abs(request.end_time_unix_nano - at) < 1000
 
 
-def test_a_batch_links_to_its_requests(tmp_path: Path, collector: Collector) -> None:
-    """Two requests that ran together are both linked."""
+def test_a_batch_is_linked_to_its_requests(tmp_path: Path, collector: Collector) -> None:
+    """The span of a batch has a link to each request in it."""
     with (
         serve(tmp_path, {"norb/1": FakeSession()}, traces_url=collector.url, max_batch=2, max_wait_ms=10_000) as client,
         ThreadPoolExecutor(2) as pool,
@@ -96,15 +96,15 @@ def test_a_batch_links_to_its_requests(tmp_path: Path, collector: Collector) -> 
         answers = list(pool.map(lambda level: client.post_png("/predict", grey(level)), (3, 4)))
     assert [answer.status_code for answer in answers] == [200, 200]
     (batch,) = collector.named("batch")
-    assert known(batch) == {"matcaps.model": "norb", "matcaps.images": 2, "matcaps.padding": 0}
+    assert attributes(batch) == {"matcaps.model": "norb", "matcaps.images": 2, "matcaps.padding": 0}
     requests = collector.named("POST /predict")
     assert len({request.trace_id for request in requests}) == 2
     linked = {(link.trace_id, link.span_id) for link in batch.links}
     assert linked == {(request.trace_id, request.span_id) for request in requests}
 
 
-def test_failed_requests_are_marked(tmp_path: Path, collector: Collector) -> None:
-    """A refused request has a reason and no steps; from status 500 on its span is an error."""
+def test_failed_requests_say_why(tmp_path: Path, collector: Collector) -> None:
+    """A rejected request names its reason and has no steps; from status 500 on its span is an error."""
     session = FakeSession()
     session.failure = RuntimeError("no")
     with serve(tmp_path, {"norb/1": session}, traces_url=collector.url) as client:
@@ -112,22 +112,22 @@ def test_failed_requests_are_marked(tmp_path: Path, collector: Collector) -> Non
         client.post_png("/predict", grey(1))
         client.get("/health/ready")
     refused, failed = collector.named("POST /predict")
-    assert known(refused)["http.response.status_code"] == 422
-    assert known(refused)["matcaps.reason"] == "undecodable"
+    assert attributes(refused)["http.response.status_code"] == 422
+    assert attributes(refused)["matcaps.reason"] == "undecodable"
     assert (refused.status.code, failed.status.code) == (0, 2)
-    assert len(collector.spans) == 2, "health routes are not traced"
+    assert len(collector.spans) == 2, "health checks are not traced"
 
 
-def test_a_missing_collector_does_no_harm(tmp_path: Path) -> None:
-    """Requests are answered, and the service ends."""
+def test_requests_are_answered_without_a_collector(tmp_path: Path) -> None:
+    """Without a collector, predictions are answered and the service ends."""
     with Collector() as nobody:
         url = nobody.url
     with serve(tmp_path, {"norb/1": FakeSession()}, traces_url=url) as client:
         assert client.post_png("/predict", grey(3)).status_code == 200
 
 
-def test_missing_packages_are_an_error_at_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The error says what to install."""
+def test_missing_packages_stop_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the OpenTelemetry packages, the error says what to install."""
     for name in [name for name in sys.modules if name.startswith("opentelemetry.sdk")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "opentelemetry.sdk", None)

@@ -1,4 +1,4 @@
-"""gzip and deflate, and what pretends to be them."""
+"""Content encodings: gzip, deflate, and bodies that claim to be them."""
 
 import gzip
 import zlib
@@ -20,32 +20,32 @@ def raw_deflate(content: bytes) -> bytes:
     ("encoding", "body"),
     [("gzip", gzip.compress(TEXT)), ("deflate", zlib.compress(TEXT)), ("deflate", raw_deflate(TEXT))],
 )
-def test_there_and_back(encoding: str, body: bytes) -> None:
-    """A body comes out as it went in, up to the very limit, and not a byte beyond it."""
+def test_a_body_is_decompressed_up_to_the_limit(encoding: str, body: bytes) -> None:
+    """A body up to the limit is decompressed; a larger, an incomplete or an extended one is rejected."""
     assert decompress(body, encoding, len(TEXT)) == TEXT
     with pytest.raises(TooLargeError):
         decompress(body, encoding, len(TEXT) - 1)
-    with pytest.raises(MalformedError, match="too early"):
+    with pytest.raises(MalformedError, match="incomplete"):
         decompress(body[:-9], encoding, len(TEXT))
     with pytest.raises(MalformedError, match="1 bytes follow"):
         decompress(body + b"x", encoding, len(TEXT))
 
 
-def test_a_bomb_is_refused_before_it_has_grown() -> None:
-    """A megabyte of zeros in a thousand bytes is too much where a thousand may be."""
+def test_a_decompression_bomb_is_rejected() -> None:
+    """A thousand bytes that decompress to a megabyte are rejected if the limit is a thousand."""
     with pytest.raises(TooLargeError):
         decompress(gzip.compress(bytes(10**6)), "gzip", 1000)
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate"])
-def test_what_is_neither(encoding: str) -> None:
-    """Other bytes are refused."""
+def test_other_bytes_are_rejected(encoding: str) -> None:
+    """Bytes that are not in the named encoding are rejected."""
     with pytest.raises(MalformedError):
         decompress(b"\x89PNG and so on", encoding, 1000)
 
 
-def test_names() -> None:
-    """Those that are served, in any case; others are refused by name."""
+def test_encodings_are_recognised_by_name() -> None:
+    """Supported encodings are recognised in any case; an unsupported one is named in the error."""
     assert [decoding_of(name) for name in ("", "identity", "GZIP", " deflate ")] == ["", "", "gzip", "deflate"]
     with pytest.raises(UnsupportedTypeError, match="'br'"):
         decoding_of("br")
@@ -55,8 +55,8 @@ def test_names() -> None:
     ("accepted", "encoding"),
     [("gzip", "gzip"), ("deflate, gzip", "deflate"), ("br;q=1, GZIP;q=0.5", "gzip"), ("gzip;q=0", None), ("", None)],
 )
-def test_answers(accepted: str, encoding: str | None) -> None:
-    """An answer is encoded as its reader asks."""
+def test_an_answer_is_compressed_as_accepted(accepted: str, encoding: str | None) -> None:
+    """An answer gets the first supported encoding that the client accepts."""
     content, found = compress(TEXT, accepted)
     assert found == encoding
     assert content == TEXT if encoding is None else decompress(content, encoding, len(TEXT)) == TEXT

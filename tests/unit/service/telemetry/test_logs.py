@@ -1,4 +1,4 @@
-"""Lines of the log, as whoever collects them reads them."""
+"""The log entries that a process writes to standard error."""
 
 import json
 import subprocess
@@ -22,15 +22,15 @@ except ZeroDivisionError:
 
 
 def lines(form: str, level: str = "info") -> list[str]:
-    """What a process writes to its standard error output."""
+    """The lines that a process writes to standard error."""
     script = SCRIPT.format(form=form, level=level)
     result = subprocess.run([sys.executable, "-W", "error", "-c", script], cwd=ROOT, capture_output=True, check=True)
     assert result.stdout == b""
     return result.stderr.decode().splitlines()
 
 
-def test_json() -> None:
-    """Each event is one line of JSON with its time, its level and the request's id, tracebacks included."""
+def test_every_event_is_one_line_of_json() -> None:
+    """Each event is one line of JSON with time, level and request id, tracebacks included."""
     served, request, failed = (json.loads(line) for line in lines("json"))
     assert served["event"] == "serving norb"
     assert served["logger"] == "matcaps"
@@ -43,18 +43,18 @@ def test_json() -> None:
         assert line["timestamp"].endswith("Z")
 
 
-def test_elsewhere_than_on_a_terminal_auto_is_json() -> None:
-    """A pipe or a file is read by programs."""
+def test_auto_is_json_without_a_terminal() -> None:
+    """The format auto writes JSON into a pipe or a file."""
     assert [json.loads(line)["event"] for line in lines("auto")] == ["serving norb", "request", "inference failed"]
 
 
-def test_level() -> None:
-    """What is below the level is not written."""
+def test_entries_below_the_level_are_not_written() -> None:
+    """Entries below the level are not written."""
     assert [json.loads(line)["event"] for line in lines("json", "error")] == ["inference failed"]
 
 
-def test_text() -> None:
-    """For people it is text."""
+def test_text_is_for_people() -> None:
+    """The format text is readable text, not JSON."""
     first = lines("text")[0]
     assert "serving norb" in first
     assert not first.startswith("{")
