@@ -1,7 +1,14 @@
-"""Serve exported capsule networks over HTTP: images in, class activations and pose matrices out.
+"""Serves exported capsule networks over HTTP: images in, class activations and pose matrices out.
 
-The files, in the order of their imports: settings, errors, keys ← images, artefact, queue, capture ← onnx_session ←
-bucket_session, cpu_session ← cuda ← session ← batcher ← served ← opening, repository ← reload, decoder, poses,
-metrics ← watch, service ← caller, multipart ← intake, schemas, answers, openapi ← refusals ← guard, drain ← routes ←
-app ← server, logs.
+The folders stand on each other, and imports run downwards:
+
+    routes      one file per route: a request becomes calls of the engine, and a result becomes a response
+    http        what the routes share of HTTP: bodies, deadlines, responses, errors, the schema, middleware
+    engine      answers requests without HTTP: admission, leases, batches, model versions and their folder
+    images      bytes to pixels, in the threads of a pool
+    backends    runs a network: the contract of model.onnx, and sessions of onnxruntime on a CPU or a GPU
+    poses       keeps poses by id, in memory or in Redis
+    telemetry   logs, metrics and traces
+
+``app`` puts them together, ``server`` listens with uvicorn, and ``__main__`` is ``matcaps serve``.
 """

@@ -1,4 +1,4 @@
-"""``matcaps serve``: serve the models of a folder."""
+"""``matcaps serve``: serves a folder of models over HTTP."""
 
 import logging
 import signal
@@ -16,34 +16,36 @@ from matcaps.service.telemetry.logs import configure
 
 
 def main(arguments: list[str]) -> int:
-    """Serve until SIGTERM or SIGINT; the exit status: 0 after that, 1 if it cannot start, 2 for bad options."""
+    """Serve until SIGTERM or SIGINT. Returns 0 after that, 1 if the service cannot start, and 2 for wrong options."""
     try:
         settings = Settings(_cli_parse_args=arguments)
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
-        return _complain(f"{name}: {first['msg']}, found {first['input']!r}", 2)
+        return _fail(f"{name}: {first['msg']}, got {first['input']!r}", 2)
     except SettingsError as error:
-        return _complain(f"{str(error).splitlines()[0]}; see --help", 2)
-    # As the first process of a container it would be deaf to a signal that nobody handles, while models load.
+        return _fail(f"{str(error).splitlines()[0]}; see --help", 2)
+    # The first process of a container ignores signals without a handler, so it needs one while models load.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))
     request_log = configure(settings.log_format, settings.log_level)
-    logging.getLogger("python_multipart").setLevel(logging.ERROR)  # it warns of each broken form; the answer says it
+    logging.getLogger("python_multipart").setLevel(
+        logging.ERROR
+    )  # it warns of each broken form, and so does the response
     try:
         app = create_app(settings, load_as_set(settings), log=request_log)
         listener = listen(settings.host, settings.port)
     except StartError as error:
-        return _complain(str(error), 1)
+        return _fail(str(error), 1)
     except (OSError, UnicodeError) as error:
         address = f"{settings.host}:{settings.port}"
-        return _complain(f"cannot listen at {address}: {getattr(error, 'strerror', None) or error}", 1)
+        return _fail(f"cannot listen at {address}: {getattr(error, 'strerror', None) or error}", 1)
     host, port = listener.getsockname()[:2]
     logging.getLogger("matcaps").info("listening at http://%s:%s, documentation at /docs", host, port)
     Server(app, settings).serve_until_told(listener)
     return 0
 
 
-def _complain(text: str, status: int) -> int:
+def _fail(text: str, status: int) -> int:
     print(f"matcaps serve: {text}", file=sys.stderr)
     return status

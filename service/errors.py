@@ -1,25 +1,27 @@
-"""What can go wrong, as a tree, and the one table that says which status it answers with.
+"""The errors of the service as a tree, and the table of their HTTP statuses.
 
-ServiceError
+ServiceError                 a request is refused
 ├── MalformedError           the request cannot be understood
-├── UnauthorizedError        no valid key
-├── ForbiddenError           not allowed by the settings
-├── NotFoundError             no such model, layer or id
-├── RefusedModelError        a model's file cannot be served
-├── NotAcceptableError       no form of answer that the client takes
-├── SlowClientError          the body did not come in time
+├── UnauthorizedError        the request has no valid API key
+├── ForbiddenError           the settings do not allow it
+├── NotFoundError            there is no such model, layer, output or id
+├── RefusedModelError        a model file cannot be served
+├── NotAcceptableError       the client accepts no type of response that is served
+├── SlowClientError          the body did not arrive in time
 ├── TooLargeError            more bytes, images or pixels than the settings allow
-├── UnsupportedTypeError     not a type of image or body that is served
-├── UndecodableError         an image that is broken
-├── NotReadyError            starting or draining
-└── InferenceError           the network failed, or answered a number that is not finite
+├── UnsupportedTypeError     a type of image or body that is not served
+├── UndecodableError         the bytes of an image are broken
+├── QueueFullError           too many images wait already
+├── ExpiredError             the deadline passed
+├── NotReadyError            the service is starting or draining
+└── InferenceError           the network failed, or an output is not finite
 
-StartError (not an answer): the service cannot start; its message is one line that says what to do.
+StartError                   the service cannot start; its message is one line that says what to do
 """
 
 
 class ServiceError(Exception):
-    """A request that is refused; the message is for the client."""
+    """A request is refused. The client gets the message."""
 
 
 class MalformedError(ServiceError):
@@ -27,7 +29,7 @@ class MalformedError(ServiceError):
 
 
 class UnauthorizedError(ServiceError):
-    """The request shows no valid key."""
+    """The request has no valid API key."""
 
 
 class ForbiddenError(ServiceError):
@@ -35,7 +37,7 @@ class ForbiddenError(ServiceError):
 
 
 class NotFoundError(ServiceError):
-    """There is no such model, layer or id."""
+    """There is no such model, layer, output or id."""
 
 
 class RefusedModelError(ServiceError):
@@ -43,23 +45,23 @@ class RefusedModelError(ServiceError):
 
 
 class NotAcceptableError(ServiceError):
-    """The client takes none of the forms that an answer has."""
+    """The client accepts no type of response that is served."""
 
 
 class SlowClientError(ServiceError):
-    """The request did not arrive in time."""
+    """The body did not arrive in time."""
 
 
 class TooLargeError(ServiceError):
-    """There is more of something than the settings allow."""
+    """The request has more bytes, images or pixels than the settings allow."""
 
 
 class UnsupportedTypeError(ServiceError):
-    """A body or an image of a type that is not served."""
+    """A body or an image has a type that is not served."""
 
 
 class UndecodableError(ServiceError):
-    """The bytes of an image are not a whole image."""
+    """The bytes of an image are broken."""
 
 
 class QueueFullError(ServiceError):
@@ -67,7 +69,7 @@ class QueueFullError(ServiceError):
 
     Args:
         message: For the client.
-        retry_after_s: When there will be room, as far as one can tell.
+        retry_after_s: Estimated seconds until there is room.
     """
 
     def __init__(self, message: str, retry_after_s: float) -> None:
@@ -76,7 +78,7 @@ class QueueFullError(ServiceError):
 
 
 class ExpiredError(ServiceError):
-    """The deadline passed before the request's turn came."""
+    """The deadline passed before the request was decoded or taken by a batch."""
 
 
 class NotReadyError(ServiceError):
@@ -84,7 +86,7 @@ class NotReadyError(ServiceError):
 
 
 class InferenceError(ServiceError):
-    """The network failed, or answered a number that is not finite."""
+    """The network failed, or an output is not finite."""
 
 
 STATUS: dict[type[ServiceError], int] = {
@@ -100,8 +102,8 @@ STATUS: dict[type[ServiceError], int] = {
     RefusedModelError: 422,
     QueueFullError: 429,
     NotReadyError: 503,
+    InferenceError: 503,  # not 500: another attempt may succeed
     ExpiredError: 504,
-    InferenceError: 503,  # no request may answer 500, and another attempt may succeed
 }
 
 

@@ -1,4 +1,4 @@
-"""uvicorn, told what this service wants of a listener, of the end, and of slow callers."""
+"""uvicorn with the service's own limits on connections, and its own way to start and to end."""
 
 import signal
 import socket
@@ -7,24 +7,26 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
+from matcaps.service.engine.engine import Engine
+from matcaps.service.engine.reload import Reloader
 from matcaps.service.http.connection import connection
-from matcaps.service.service import Service
 from matcaps.service.settings import Settings
 
 
 class Server(uvicorn.Server):
-    """Serves an application of ``create_app`` until SIGTERM or SIGINT, then finishes what has begun.
+    """Serves an application of ``create_app`` until SIGTERM or SIGINT, then drains.
 
-    From the signal on the service is not ready, and nobody new can connect; requests that have begun are answered, for
-    as long as the settings say.
+    While it drains, the service is not ready and accepts no connections. Requests that have begun are answered, for as
+    long as the settings allow.
 
     Args:
         app: The application.
-        settings: What was set.
+        settings: The settings of the service.
     """
 
     def __init__(self, app: FastAPI, settings: Settings) -> None:
-        self._service: Service = app.state.service
+        self._engine: Engine = app.state.engine
+        self._reloader: Reloader = app.state.reloader
         super().__init__(
             uvicorn.Config(
                 app,
@@ -38,17 +40,17 @@ class Server(uvicorn.Server):
         )
 
     def serve_until_told(self, listener: socket.socket) -> None:
-        """Serve at a socket, in the main thread; SIGHUP has the models and the keys looked at again."""
-        # uvicorn drains, then raises the signal again for whoever handled it before: a drained service is no failure.
-        # What comes before uvicorn handles it itself must not be lost.
+        """Serve at a socket, in the main thread. SIGHUP refreshes the models and the API keys."""
+        # uvicorn drains and then raises the signal again for the handler before it. To have been drained is no failure,
+        # so that handler does nothing more; it also handles signals that come before uvicorn's own handler is set.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: setattr(self, "should_exit", True))
         if hasattr(signal, "SIGHUP"):
-            signal.signal(signal.SIGHUP, lambda *_: self._service.reloader.now())
+            signal.signal(signal.SIGHUP, lambda *_: self._reloader.now())
         self.run(sockets=[listener])
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        self._service.started = False
+        self._engine.drain()
         super().handle_exit(sig, frame)
 
 
@@ -60,6 +62,6 @@ def listen(host: str, port: int) -> socket.socket:
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     server = socket.create_server((host, port), family=family, backlog=2048)
-    # Made anew so that it knows its protocol is TCP: asyncio turns Nagle's algorithm off only for such sockets, and
-    # with it on, each answer waits some 40 ms for an acknowledgement.
+    # A new socket object that knows its protocol is TCP. asyncio disables Nagle's algorithm only for such sockets; with
+    # it, each response waits some 40 ms for an acknowledgement.
     return socket.socket(fileno=server.detach())

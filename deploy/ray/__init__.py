@@ -1,5 +1,5 @@
-"""The service on a Ray cluster: one deployment speaks HTTP, another one runs the networks on as many nodes as it takes.
+"""The service on a Ray cluster: one deployment answers HTTP, and another one runs the networks on many nodes.
 
-Nothing of the service is copied here. The files, in the order of their imports: options, messages ← remote, network,
-request_id ← app. Only app knows Ray; the others are plain Python, and tested without it.
+Both use the service's own code. The files, in the order of their imports: options, messages ← remote, network,
+request_id ← app. Only ``app`` imports Ray; the others are plain Python, and are tested without it.
 """

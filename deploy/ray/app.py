@@ -1,9 +1,8 @@
-"""``serve run deploy.ray.app:build models=models host=127.0.0.1 max_replicas=3``."""
+"""``serve run deploy.ray.app:build models=model_repository host=127.0.0.1 max_replicas=3``."""
 
 import asyncio
 import time
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,21 +24,23 @@ from deploy.ray.remote import Remote
 from deploy.ray.request_id import OneRequestId
 from matcaps.service.app import create_app_over
 from matcaps.service.backends.cuda import count_gpus
-from matcaps.service.engine.batcher import Observer
-from matcaps.service.engine.loader import Load, Ready, load_as_set, queue_of
+from matcaps.service.engine.loader import Load, ModelLoader, load_as_set, queue_of
+from matcaps.service.engine.model_version import ModelVersion
+from matcaps.service.engine.statistics import Statistics
 from matcaps.service.keys import Keys, check_exposure
 from matcaps.service.settings import Settings
+from matcaps.service.telemetry.batches import BatchObserver
 from matcaps.service.telemetry.logs import configure
 
 LOST = (RayError, RayServeException)
-QUIET = {"enable_access_log": False}  # the service has a line of its own for each request
-# Longest time until a request that found all replicas full looks again; Serve's own is half a second.
+QUIET = {"enable_access_log": False}  # the service logs each request itself
+# Longest time until a request that found all replicas full looks again; Serve's default is half a second.
 LOOK_AGAIN_S = 0.05
-NO_LIMIT = 1_000_000  # requests on the entrance: who is one too many is told so by the service, with 429
+NO_LIMIT = 1_000_000  # requests in the entrance: the service itself refuses those that are too many, with 429
 
 
 class Network(Networks):
-    """The replicas that run networks; see ``Networks``."""
+    """A replica that runs networks; see ``Networks``."""
 
     def __init__(self, options: Options, load: Load) -> None:
         configure(options.log_format, options.log_level)
@@ -49,34 +50,34 @@ class Network(Networks):
 
 @serve.ingress()
 class Entrance:
-    """The replica that speaks HTTP: the service itself, whose networks are those of the other deployment."""
+    """The replica that answers HTTP: the service's own application and engine, over versions that run on replicas."""
 
     def __init__(self, networks: DeploymentHandle, settings: Settings) -> None:
         self._networks, self._settings = networks, settings
 
     async def __serve_build_asgi_app__(self) -> FastAPI:
-        """What Serve asks for once this is made."""
+        """The application; Serve calls this once."""
         log = configure(self._settings.log_format, self._settings.log_level)
-        make_ready = partial(_ready_there, self._networks, self._settings)
-        # In a thread, because it waits for the networks.
-        app = await asyncio.to_thread(create_app_over, self._settings, make_ready, time.monotonic, log)
+        loader = _replica_loader(self._networks, self._settings)
+        # In a thread, because it waits for the replicas.
+        app = await asyncio.to_thread(create_app_over, self._settings, loader, time.monotonic, log)
         app.add_middleware(OneRequestId)
         return app
 
 
 def build(options: Options) -> Application:
-    """The application, from arguments as ``serve run`` and a Serve config hand them on.
+    """The application, from the arguments of ``serve run`` or of a Serve config.
 
     Args:
         options: ``models`` must be a folder that every node has at the same path.
 
     Raises:
-        StartError: It would be open to others than this machine without a key.
+        StartError: The service would be reachable from outside without API keys.
     """
-    if options.api_keys is None:  # else the entrance reads them, on its node
+    if options.api_keys is None:  # otherwise the entrance reads them, on its node
         check_exposure(options.host, Keys(None), options.allow_anonymous)
     device = _device(options)
-    # Replicas have other working folders.
+    # Absolute paths, because replicas have other working folders.
     paths = {"models": options.models.resolve(), "api_keys": options.api_keys and options.api_keys.resolve()}
     chosen = options.model_copy(update={**paths, "device": device})
     return build_over(chosen, load_as_set(chosen.for_network()), gpus=int(device == "cuda"))
@@ -86,9 +87,9 @@ def build_over(options: Options, load: Load, gpus: int = 0) -> Application:
     """The application over networks of any kind.
 
     Args:
-        options: What was set.
-        load: The networks of a model file, in the process of a replica.
-        gpus: That each replica needs.
+        options: The settings.
+        load: Opens a model file, in the process of a replica.
+        gpus: GPUs for each replica.
     """
     network = serve.deployment(
         Network,
@@ -115,32 +116,36 @@ def build_over(options: Options, load: Load, gpus: int = 0) -> Application:
 
 
 def _device(options: Options) -> Literal["cpu", "cuda"]:
-    """What every replica runs on: one device for all, or the answers would depend on where they were made."""
+    """The device of every replica: one for all, so that results do not depend on the replica."""
     if options.device != "auto":
         return options.device
-    # serve run builds before it connects; the cluster is this machine then, unless an address is given.
+    # serve run builds before it connects; then the cluster is this machine, unless an address is given.
     gpus = ray.cluster_resources().get("GPU", 0) if ray.is_initialized() else count_gpus()
     return "cuda" if gpus else "cpu"
 
 
-def _ready_there(
-    networks: DeploymentHandle, settings: Settings, name: str, version: int, path: Path, observers: Sequence[Observer]
-) -> Ready:
-    try:
-        described: Description | str = networks.describe.remote(name, version).result()
-    except LOST as error:
-        raise ValueError(f"no network could be asked: {error}") from error
-    if isinstance(described, str):
-        raise ValueError(described)
+def _replica_loader(networks: DeploymentHandle, settings: Settings) -> ModelLoader:
+    """A loader of versions that run on replicas: the entrance's counterpart of ``local_loader``."""
 
-    async def ask(images: NDArray[np.uint8], outputs: Sequence[str] | None, wait_s: float) -> Reply:
-        response: Any = networks.run.remote(name, version, images, outputs, wait_s)
+    def load(name: str, version: int, path: Path, observers: Sequence[BatchObserver]) -> ModelVersion:
         try:
-            reply: Reply = await response
-        except asyncio.CancelledError:
-            response.cancel()  # the replica is told that nobody waits any more
-            raise
-        return reply
+            described: Description | str = networks.describe.remote(name, version).result()
+        except LOST as error:
+            raise ValueError(f"no replica could be asked: {error}") from error
+        if isinstance(described, str):
+            raise ValueError(described)
 
-    remote = Remote(ask, LOST, queue_of(settings), observers=observers)
-    return Ready(described.metadata, described.provider, [remote])
+        async def ask(images: NDArray[np.uint8], outputs: Sequence[str] | None, wait_s: float) -> Reply:
+            response: Any = networks.run.remote(name, version, images, outputs, wait_s)
+            try:
+                reply: Reply = await response
+            except asyncio.CancelledError:
+                response.cancel()  # takes the samples out of the replica's queue
+                raise
+            return reply
+
+        statistics = Statistics()
+        remote = Remote(ask, LOST, queue_of(settings), observers=[*observers, statistics])
+        return ModelVersion(name, version, described.metadata, described.provider, [remote], statistics)
+
+    return load

@@ -1,16 +1,16 @@
-"""What goes between the process that speaks HTTP and those that run networks."""
+"""The messages between the entrance, which answers HTTP, and the replicas, which run networks."""
 
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from matcaps.service.backends.artefact import Metadata
-from matcaps.service.engine.batcher import InferenceResult
+from matcaps.service.engine.delivery import InferenceResult
 from matcaps.service.errors import ServiceError
+from matcaps.service.telemetry.batches import BatchReport
 
 
 @dataclass(frozen=True)
@@ -18,9 +18,9 @@ class Call:
     """Samples to run, in the process that runs them.
 
     Attributes:
-        images: Samples [sample, channels, height, width].
-        outputs: Names of the outputs that are asked for, or None for all.
-        deadline_s: From when on they are not worth a run, on that process's clock.
+        images: [sample, channel, row, column].
+        outputs: Names of the outputs that are wanted; None for all.
+        deadline_s: When waiting for a batch ends, on that process's clock.
     """
 
     images: NDArray[np.uint8]
@@ -29,31 +29,21 @@ class Call:
 
 
 @dataclass(frozen=True)
-class Ran:
-    """A batch that a network ran, as its observers heard of it."""
-
-    images: int
-    padding: int
-    waits_s: Sequence[float]
-    taken_s: float
-
-
-@dataclass(frozen=True)
 class Reply:
-    """What comes back for a call.
+    """What a replica returns for a call.
 
     Attributes:
-        said: The answer, or why there is none: an exception that Ray carries would come out as another class.
-        batches: Those that the replica ran since its last reply.
+        outcome: The result, or the error. It is returned and not raised, because Ray changes the class of exceptions.
+        batches: The batches that the replica ran since its last reply.
     """
 
-    said: InferenceResult | ServiceError
-    batches: Sequence[Ran] = ()
+    outcome: InferenceResult | ServiceError
+    batches: Sequence[BatchReport] = ()
 
 
 @dataclass(frozen=True)
 class Description:
-    """What a version is, and where it runs."""
+    """A version as a replica has loaded it."""
 
     metadata: Metadata
     provider: str
@@ -61,20 +51,18 @@ class Description:
 
 @dataclass
 class Ledger:
-    """An observer that remembers batches until somebody takes them along. Safe for threads."""
+    """An observer that collects batches until a reply takes them along. Safe for threads."""
 
-    _ran: list[Ran] = field(default_factory=list)
+    _batches: list[BatchReport] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def batch(
-        self, *, images: int, padding: int, waits_s: Sequence[float], taken_s: float, origins: Sequence[Any]
-    ) -> None:
-        """One batch has run."""
+    def observe(self, batch: BatchReport) -> None:
+        """Collect a batch."""
         with self._lock:
-            self._ran.append(Ran(images, padding, list(waits_s), taken_s))
+            self._batches.append(batch)
 
-    def take(self) -> list[Ran]:
-        """All that nobody has taken yet."""
+    def take(self) -> list[BatchReport]:
+        """The batches since the last call."""
         with self._lock:
-            ran, self._ran = self._ran, []
-        return ran
+            batches, self._batches = self._batches, []
+        return batches

@@ -1,48 +1,50 @@
-"""A version whose networks run elsewhere: what ``Batcher`` is to a network in this process."""
+"""The entrance's side of a version that runs on replicas: a ``ModelInstance``, as ``Batcher`` is in one process."""
 
 import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from deploy.ray.messages import Reply
-from matcaps.service.engine.batcher import EXPIRED, InferenceResult, Observer
+from matcaps.service.engine.batcher import EXPIRED
+from matcaps.service.engine.delivery import InferenceResult
 from matcaps.service.engine.queue import Job, Queue
 from matcaps.service.errors import ExpiredError, NotReadyError, ServiceError
+from matcaps.service.telemetry.batches import BatchObserver
 
 log = logging.getLogger("matcaps")
 
-ATTEMPTS = 3  # a replica that dies may have died of the request itself, which must not take all the others along
+ATTEMPTS = 3  # limited, because the request itself may kill each replica that runs it
 PAUSE_S = 0.1
-SMOOTHING = 0.2  # weight of the newest answer in the measured rate
+SMOOTHING = 0.2  # weight of the newest reply in the measured rate
 
 
 class Ask(Protocol):
-    """Asks some replica to run samples that may wait so many seconds for their turn."""
+    """Asks some replica to run samples that may wait so many seconds for a batch."""
 
     async def __call__(self, images: NDArray[np.uint8], outputs: Sequence[str] | None, wait_s: float) -> Reply:
-        """What it replies."""
+        """The replica's reply."""
         ...
 
 
 class Remote:
-    """Sends samples to replicas, and says no to those for which there is no room. Belongs to one event loop.
+    """Sends samples to replicas, and refuses those for which there is no room. Belongs to one event loop.
 
-    A replica that is lost with samples on it costs time and no answer: they are sent to another one.
+    If a replica is lost, its samples are sent to another one, so a client only waits longer.
 
     Args:
         ask: Asks a replica.
-        lost: What ``ask`` raises if the replica is lost.
-        queue: Counts what is not answered; it is never taken from.
-        clock: Seconds that only grow.
-        observers: Who hears of each batch.
+        lost: The exceptions of ``ask`` if a replica is lost.
+        queue: Counts the samples without an answer; nothing is ever taken from it.
+        clock: Monotonic clock in seconds.
+        observers: Called for each batch of the replicas.
     """
 
-    alive = True  # replicas that die are replaced, which is not this process's matter
+    alive = True  # Serve replaces replicas that die
 
     def __init__(
         self,
@@ -50,7 +52,7 @@ class Remote:
         lost: tuple[type[Exception], ...],
         queue: Queue,
         clock: Callable[[], float] = time.monotonic,
-        observers: Sequence[Observer] = (),
+        observers: Sequence[BatchObserver] = (),
     ) -> None:
         self._ask, self._lost, self._queue, self._clock, self._observers = ask, lost, queue, clock, observers
         self._images_per_s: float | None = None
@@ -58,7 +60,7 @@ class Remote:
 
     @property
     def waiting(self) -> int:
-        """Samples that are not answered yet: which of them run is known to the replicas alone."""
+        """Samples without an answer; only the replicas know which of them run."""
         return self._queue.waiting
 
     @property
@@ -67,27 +69,31 @@ class Remote:
         return self._queue.waiting
 
     def check_room(self) -> None:
-        """Refuse before any work what would be refused after it.
+        """Refuse a request before the work that a full queue would waste.
 
         Raises:
             QueueFullError: There is no room for one more sample.
         """
         self._queue.check_room(1, self._images_per_s)
 
-    async def run(self, images: NDArray[np.uint8], outputs: Sequence[str] | None, deadline_s: float) -> InferenceResult:
-        """The named outputs (None: all) of samples [sample, channels, height, width].
+    async def run(
+        self, images: NDArray[np.uint8], outputs: Sequence[str] | None, deadline_s: float, trace_link: Any = None
+    ) -> InferenceResult:
+        """The named outputs (None: all) for samples [sample, channel, row, column].
+
+        The link to the request's trace stays here: replicas make no spans.
 
         Raises:
-            QueueFullError: Too many samples are not answered yet.
+            QueueFullError: Too many samples have no answer yet.
             ExpiredError: The deadline, a time of the clock, passed before there was an answer.
-            InferenceError: The network failed, or answered a number that is not finite.
-            NotReadyError: The service is draining, or replicas were lost again and again.
+            InferenceError: The network failed, or an output is not finite.
+            NotReadyError: The service is draining, or too many replicas were lost.
         """
         if self.stopped:
             raise NotReadyError("the service is draining")
         job = Job(images, outputs, self._clock(), deadline_s)
         self._queue.put(job, self._images_per_s)
-        # Not timeout(): a TimeoutError of Ray's own is something else than the deadline.
+        # Not asyncio.timeout(): a TimeoutError of Ray is not the deadline.
         try:
             replying = asyncio.ensure_future(self._reply(job))
             done, _ = await asyncio.wait([replying], timeout=max(0.0, min(deadline_s - job.arrived_s, 1e9)))
@@ -99,21 +105,19 @@ class Remote:
             unanswered = self._queue.waiting
             self._queue.discard(job)
         self._measure(unanswered, self._clock() - job.arrived_s)
-        for ran in reply.batches:
+        for batch in reply.batches:
             for observer in self._observers:
-                observer.batch(
-                    images=ran.images, padding=ran.padding, waits_s=ran.waits_s, taken_s=ran.taken_s, origins=()
-                )
-        if isinstance(reply.said, ServiceError):
-            raise reply.said
-        return reply.said
+                observer.observe(batch)
+        if isinstance(reply.outcome, ServiceError):
+            raise reply.outcome
+        return reply.outcome
 
     def stop(self) -> None:
-        """Let no more in."""
+        """Accept no more samples."""
         self.stopped = True
 
     def join(self) -> None:
-        """There is nothing here to wait for."""
+        """Nothing in this process has to end."""
 
     async def _reply(self, job: Job) -> Reply:
         for attempt in range(ATTEMPTS):
@@ -126,6 +130,6 @@ class Remote:
         raise NotReadyError(f"{ATTEMPTS} replicas were lost one after another; try again later")
 
     def _measure(self, unanswered: int, taken_s: float) -> None:
-        """Little's law: as many are answered in a second as are there, divided by the time that one stays."""
+        """Little's law: the rate is the number of samples inside, divided by the time that one spends inside."""
         rate, before = unanswered / max(taken_s, 1e-6), self._images_per_s
         self._images_per_s = rate if before is None else before + SMOOTHING * (rate - before)

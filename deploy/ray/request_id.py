@@ -1,4 +1,4 @@
-"""One ``X-Request-Id`` in an answer, where two would write it."""
+"""Keeps a response from having two ``X-Request-Id`` headers."""
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -6,10 +6,10 @@ NAME = b"x-request-id"
 
 
 class OneRequestId:
-    """Leaves the header to Serve's proxy, which makes up the id if the caller did not, and always writes it.
+    """Removes the header, because Serve's proxy always writes it (and makes an id where the client sent none).
 
     Args:
-        app: The application around which this stands.
+        app: The application inside.
     """
 
     def __init__(self, app: ASGIApp) -> None:

@@ -1,4 +1,4 @@
-"""The contract of ``model.onnx``: what its metadata must say, and what goes in and comes out."""
+"""The contract of ``model.onnx``: its metadata, its inputs and its outputs."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -9,16 +9,23 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 FORMAT = 1
 CLASS_LAYER = "class_caps"
 CLASS_GRID = (1, 1)
+CLASS_OUTPUTS = ("activations", "poses")
 CONV_LAYERS = ("primary_caps", "conv_caps_1", "conv_caps_2")
+POSE = (4, 4)
 Positive = Annotated[int, Field(ge=1)]
 
 
 class ImageSize(BaseModel):
-    """What a model takes."""
+    """The size of one sample."""
 
     channels: Annotated[int, Field(ge=1, le=2)]
     height: Positive
     width: Positive
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width."""
+        return self.channels, self.height, self.width
 
 
 class Layer(BaseModel):
@@ -32,7 +39,7 @@ class Layer(BaseModel):
 
 
 class Metadata(BaseModel):
-    """What a model says of itself."""
+    """The metadata of a model."""
 
     classes: Annotated[list[str], Field(min_length=1)]
     image: ImageSize
@@ -42,8 +49,21 @@ class Metadata(BaseModel):
     parity: dict[str, Any] = Field(default_factory=dict)
 
     def layer(self, name: str) -> Layer | None:
-        """The layer of that name, if there is one."""
+        """The layer of that name, or None."""
         return next((layer for layer in self.layers if layer.name == name), None)
+
+    def outputs(self) -> dict[str, tuple[int, ...]]:
+        """The shape of each output by its name, without the batch."""
+        classes = len(self.classes)
+        shapes: dict[str, tuple[int, ...]] = {"activations": (classes,), "poses": (classes, *POSE)}
+        children: tuple[int, ...] = ()
+        for layer in self.layers:
+            if layer.name in CONV_LAYERS:
+                children = (layer.grid[0] * layer.grid[1], layer.types)
+                shapes[f"{layer.name}_activations"] = children
+                shapes[poses_output(layer.name)] = (*children, *POSE)
+        # The last convolutional layer holds the children of the classes.
+        return {**shapes, "class_assignments": (*children, classes)}
 
 
 class Tensor(Protocol):
@@ -54,11 +74,20 @@ class Tensor(Protocol):
     shape: Sequence[int | str | None]
 
 
+def poses_output(layer: str) -> str:
+    """The name of the output that holds the poses of a layer.
+
+    >>> poses_output("class_caps"), poses_output("conv_caps_1")
+    ('poses', 'conv_caps_1_poses')
+    """
+    return "poses" if layer == CLASS_LAYER else f"{layer}_poses"
+
+
 def read_metadata(properties: Mapping[str, str]) -> Metadata:
     """The metadata of a model.
 
     Raises:
-        ValueError: Something is missing, is no JSON, or has another form; the message names it.
+        ValueError: An entry is missing, is not JSON or has the wrong form; the message names it.
     """
     values = {}
     for name in ("format", *Metadata.model_fields):
@@ -66,13 +95,13 @@ def read_metadata(properties: Mapping[str, str]) -> Metadata:
         if text is None:
             if name in ("training", "parity"):
                 continue
-            raise ValueError(f"metadata lacks matcaps.{name}: not a model that matcaps exported")
+            raise ValueError(f"metadata lacks matcaps.{name}: the file was not exported by matcaps")
         try:
             values[name] = json.loads(text)
         except (ValueError, RecursionError) as error:
-            raise ValueError(f"metadata matcaps.{name} is no JSON: {error}") from None
+            raise ValueError(f"metadata matcaps.{name} is not JSON: {error}") from None
     if values["format"] != FORMAT:
-        raise ValueError(f"matcaps.format must be {FORMAT}, found {values['format']!r}")
+        raise ValueError(f"matcaps.format must be {FORMAT}, got {values['format']!r}")
     try:
         metadata = Metadata.model_validate(values)
     except ValidationError as error:
@@ -90,39 +119,27 @@ def read_metadata(properties: Mapping[str, str]) -> Metadata:
 
 
 def check_tensors(metadata: Metadata, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> None:
-    """Hold a graph's inputs and outputs against the contract.
+    """Compare the inputs and outputs of a graph with the contract.
 
     Raises:
-        ValueError: A tensor is missing or is of another type or shape; the message names it.
+        ValueError: A tensor is missing or has another type or shape; the message names it.
     """
-    image = metadata.image
-    expected: dict[str, tuple[str, list[int]]] = {
-        "images": ("tensor(uint8)", [image.channels, image.height, image.width])
-    }
-    _check(expected, inputs, "input")
-    classes = len(metadata.classes)
-    expected = {
-        "activations": ("tensor(float)", [classes]),
-        "poses": ("tensor(float)", [classes, 4, 4]),
-    }
-    for layer in metadata.layers:
-        if layer.name in CONV_LAYERS:
-            sites = layer.grid[0] * layer.grid[1]
-            expected[f"{layer.name}_activations"] = ("tensor(float)", [sites, layer.types])
-            expected[f"{layer.name}_poses"] = ("tensor(float)", [sites, layer.types, 4, 4])
-    _check(expected, outputs, "output")
+    _check({"images": metadata.image.shape}, "tensor(uint8)", inputs, "input")
+    shapes = metadata.outputs()
+    shapes.pop("class_assignments")  # passed on as it is, so it only has to be there
+    _check(shapes, "tensor(float)", outputs, "output")
     if "class_assignments" not in {tensor.name for tensor in outputs}:
         raise ValueError("the graph lacks the output class_assignments")
 
 
-def _check(expected: dict[str, tuple[str, list[int]]], tensors: Sequence[Tensor], kind: str) -> None:
+def _check(shapes: Mapping[str, tuple[int, ...]], dtype: str, tensors: Sequence[Tensor], kind: str) -> None:
     found = {tensor.name: tensor for tensor in tensors}
-    for name, (dtype, shape) in expected.items():
+    for name, shape in shapes.items():
         if name not in found:
             raise ValueError(f"the graph lacks the {kind} {name}")
         tensor = found[name]
-        if tensor.type != dtype or list(tensor.shape)[1:] != shape or isinstance(tensor.shape[0], int):
+        if tensor.type != dtype or tuple(tensor.shape)[1:] != shape or isinstance(tensor.shape[0], int):
             raise ValueError(
                 f"{kind} {name} must be {dtype} [batch, {', '.join(map(str, shape))}], "
-                f"found {tensor.type} {list(tensor.shape)}"
+                f"got {tensor.type} {list(tensor.shape)}"
             )

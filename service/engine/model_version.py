@@ -1,22 +1,29 @@
-"""One version of a model while it is served: its networks, those who use it, and its end."""
+"""One version of a model while it is served: the instances that run it, the requests that hold it, and its end."""
 
 import math
 import threading
 import time
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from matcaps.service.backends.artefact import Metadata
-from matcaps.service.engine.batcher import InferenceResult
+from matcaps.service.engine.delivery import InferenceResult
 from matcaps.service.engine.statistics import Statistics
 from matcaps.service.errors import ExpiredError, InferenceError
 
 
+class ModelRef(NamedTuple):
+    """How a request names a model: None stands for the default model, and for its highest version."""
+
+    name: str | None = None
+    version: int | None = None
+
+
 class ModelInstance(Protocol):
-    """What runs samples for a version: a ``Batcher``, or whatever sends them elsewhere."""
+    """Runs samples for a version: a ``Batcher`` in this process, or a client of one elsewhere."""
 
     @property
     def alive(self) -> bool:
@@ -39,15 +46,17 @@ class ModelInstance(Protocol):
         ...
 
     def check_room(self) -> None:
-        """Refuse before any work what would be refused after it; see ``Batcher.check_room``."""
+        """Refuse a request early; see ``Batcher.check_room``."""
         ...
 
-    async def run(self, images: NDArray[np.uint8], outputs: Sequence[str] | None, deadline_s: float) -> InferenceResult:
+    async def run(
+        self, images: NDArray[np.uint8], outputs: Sequence[str] | None, deadline_s: float, trace_link: Any
+    ) -> InferenceResult:
         """The named outputs for samples; see ``Batcher.run``."""
         ...
 
     def stop(self) -> None:
-        """Let no more in, and end once all is answered."""
+        """Accept no more samples, and end once all are answered."""
         ...
 
     def join(self) -> None:
@@ -56,17 +65,17 @@ class ModelInstance(Protocol):
 
 
 class ModelVersion:
-    """A version of a model, on one device or on several.
+    """A version of a model, with one instance for each device.
 
-    Who uses it is counted, so that one that is replaced ends when the last request that began with it has its answer.
+    The requests that hold it are counted. A version that is replaced ends when the last of them has its answer.
 
     Args:
         name: The model's.
         version: A positive integer.
-        metadata: What the file says of itself.
-        provider: Where it runs.
-        networks: One for each device.
-        statistics: What they have run so far.
+        metadata: The metadata of its file.
+        provider: The execution provider of its instances.
+        instances: One for each device.
+        statistics: An observer of their batches.
     """
 
     def __init__(
@@ -75,37 +84,39 @@ class ModelVersion:
         version: int,
         metadata: Metadata,
         provider: str,
-        networks: Sequence[ModelInstance],
+        instances: Sequence[ModelInstance],
         statistics: Statistics,
     ) -> None:
-        self.statistics = statistics
         self.name, self.version, self.metadata, self.provider = name, version, metadata, provider
-        self._networks = list(networks)
+        self.statistics = statistics
+        self._instances = list(instances)
+        # The lock guards the two below.
         self._lock = threading.Lock()
-        self._users = 0
+        self._holders = 0
         self._retired = False
 
     @property
+    def reference(self) -> dict[str, Any]:
+        """Name and version, as responses show them."""
+        return {"name": self.name, "version": self.version}
+
+    @property
     def alive(self) -> bool:
-        """Whether the threads of all its networks still run, or have ended because they were told to."""
-        return all(network.alive for network in self._networks)
+        """Whether all its instances still work, or have ended because they were told to."""
+        return all(instance.alive for instance in self._instances)
 
     @property
     def stopped(self) -> bool:
-        """Whether its threads have been told to end."""
-        return all(network.stopped for network in self._networks)
-
-    @property
-    def _least_loaded(self) -> ModelInstance:
-        return min(self._networks, key=lambda network: network.load)
+        """Whether all its instances have been told to end."""
+        return all(instance.stopped for instance in self._instances)
 
     @property
     def waiting(self) -> int:
         """Samples that no batch has taken yet, over all devices."""
-        return sum(network.waiting for network in self._networks)
+        return sum(instance.waiting for instance in self._instances)
 
     def check_room(self) -> None:
-        """Refuse before any work what would be refused after it.
+        """Refuse a request before its images are read and decoded.
 
         Raises:
             QueueFullError: No device has room for one more sample.
@@ -113,46 +124,54 @@ class ModelVersion:
         self._least_loaded.check_room()
 
     async def run(
-        self, images: NDArray[np.uint8], outputs: Sequence[str] | None, deadline_s: float = math.inf
+        self,
+        images: NDArray[np.uint8],
+        outputs: Sequence[str] | None,
+        deadline_s: float = math.inf,
+        trace_link: Any = None,
     ) -> InferenceResult:
-        """The named outputs for samples, on the device with the least to do; see ``Batcher.run``."""
+        """The named outputs for samples, from the device with the least load; see ``Batcher.run``."""
         began = time.monotonic()
         try:
-            return await self._least_loaded.run(images, outputs, deadline_s)
+            return await self._least_loaded.run(images, outputs, deadline_s, trace_link)
         except (ExpiredError, InferenceError):
             self.statistics.failed(time.monotonic() - began)
             raise
 
-    def begin(self) -> bool:
-        """Count one more user, unless it has been retired."""
+    def acquire(self) -> bool:
+        """Count one more holder; false if the version has been retired."""
         with self._lock:
             if self._retired:
                 return False
-            self._users += 1
+            self._holders += 1
             return True
 
-    def end(self) -> None:
-        """One user less; the last one of a retired version ends its threads."""
+    def release(self) -> None:
+        """Count one holder less; the last one of a retired version stops its instances."""
         with self._lock:
-            self._users -= 1
-            over = self._retired and not self._users
+            self._holders -= 1
+            over = self._retired and not self._holders
         if over:
             self._stop()
 
     def retire(self) -> None:
-        """Take no more users, and end when those that there are have their answers."""
+        """Accept no more holders, and stop when the last one is gone."""
         with self._lock:
-            over = not self._retired and not self._users
+            over = not self._retired and not self._holders
             self._retired = True
         if over:
             self._stop()
 
     def close(self) -> None:
-        """Run what waits, and return when the threads have ended."""
+        """Run what waits, and return when the instances have ended."""
         self._stop()
-        for network in self._networks:
-            network.join()
+        for instance in self._instances:
+            instance.join()
+
+    @property
+    def _least_loaded(self) -> ModelInstance:
+        return min(self._instances, key=lambda instance: instance.load)
 
     def _stop(self) -> None:
-        for network in self._networks:
-            network.stop()
+        for instance in self._instances:
+            instance.stop()

@@ -1,9 +1,8 @@
-"""What waits for a network, and the decision of what runs next: a plain function of the queue and the time."""
+"""The queue of a network, and the decision what runs next: a plain function of the queue and the time."""
 
 import math
 from collections import deque
 from collections.abc import Sequence
-from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,28 +11,25 @@ from numpy.typing import NDArray
 
 from matcaps.service.errors import QueueFullError
 
-ORIGIN: ContextVar[Any] = ContextVar("origin", default=None)
-"""The origin of jobs that are made in this context: of a request, the span that batches are linked with."""
-
 
 @dataclass(eq=False)
 class Job:
-    """One request's samples.
+    """The samples of one request.
 
     Attributes:
-        images: Samples [sample, channels, height, width].
-        outputs: Names of the outputs that are asked for, or None for all.
+        images: [sample, channel, row, column].
+        outputs: Names of the outputs that are wanted; None for all.
         arrived_s: When it came, on the queue's clock.
-        deadline_s: From when on it is not worth a run any more.
-        origin: What whoever asked is known by to observers of batches.
-        taken: Samples that a batch has taken so far.
+        deadline_s: When waiting for a batch ends, on the queue's clock.
+        trace_link: Span context of the request; None where it is not traced.
+        taken: Samples that batches have taken so far.
     """
 
     images: NDArray[np.uint8]
     outputs: Sequence[str] | None
     arrived_s: float
     deadline_s: float = math.inf
-    origin: Any = None
+    trace_link: Any = None
     taken: int = field(default=0, init=False)
 
 
@@ -44,13 +40,18 @@ class Batch:
     parts: list[tuple[Job, int, int]]
 
     @property
+    def size(self) -> int:
+        """The number of samples."""
+        return sum(stop - start for _, start, stop in self.parts)
+
+    @property
     def images(self) -> NDArray[np.uint8]:
         """All samples in one array."""
         return np.concatenate([job.images[start:stop] for job, start, stop in self.parts])
 
     @property
     def outputs(self) -> list[str] | None:
-        """What any of the jobs asks for."""
+        """The outputs that any of the jobs wants; None for all."""
         names: list[str] = []
         for job, _, _ in self.parts:
             if job.outputs is None:
@@ -58,13 +59,18 @@ class Batch:
             names += (name for name in job.outputs if name not in names)
         return names
 
+    @property
+    def trace_links(self) -> list[Any]:
+        """Span contexts of the jobs that are traced."""
+        return [job.trace_link for job, _, _ in self.parts if job.trace_link is not None]
+
 
 class Queue:
-    """Jobs in the order of their arrival. Not safe for threads: who shares it, locks it.
+    """Jobs in the order of their arrival. Not safe for threads: its owner locks it.
 
     Args:
-        max_batch: Most samples of a batch; a job of more is split.
-        max_wait_s: Longest time that an incomplete batch waits for more, counted from its first job's arrival.
+        max_batch: Most samples of a batch; a larger job is split.
+        max_wait_s: Longest time that an incomplete batch waits for more samples, from its first job's arrival.
         max_waiting: Most samples that may wait.
     """
 
@@ -75,17 +81,17 @@ class Queue:
         """Samples that no batch has taken yet."""
 
     def check_room(self, images: int, images_per_s: float | None) -> None:
-        """Refuse so many samples if there is no room for them; samples of any number may wait alone.
+        """Check that so many more samples may wait. An empty queue takes any number.
 
         Raises:
-            QueueFullError: It says when there will be room, if the rate is known.
+            QueueFullError: They may not; it says when there will be room, if the rate is known.
         """
         if self.waiting and self.waiting + images > self._max_waiting:
             wait_s = self.waiting / images_per_s if images_per_s else 1.0
             raise QueueFullError(f"{self.waiting} images wait already; try again later", retry_after_s=wait_s)
 
     def put(self, job: Job, images_per_s: float | None) -> None:
-        """Let a job wait its turn.
+        """Add a job.
 
         Raises:
             QueueFullError: There is no room for its samples.
@@ -95,7 +101,7 @@ class Queue:
         self.waiting += len(job.images)
 
     def discard(self, job: Job) -> bool:
-        """Take back what no batch has taken of a job; whether there was any."""
+        """Remove the samples of a job that no batch has taken; false if there are none."""
         if job not in self._jobs:
             return False
         self._jobs.remove(job)
@@ -103,17 +109,17 @@ class Queue:
         return True
 
     def expired(self, now_s: float) -> list[Job]:
-        """Take out the jobs whose deadline has passed before any batch began them."""
+        """Remove the jobs whose deadline passed before a batch took their first sample."""
         late = [job for job in self._jobs if job.deadline_s <= now_s and not job.taken]
         for job in late:
             self.discard(job)
         return late
 
     def take(self, now_s: float, among: int = 1) -> Batch | None:
-        """The next batch, or None if there is nothing to run yet.
+        """The next batch, or None if nothing is to run yet.
 
-        It is an even share of what waits, if it is taken by one ``among`` several who are free; but of samples that
-        waited for each other, to run together, it is all.
+        Threads that are free share what waits evenly: one ``among`` several takes its share. Samples that waited to
+        run together (``max_wait_s``) are not shared out.
         """
         if not self._jobs or self.ready_at() > now_s:
             return None
@@ -132,7 +138,7 @@ class Queue:
         return Batch(parts)
 
     def ready_at(self) -> float:
-        """The time from which ``take`` has a batch; infinity if nothing waits."""
+        """When ``take`` will have a batch; infinity if nothing waits."""
         if not self._jobs:
             return math.inf
         first = self._jobs[0]

@@ -1,57 +1,82 @@
-"""The folder of models, NAME/VERSION/model.onnx, and what is served of it."""
+"""The folder of models, NAME/VERSION/model.onnx, and the versions of it that are loaded."""
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from matcaps.service.engine.model_version import ModelVersion
+from matcaps.service.engine.model_version import ModelRef, ModelVersion
 from matcaps.service.errors import NotFoundError, NotReadyError, RefusedModelError, StartError
 
 log = logging.getLogger("matcaps")
 
 Key = tuple[str, int]
 Stamp = tuple[int, int, int]
-Open = Callable[[str, int, Path], ModelVersion]
+
+
+@dataclass(frozen=True)
+class ModelIndex:
+    """All versions in the folder, sorted by name and version.
+
+    Attributes:
+        default: Name of the default model.
+        loaded: The versions that serve.
+        refused: Name, version and reason of each file that cannot be served.
+        unloaded: Name and version of each file of a model that was unloaded.
+    """
+
+    default: str
+    loaded: Sequence[ModelVersion]
+    refused: Sequence[tuple[str, int, str]]
+    unloaded: Sequence[tuple[str, int]]
+
+    def versions(self, name: str) -> list[int]:
+        """The versions of a model that are loaded."""
+        return [version.version for version in self.loaded if version.name == name]
 
 
 class Repository:
-    """The models that are served, brought in line with their folder at start and on every ``refresh``.
+    """Loads the models of a folder at the start, and follows the folder on every ``refresh``.
 
-    A file that is new or has changed is loaded, checked and tried out while the old one serves, and takes its place
-    only then; one that is refused changes nothing, and its reason is kept. Requests come from the event loop, changes
-    from one other thread at a time: what is served is a dictionary that is replaced and never changed.
+    A file that is new or has changed is loaded, checked and warmed up while the old version serves, and replaces it
+    after that. A file that is refused changes nothing; its reason is kept.
+
+    Requests come from the event loop, and changes from one other thread at a time. So the dictionary of loaded versions
+    is replaced, and never changed in place.
 
     Args:
-        folder: Where the models lie.
-        default: Name of the model that serves where none is named.
-        open_: Makes a version ready to serve, or raises ValueError with the reason why not; StartError where it is the
-            device that fails, which ends a start, and later on refuses the file.
-        failed: Called with the name of a model and its version when a file of it is refused.
+        folder: The folder of models.
+        default: Name of the model that answers requests that name none.
+        load: Starts a version; raises ValueError with a reason if the file cannot be served. StartError means that the
+            device failed: at the start it is raised, and later the file is refused.
+        failed: Called with name and version of each file that is refused.
 
     Raises:
-        StartError: There is no folder, or no model of the default's name that can be served.
+        StartError: There is no folder, or the default model cannot be served.
     """
 
     def __init__(
-        self, folder: Path, default: str, open_: Open, failed: Callable[[str, int], None] = lambda name, version: None
+        self,
+        folder: Path,
+        default: str,
+        load: Callable[[str, int, Path], ModelVersion],
+        failed: Callable[[str, int], None] = lambda name, version: None,
     ) -> None:
         if not folder.is_dir():
             raise StartError(f"there is no folder of models at {folder}; set MATCAPS_MODELS or --models")
-        self.default = default
-        self._folder, self._open, self._failed = folder, open_, failed
+        self._folder, self._default, self._load, self._failed = folder, default, load, failed
         self._changing = threading.Lock()
-        self._served: Mapping[Key, ModelVersion] = {}
+        self._loaded: Mapping[Key, ModelVersion] = {}
         self._refused: Mapping[Key, str] = {}
         self._stamps: dict[Key, Stamp] = {}
         self._misnamed: set[str] = set()
-        self._unloaded: set[str] = set()
-        self._put_away: Sequence[Key] = ()
+        self._unload_names: set[str] = set()
+        self._unloaded: Sequence[Key] = ()
         self._started = False
         self.refresh()
-        if default not in self.names:
-            found = ", ".join(self.names) or "none"
+        if not self.ready:
+            found = self._names()
             self.close()
             raise StartError(
                 f"no model {default!r} in {folder} that can be served (found: {found}); "
@@ -60,111 +85,93 @@ class Repository:
         self._started = True
 
     @property
-    def names(self) -> list[str]:
-        """The models of which a version is served."""
-        return sorted({name for name, _ in self._served})
-
-    @property
-    def served(self) -> list[ModelVersion]:
-        """All versions that are served, by name and version."""
-        return [served for _, served in sorted(self._served.items())]
-
-    @property
-    def refused(self) -> list[tuple[str, int, str]]:
-        """Name, version and reason of each file that is not served as it stands."""
-        return [(name, version, reason) for (name, version), reason in sorted(self._refused.items())]
-
-    @property
-    def unloaded(self) -> list[tuple[str, int]]:
-        """Name and version of each file whose model was unloaded."""
-        return list(self._put_away)
-
-    @property
     def ready(self) -> bool:
-        """Whether the default model is served."""
-        return any(name == self.default for name, _ in self._served)
+        """Whether the default model is loaded."""
+        return any(name == self._default for name, _ in self._loaded)
 
-    def versions(self, name: str) -> list[int]:
-        """The versions of a model that are served."""
-        return sorted(version for known, version in self._served if known == name)
+    def index(self) -> ModelIndex:
+        """All versions as they are now."""
+        loaded = [version for _, version in sorted(self._loaded.items())]
+        refused = [(name, version, reason) for (name, version), reason in sorted(self._refused.items())]
+        return ModelIndex(self._default, loaded, refused, self._unloaded)
 
-    def find(self, name: str | None = None, version: int | None = None) -> ModelVersion:
-        """A model as it is served now: the default one, in its highest version, unless named.
+    def find(self, model: ModelRef) -> ModelVersion:
+        """The loaded version that a request means.
 
         Raises:
             NotFoundError: There is no such model or version.
         """
-        name = self.default if name is None else name
-        now = self._served
-        versions = sorted(version for known, version in now if known == name)
+        name = self._default if model.name is None else model.name
+        loaded = self._loaded
+        versions = sorted(version for known, version in loaded if known == name)
         if not versions:
-            raise NotFoundError(f"no model {name[:80]!r}; there are {', '.join(self.names)}")
-        version = versions[-1] if version is None else version
+            raise NotFoundError(f"no model {name[:80]!r}; there are {self._names()}")
+        version = versions[-1] if model.version is None else model.version
         if version not in versions:
             raise NotFoundError(f"{name} has no version {version}; there are {', '.join(map(str, versions))}")
-        return now[name, version]
+        return loaded[name, version]
 
-    @contextmanager
-    def use(self, name: str | None = None, version: int | None = None) -> Iterator[ModelVersion]:
-        """A model as ``find`` has it, which goes on serving as long as this lasts, replaced or not.
+    def acquire(self, model: ModelRef) -> ModelVersion:
+        """The version that ``find`` finds, which serves until it is released, replaced or not.
 
         Raises:
             NotFoundError: There is no such model or version.
-            NotReadyError: It is being taken out of service.
+            NotReadyError: The repository has been closed.
         """
-        served = self.find(name, version)
-        while not served.begin():
-            again = self.find(name, version)
-            if again is served:
+        version = self.find(model)
+        while not version.acquire():
+            again = self.find(model)
+            if again is version:
                 raise NotReadyError("the service is draining")
-            served = again
-        try:
-            yield served
-        finally:
-            served.end()
+            version = again
+        return version
 
     def refresh(self) -> None:
-        """Serve what lies in the folder now. What is there but unchanged is left alone, refused or not."""
+        """Load what is new in the folder and drop what is gone. Unchanged files are left alone, refused ones too."""
         with self._changing:
             self._refresh()
 
     def load(self, name: str) -> None:
-        """Load all versions of a model anew, one that was unloaded too.
+        """Load all versions of a model again, also after it was unloaded.
 
         Raises:
-            NotFoundError: There is no such model in the folder.
-            RefusedModelError: A version of it cannot be served; those that can, are.
+            NotFoundError: The folder has no such model.
+            RefusedModelError: A version cannot be served; the others are.
         """
         with self._changing:
-            self._unloaded.discard(name)
+            self._unload_names.discard(name)
             for key in [key for key in self._stamps if key[0] == name]:
                 del self._stamps[key]
             self._refresh()
-            reasons = [f"version {version}: {reason}" for known, version, reason in self.refused if known == name]
-            served = self.versions(name)
+            index = self.index()
+            reasons = [f"version {version}: {reason}" for known, version, reason in index.refused if known == name]
+            versions = index.versions(name)
             if reasons:
-                serves = f"; served: {', '.join(map(str, served))}" if served else ""
-                raise RefusedModelError(f"model {name[:80]!r} cannot be loaded whole: {'; '.join(reasons)}{serves}")
-            if not served:
-                raise NotFoundError(f"no model {name[:80]!r} can be loaded: there is no file")
+                serves = f"; loaded: {', '.join(map(str, versions))}" if versions else ""
+                raise RefusedModelError(f"not all of model {name[:80]!r} can be loaded: {'; '.join(reasons)}{serves}")
+            if not versions:
+                raise NotFoundError(f"model {name[:80]!r} cannot be loaded: there is no file")
 
     def unload(self, name: str) -> None:
-        """Serve a model no more until it is loaded again, whatever happens to its files.
+        """Stop serving a model until it is loaded again, whatever happens to its files.
 
         Raises:
-            NotFoundError: It is not served.
+            NotFoundError: It is not loaded.
         """
         with self._changing:
-            if not self.versions(name):
-                raise NotFoundError(f"no model {name[:80]!r}; there are {', '.join(self.names)}")
-            self._unloaded.add(name)
+            if not self.index().versions(name):
+                raise NotFoundError(f"no model {name[:80]!r}; there are {self._names()}")
+            self._unload_names.add(name)
             self._refresh()
 
     def close(self) -> None:
-        """Run what waits everywhere, and end all threads."""
+        """Run what waits for any version, and end all threads."""
         with self._changing:
-            for served in self._served.values():
-                served.close()
+            for version in self._loaded.values():
+                version.close()
+
+    def _names(self) -> str:
+        return ", ".join(sorted({name for name, _ in self._loaded})) or "none"
 
     def _refresh(self) -> None:
         try:
@@ -172,22 +179,22 @@ class Repository:
         except OSError as error:
             log.error("the folder of models cannot be read, nothing changes: %s", error.strerror)
             return
-        found = {key: path for key, path in there.items() if key[0] not in self._unloaded}
-        self._put_away = sorted(there.keys() - found.keys())
-        for key in {*self._stamps, *self._served, *self._refused} - found.keys():  # load forgets stamps
+        found = {key: path for key, path in there.items() if key[0] not in self._unload_names}
+        self._unloaded = sorted(there.keys() - found.keys())
+        for key in {*self._stamps, *self._loaded, *self._refused} - found.keys():  # load() removes stamps
             self._stamps.pop(key, None)
             self._drop(key)
         for key, path in found.items():
             try:
                 stamp = _stamp(path)
             except OSError:
-                continue  # gone since it was found: the next time says so
+                continue  # the file has gone since the scan; the next scan drops it
             if self._stamps.get(key) != stamp:
                 self._stamps[key] = stamp
                 self._take(key, path)
 
     def _scan(self) -> dict[Key, Path]:
-        """The files in the folder; a folder that is gone is an error, so that all its models do not go with it."""
+        """The files in the folder. A missing folder is an error, so that its models are not dropped."""
         found = {}
         for folder in sorted(self._folder.iterdir()):
             for path in sorted(folder.glob("*/model.onnx")):
@@ -200,33 +207,33 @@ class Repository:
         return found
 
     def _take(self, key: Key, path: Path) -> None:
-        name, version = key
+        name, number = key
         try:
-            served = self._open(name, version, path)
+            version = self._load(name, number, path)
         except (ValueError, StartError) as error:
             if isinstance(error, StartError) and not self._started:
                 raise
-            kept = ", and the file before it goes on serving" if key in self._served else ""
-            log.error("refused %s/%s%s: %s", name, version, kept, error)
+            kept = ", and the old file still serves" if key in self._loaded else ""
+            log.error("refused %s/%s%s: %s", name, number, kept, error)
             self._refused = {**self._refused, key: str(error)}
-            self._failed(name, version)
+            self._failed(name, number)
             return
-        before = self._served.get(key)
+        before = self._loaded.get(key)
         self._refused = {other: reason for other, reason in self._refused.items() if other != key}
-        self._served = {**self._served, key: served}
-        log.info("serving %s/%s on %s", name, version, served.provider)
+        self._loaded = {**self._loaded, key: version}
+        log.info("serving %s/%s on %s", name, number, version.provider)
         if before is not None:
             before.retire()
 
     def _drop(self, key: Key) -> None:
         self._refused = {other: reason for other, reason in self._refused.items() if other != key}
-        if (served := self._served.get(key)) is not None:
-            self._served = {other: kept for other, kept in self._served.items() if other != key}
+        if (version := self._loaded.get(key)) is not None:
+            self._loaded = {other: kept for other, kept in self._loaded.items() if other != key}
             log.info("no longer serving %s/%s", *key)
-            served.retire()
+            version.retire()
 
 
 def _stamp(path: Path) -> Stamp:
-    """What changes with a file's content, for those who replace or rewrite it."""
+    """What changes when a file is replaced or rewritten."""
     status = path.stat()
     return status.st_mtime_ns, status.st_size, status.st_ino

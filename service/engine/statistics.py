@@ -1,13 +1,14 @@
-"""What a version has run so far, as Triton's statistics extension tells it."""
+"""The statistics of a version, as Triton's statistics extension reports them."""
 
 import threading
 import time
-from collections.abc import Sequence
 from typing import Any
+
+from matcaps.service.telemetry.batches import BatchReport
 
 
 class Statistics:
-    """An observer of one version's batches, and of its requests that fail. Safe for threads."""
+    """Counts the batches of one version, and its requests that fail. Safe for threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -17,22 +18,20 @@ class Statistics:
         self._failed, self._failed_s = 0, 0.0
         self._by_size: dict[int, tuple[int, float]] = {}
 
-    def batch(
-        self, *, images: int, padding: int, waits_s: Sequence[float], taken_s: float, origins: Sequence[Any]
-    ) -> None:
-        """One batch has run."""
+    def observe(self, batch: BatchReport) -> None:
+        """Count a batch."""
         with self._lock:
-            self._requests += len(waits_s)
-            self._images += images
+            self._requests += len(batch.waits_s)
+            self._images += batch.images
             self._batches += 1
-            self._queue_s += sum(waits_s)
-            self._inference_s += taken_s
+            self._queue_s += sum(batch.waits_s)
+            self._inference_s += batch.inference_s
             self._last_ms = time.time_ns() // 1_000_000
-            count, seconds = self._by_size.get(images, (0, 0.0))
-            self._by_size[images] = (count + 1, seconds + taken_s)
+            count, seconds = self._by_size.get(batch.images, (0, 0.0))
+            self._by_size[batch.images] = (count + 1, seconds + batch.inference_s)
 
     def failed(self, taken_s: float) -> None:
-        """A request was let in and not answered, after so long."""
+        """Count a request that was admitted and then failed after so many seconds."""
         with self._lock:
             self._failed += 1
             self._failed_s += taken_s

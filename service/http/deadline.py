@@ -1,4 +1,4 @@
-"""Those who wait for an answer: how long they will, and whether they are still there."""
+"""Request deadlines and client disconnects."""
 
 import asyncio
 import math
@@ -12,15 +12,15 @@ from matcaps.service.errors import MalformedError
 
 T = TypeVar("T")
 
-PATIENCE_S = 0.005  # nobody who goes away sooner is worth noticing
 TIMEOUT_HEADER = "x-request-timeout-ms"
+WATCH_AFTER_S = 0.005  # shorter requests are not watched, so they pay nothing for it
 
 
-def wait_of(request: Request, longest_ms: float) -> float:
-    """Milliseconds that a request may wait: what ``X-Request-Timeout-Ms`` says, and no longer than the setting.
+def timeout_of(request: Request, longest_ms: float) -> float:
+    """Milliseconds that a request may wait: what ``X-Request-Timeout-Ms`` says, and at most the setting.
 
     Raises:
-        MalformedError: The header is no positive number.
+        MalformedError: The header is not a positive number.
     """
     asked = request.headers.get(TIMEOUT_HEADER)
     if asked is None:
@@ -30,47 +30,36 @@ def wait_of(request: Request, longest_ms: float) -> float:
     except ValueError:
         milliseconds = math.nan
     if not milliseconds > 0:
-        raise MalformedError(f"X-Request-Timeout-Ms must be a positive number, found {asked[:40]!r}")
+        raise MalformedError(f"X-Request-Timeout-Ms must be a positive number, got {asked[:40]!r}")
     return min(milliseconds, longest_ms)
 
 
-async def unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:
-    """The result of work for a request whose body has been read; the work is cancelled if its caller goes away.
+async def cancel_on_disconnect(request: Request, work: Coroutine[Any, Any, T]) -> T:
+    """The result of work for a request whose body has been read; cancels the work if the client disconnects.
+
+    ``asyncio.timeout`` cancels the work, and tells this cancellation from one that comes from outside. It has no time
+    limit of its own: the disconnect makes it expire.
 
     Raises:
-        ClientDisconnect: The caller has gone.
+        ClientDisconnect: The client has disconnected.
     """
-    task = asyncio.current_task()
-    assert task is not None
-    watch: asyncio.Task[None] | None = None
-    working, left = True, False
-
-    def begin() -> None:
-        nonlocal watch
-        watch = asyncio.ensure_future(_gone(request))
-        watch.add_done_callback(leave)
-
-    def leave(gone: asyncio.Task[None]) -> None:
-        nonlocal left
-        if working and not gone.cancelled():
-            left = True
-            task.cancel()
-
-    # Most answers are there before watching has cost anything.
-    timer = asyncio.get_running_loop().call_later(PATIENCE_S, begin)
+    loop, watchers = asyncio.get_running_loop(), list[asyncio.Task[None]]()
+    connected = asyncio.timeout(None)
+    timer = loop.call_later(WATCH_AFTER_S, lambda: watchers.append(loop.create_task(_watch(request, connected))))
     try:
-        return await work
-    except asyncio.CancelledError:
-        if left and not task.uncancel():
+        async with connected:
+            return await work
+    except TimeoutError:
+        if connected.expired():
             raise ClientDisconnect from None
         raise
     finally:
-        working = False
         timer.cancel()
-        if watch is not None:
-            watch.cancel()
+        for watcher in watchers:
+            watcher.cancel()
 
 
-async def _gone(request: Request) -> None:
+async def _watch(request: Request, connected: asyncio.Timeout) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
+    connected.reschedule(-math.inf)

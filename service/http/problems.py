@@ -1,4 +1,4 @@
-"""Every error as an answer: problem+json (RFC 9457), and never a path or a traceback."""
+"""Responses to errors: problem+json (RFC 9457), under /v2 the protocol's form. They show no paths and no tracebacks."""
 
 import logging
 import math
@@ -12,14 +12,14 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, HTTPConnection
 
 from matcaps.service.errors import STATUS, QueueFullError, ServiceError, UnauthorizedError
-from matcaps.service.http import responses as answers
+from matcaps.service.http import responses
 from matcaps.service.http.middleware.request_context import context_of
 
 log = logging.getLogger("matcaps")
 
 
-def refusal(request: HTTPConnection, error: ServiceError) -> Response:
-    """The answer that an error is."""
+def problem_of(request: HTTPConnection, error: ServiceError) -> Response:
+    """The response to a refused request; notes the reason in its context."""
     context_of(request).reason = _reason(error)
     status = STATUS[type(error)]
     headers = {}
@@ -27,48 +27,47 @@ def refusal(request: HTTPConnection, error: ServiceError) -> Response:
         headers["retry-after"] = str(max(1, math.ceil(error.retry_after_s)))
     if isinstance(error, UnauthorizedError):
         headers["www-authenticate"] = "Bearer"
-    return _answer(request, status, str(error), headers)
+    return _problem(request, status, str(error), headers)
 
 
-def _answer(request: HTTPConnection, status: int, detail: str, headers: dict[str, str] | None = None) -> Response:
-    """A problem; under /v2 what the protocol has for it."""
-    path = request.scope["path"]
-    if path == "/v2" or path.startswith("/v2/"):
-        return answers.json({"error": answers.text(detail)}, status, headers)
-    return answers.problem(status, HTTPStatus(status).phrase, detail, headers)
-
-
-def answer_errors(app: FastAPI) -> None:
-    """Answer whatever a route raises."""
+def add_error_handlers(app: FastAPI) -> None:
+    """Respond to every exception that a route raises."""
 
     @app.exception_handler(ServiceError)
     async def refused(request: Request, error: ServiceError) -> Response:
-        return refusal(request, error)
+        return problem_of(request, error)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
         context_of(request).reason = "malformed"
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        return _answer(request, 400, f"{where}: {first['msg']}")
+        return _problem(request, 400, f"{where}: {first['msg']}")
 
     @app.exception_handler(HTTPException)
-    async def http(request: Request, error: HTTPException) -> Response:
+    async def http_error(request: Request, error: HTTPException) -> Response:
         context_of(request).reason = "not_found" if error.status_code == 404 else "malformed"
         headers = dict(error.headers) if error.headers else None
-        return _answer(request, error.status_code, str(error.detail), headers)
+        return _problem(request, error.status_code, str(error.detail), headers)
 
     @app.exception_handler(ClientDisconnect)
-    async def gone(request: Request, _: ClientDisconnect) -> Response:
+    async def disconnected(request: Request, _: ClientDisconnect) -> Response:
         context_of(request).reason = "gone"
-        return _answer(request, 400, "the client went away")  # nobody reads it
+        return _problem(request, 400, "the client disconnected")  # for the log: the client cannot read it
 
     @app.exception_handler(Exception)
-    async def broken(request: Request, error: Exception) -> Response:
+    async def failed(request: Request, error: Exception) -> Response:
         log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-        return _answer(request, 500, "the service failed on this request")
+        return _problem(request, 500, "the service failed on this request")
+
+
+def _problem(request: HTTPConnection, status: int, detail: str, headers: dict[str, str] | None = None) -> Response:
+    path = request.scope["path"]
+    if path == "/v2" or path.startswith("/v2/"):
+        return responses.json({"error": responses.text(detail)}, status, headers)
+    return responses.problem(status, HTTPStatus(status).phrase, detail, headers)
 
 
 def _reason(error: ServiceError) -> str:
-    """The name of an error for whoever counts it: queue_full, expired, …"""
+    """The error's name as a label of metrics: queue_full, expired, …"""
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(error).__name__.removesuffix("Error")).lower()

@@ -1,4 +1,4 @@
-"""Arrays to answers: JSON that reads well, or the arrays themselves."""
+"""From arrays to responses: JSON with names, or npz with the arrays themselves."""
 
 import io
 from collections.abc import Sequence
@@ -10,19 +10,19 @@ from fastapi import Request
 from fastapi.responses import Response
 from numpy.typing import NDArray
 
-from matcaps.service.backends.artefact import CLASS_LAYER, Metadata
+from matcaps.service.backends.artefact import CLASS_LAYER, Metadata, poses_output
 from matcaps.service.backends.session import Arrays
 from matcaps.service.errors import NotAcceptableError, NotFoundError
 
 JSON, NPZ = "application/json", "application/x-npz"
-DECIMALS = 6  # what float32 and the parity bound carry
+DECIMALS = 6  # as precise as float32 and the parity bound
 
 
 def choose_type(request: Request, served: Sequence[str] = (JSON, NPZ)) -> str:
-    """The form of answer that the client likes best, of those that are served.
+    """The type that the client prefers, of those that are served.
 
     Raises:
-        NotAcceptableError: It takes none of them.
+        NotAcceptableError: It accepts none of them.
     """
     accepted = ", ".join(request.headers.getlist("accept")) or "*/*"
     qualities: dict[str, float] = {}
@@ -31,35 +31,35 @@ def choose_type(request: Request, served: Sequence[str] = (JSON, NPZ)) -> str:
         qualities[kind] = max(_quality(parameters), qualities.get(kind, 0.0))
 
     def quality(kind: str) -> float:
-        """What the most specific range says of a type (RFC 9110, section 12.5.1)."""
+        """The quality of the most specific range that a type is in (RFC 9110, section 12.5.1)."""
         ranges = (kind, "application/*", "*/*")
         return next((qualities[name] for name in ranges if name in qualities), 0.0)
 
     best = max(served, key=quality)
     if quality(best) <= 0.0:
-        raise NotAcceptableError(f"answers are {' or '.join(served)}; the request accepts {accepted[:200]!r}")
+        raise NotAcceptableError(f"responses are {' or '.join(served)}, the request accepts {accepted[:200]!r}")
     return best
 
 
 def json(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    """An answer of JSON, in which numpy's arrays are lists."""
+    """A response of JSON, in which numpy's arrays are lists."""
     return Response(orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY), status, headers, media_type=JSON)
 
 
 def text(quoted: str) -> str:
-    """What UTF-8 can say of a text that quotes bytes which may be none."""
+    """A text that UTF-8 can encode; it may quote bytes of the client that are not UTF-8."""
     return quoted.encode("utf-8", "replace").decode()
 
 
-def npz(arrays: dict[str, NDArray[np.float32]]) -> Response:
-    """Arrays as a file that ``numpy.load`` reads."""
+def npz(arrays: Arrays, id_: str) -> Response:
+    """Arrays as a file that ``numpy.load`` reads. The id is in a header, since npz has no place for text."""
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **arrays)
-    return Response(buffer.getvalue(), media_type=NPZ)
+    return Response(buffer.getvalue(), headers={"x-prediction-id": id_}, media_type=NPZ)
 
 
 def predictions(metadata: Metadata, arrays: Arrays) -> list[dict[str, Any]]:
-    """Label, activations and poses by class for each sample."""
+    """Label, activations and poses by class, for each sample."""
     activations = _plain(arrays["activations"]).tolist()
     labels = arrays["activations"].argmax(1).tolist()
     return [
@@ -75,7 +75,7 @@ def predictions(metadata: Metadata, arrays: Arrays) -> list[dict[str, Any]]:
 
 
 def class_poses(classes: Sequence[str], poses: NDArray[np.float32]) -> list[dict[str, Any]]:
-    """4×4 poses by class for each sample."""
+    """4×4 poses by class, for each sample."""
     return [dict(zip(classes, of_sample, strict=True)) for of_sample in _plain(poses)]
 
 
@@ -92,22 +92,17 @@ def layer_grid(metadata: Metadata, name: str) -> tuple[int, int]:
     return layer.grid
 
 
-def layer_output(name: str) -> str:
-    """The output that holds a layer's poses."""
-    return "poses" if name == CLASS_LAYER else f"{name}_poses"
-
-
 def layer_poses(metadata: Metadata, name: str, arrays: Arrays) -> Sequence[Any]:
-    """Poses of a layer for each sample: by class, or [row][column][type] 4×4."""
+    """Poses of a layer for each sample: by class, or as [row][column][type] 4×4."""
     if name == CLASS_LAYER:
         return class_poses(metadata.classes, arrays["poses"])
-    poses = arrays[layer_output(name)]
+    poses = arrays[poses_output(name)]
     sites_as_grid = (len(poses), *layer_grid(metadata, name), *poses.shape[2:])
     return list(_plain(poses.reshape(sites_as_grid)))
 
 
 def problem(status: int, title: str, detail: str, headers: dict[str, str] | None = None) -> Response:
-    """An error as RFC 9457 has it."""
+    """An error as RFC 9457 defines it."""
     content = {"type": "about:blank", "title": title, "status": status, "detail": text(detail)}
     return Response(orjson.dumps(content), status, headers, media_type="application/problem+json")
 

@@ -1,1 +1,1 @@
-"""What each route does with the parts of the service: capsules, models, health."""
+"""The routes: each translates a request into calls of the engine, and the result into a response."""

@@ -1,33 +1,43 @@
-"""``/health``: whether the process lives, and whether requests may come."""
+"""``/health``: whether the process lives, and whether requests may come. ``/v2`` shares the two checks."""
 
 from typing import Any
 
 from fastapi import APIRouter
 
+from matcaps.service.engine.engine import Engine
 from matcaps.service.errors import NotReadyError
 from matcaps.service.http.openapi import problems
 from matcaps.service.http.schemas import Health
-from matcaps.service.service import Service
 
 
-def health_routes(service: Service) -> APIRouter:
-    """Routes that need no key: an orchestrator asks them, a balancer by HEAD perhaps."""
+def check_live(engine: Engine) -> None:
+    """Raise NotReadyError unless every network's threads still run."""
+    if not engine.alive:
+        raise NotReadyError("a thread of a network has ended")
+
+
+def check_ready(engine: Engine) -> None:
+    """Raise NotReadyError unless requests may come and the default model can answer them."""
+    if not engine.ready:
+        raise NotReadyError("the service is starting or draining, or the default model is not loaded")
+
+
+def health_routes(engine: Engine) -> APIRouter:
+    """Routes that need no API key: orchestrators ask them, and load balancers, some of them by HEAD."""
     router = APIRouter(prefix="/health", tags=["health"])
 
     @router.head("/live", include_in_schema=False)
     @router.get("/live", response_model=Health, responses=problems([503]))
     async def live() -> Any:
-        """Whether the process answers, and every network's thread still runs."""
-        if not service.alive:
-            raise NotReadyError("a network's thread has ended")
+        """Whether the process answers, and every network's threads still run."""
+        check_live(engine)
         return {"status": "live"}
 
     @router.head("/ready", include_in_schema=False)
     @router.get("/ready", response_model=Health, responses=problems([503]))
     async def ready() -> Any:
-        """Whether requests are taken."""
-        if not service.ready:
-            raise NotReadyError("the service is starting or draining, or the default model is not loaded")
+        """Whether requests may come."""
+        check_ready(engine)
         return {"status": "ready"}
 
     return router

@@ -1,49 +1,51 @@
-"""``/models``: what is served, and what is refused."""
+"""``/models``: the models that are served, and the files that are refused."""
 
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 
-from matcaps.service.engine.model_version import ModelVersion
-from matcaps.service.http import responses as answers
+from matcaps.service.engine.engine import Engine
+from matcaps.service.engine.model_version import ModelRef, ModelVersion
+from matcaps.service.engine.repository import ModelIndex
+from matcaps.service.http import responses
 from matcaps.service.http.openapi import problems
 from matcaps.service.http.schemas import ModelAnswer, ModelsAnswer
-from matcaps.service.service import Service
 
 Version = Annotated[int | None, Query(ge=1, description="Version of the model; the highest if absent")]
 
 
-def model_routes(service: Service) -> APIRouter:
+def model_routes(engine: Engine) -> APIRouter:
     """Routes that describe models."""
     router = APIRouter(prefix="/models", tags=["models"])
-    repository = service.repository
-
-    def describe(served: ModelVersion) -> dict[str, Any]:
-        return {
-            "name": served.name,
-            "version": served.version,
-            "versions": repository.versions(served.name),
-            "default": served.name == repository.default,
-            "provider": served.provider,
-            **served.metadata.model_dump(mode="json"),
-        }
 
     @router.get("", response_model=ModelsAnswer, responses=problems([401, 406]))
     async def models(request: Request) -> Any:
-        """What is served, each model in the version that answers by default, and which files are refused."""
-        answers.choose_type(request, [answers.JSON])
+        """All models, each in the version that answers by default, and the files that are refused."""
+        responses.choose_type(request, [responses.JSON])
+        index = engine.models()
+        # Versions come in their order, so the last one of each name stays.
+        highest = {version.name: version for version in index.loaded}
         return {
-            # In the order of name and version: of each name the last one stays.
-            "models": [describe(served) for served in {served.name: served for served in repository.served}.values()],
+            "models": [_describe(version, index) for version in highest.values()],
             "refused": [
-                {"name": name, "version": version, "reason": reason} for name, version, reason in repository.refused
+                {"name": name, "version": version, "reason": reason} for name, version, reason in index.refused
             ],
         }
 
     @router.get("/{name}", response_model=ModelAnswer, responses=problems([400, 401, 404, 406]))
     async def model_of_name(request: Request, name: str, version: Version = None) -> Any:
         """One model: classes, image size, layers, training record, provider in use."""
-        answers.choose_type(request, [answers.JSON])
-        return describe(repository.find(name, version))
+        responses.choose_type(request, [responses.JSON])
+        return _describe(engine.find(ModelRef(name, version)), engine.models())
 
     return router
+
+
+def _describe(version: ModelVersion, index: ModelIndex) -> dict[str, Any]:
+    return {
+        **version.reference,
+        "versions": index.versions(version.name),
+        "default": version.name == index.default,
+        "provider": version.provider,
+        **version.metadata.model_dump(mode="json"),
+    }

@@ -1,7 +1,7 @@
 """Prometheus metrics of requests, queues, batches and models."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -10,10 +10,32 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
-from matcaps.service.engine.repository import Repository
+from matcaps.service.telemetry.batches import BatchReport
 
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 SIZES = tuple(2**power for power in range(11))
+
+
+class LoadedVersion(Protocol):
+    """A version of a model, as far as the gauges show it."""
+
+    name: str
+    version: int
+
+    @property
+    def waiting(self) -> int:
+        """Samples that no batch has taken yet."""
+        ...
+
+
+class Models(Protocol):
+    """The versions that serve, and name, version and reason of each file that is refused."""
+
+    @property
+    def loaded(self) -> Sequence[LoadedVersion]: ...
+
+    @property
+    def refused(self) -> Sequence[tuple[str, int, str]]: ...
 
 
 class Metrics:
@@ -47,9 +69,9 @@ class Metrics:
             "matcaps_model_load_failures", "Model files that could not be served", "model", "version"
         )
 
-    def watch(self, repository: Repository) -> None:
-        """Read a repository's queues and model states each time the metrics are collected."""
-        self.registry.register(_Models(repository))
+    def watch(self, models: Callable[[], Models]) -> None:
+        """Read the queues and the states of all models each time the metrics are collected."""
+        self.registry.register(_ModelGauges(models))
 
 
 class BatchMetrics:
@@ -62,33 +84,31 @@ class BatchMetrics:
         self._queue_seconds = metrics.queue_seconds.labels(model)
         self._inference_seconds = metrics.inference_seconds.labels(model)
 
-    def batch(
-        self, *, images: int, padding: int, waits_s: Sequence[float], taken_s: float, origins: Sequence[Any]
-    ) -> None:
-        self._images.inc(images)
-        self._padding.inc(padding)
-        self._batch_images.observe(images)
-        self._inference_seconds.observe(taken_s)
-        for wait_s in waits_s:
+    def observe(self, batch: BatchReport) -> None:
+        self._images.inc(batch.images)
+        self._padding.inc(batch.padding)
+        self._batch_images.observe(batch.images)
+        self._inference_seconds.observe(batch.inference_s)
+        for wait_s in batch.waits_s:
             self._queue_seconds.observe(wait_s)
 
 
-class _Models(Collector):
+class _ModelGauges(Collector):
     """Gauges that are computed when the metrics are collected."""
 
-    def __init__(self, repository: Repository) -> None:
-        self._repository = repository
+    def __init__(self, models: Callable[[], Models]) -> None:
+        self._models = models
 
     def collect(self) -> Iterator[Metric]:
-        served = self._repository.served
+        models = self._models()
         yield _gauge(
             "matcaps_queue_images",
             "Samples that wait in the queue",
             ["model", "version"],
-            (([version.name, str(version.version)], version.waiting) for version in served),
+            (([version.name, str(version.version)], version.waiting) for version in models.loaded),
         )
-        states = [([version.name, str(version.version), "serving"], 1) for version in served]
-        states += [([name, str(version), "refused"], 1) for name, version, _ in self._repository.refused]
+        states = [([version.name, str(version.version), "serving"], 1) for version in models.loaded]
+        states += [([name, str(version), "refused"], 1) for name, version, _ in models.refused]
         yield _gauge("matcaps_model", "Model versions by state", ["model", "version", "state"], states)
 
 

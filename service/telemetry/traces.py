@@ -1,21 +1,22 @@
-"""What OpenTelemetry's collectors read: a span for each request with what it spent its time on, and one for each batch.
+"""OpenTelemetry: a span for each request, with a child for each step, and a span for each batch.
 
-Its packages are an extra, which is imported only where a URL is set.
+The packages of OpenTelemetry are an extra, and are imported only where a URL is set.
 """
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from matcaps.service.errors import StartError
+from matcaps.service.telemetry.batches import BatchReport
 
 STEPS = ("receive", "decode", "queue", "infer", "encode")
-EXPORT_S = 5.0  # longest time that one delivery may take, and that the end waits for the last ones
+EXPORT_S = 5.0  # longest time that one export may take, and that ``close`` waits for the last ones
 
 
-class Steps(Protocol):
-    """What a request's spans are made of: seconds of one clock, 0 where there was no such step."""
+class Traced(Protocol):
+    """What spans show of a request's context; times are seconds of one clock, 0 where a step did not happen."""
 
     model: str
     images: int
@@ -27,29 +28,29 @@ class Steps(Protocol):
 
 
 class RequestTrace:
-    """The span of a request that is under way."""
+    """The span of a request that is being answered."""
 
     def __init__(self, tracer: Any, span: Any, began_s: float, began_ns: int) -> None:
         self._tracer, self._span, self._began_s, self._began_ns = tracer, span, began_s, began_ns
 
     @property
-    def origin(self) -> Any:
-        """What a batch's span links to."""
+    def link(self) -> Any:
+        """The span context that the spans of batches link to."""
         return self._span.get_span_context()
 
-    def end(self, steps: Steps, route: str, status: int, now_s: float) -> None:
-        """Tell what the request was and what it spent its time on."""
+    def end(self, request: Traced, route: str, status: int, now_s: float) -> None:
+        """End the span, with a child for each step of the request."""
         from opentelemetry.trace import Status, StatusCode, set_span_in_context
 
         self._span.update_name(f"{self._span.name} {route}")
         known = {"http.route": route, "http.response.status_code": status}
-        known |= {"matcaps.model": steps.model, "matcaps.images": steps.images, "matcaps.reason": steps.reason}
+        known |= {"matcaps.model": request.model, "matcaps.images": request.images, "matcaps.reason": request.reason}
         self._span.set_attributes({name: value for name, value in known.items() if value})
         if status >= 500:
             self._span.set_status(Status(StatusCode.ERROR))
-        context = set_span_in_context(self._span)
-        for name, began_s, ended_s in spans_of(steps, self._began_s, now_s):
-            child = self._tracer.start_span(name, context, start_time=self._at(began_s))
+        parent = set_span_in_context(self._span)
+        for name, began_s, ended_s in spans_of(request, self._began_s, now_s):
+            child = self._tracer.start_span(name, parent, start_time=self._at(began_s))
             child.end(self._at(ended_s))
         self._span.end(self._at(now_s))
 
@@ -58,11 +59,11 @@ class RequestTrace:
 
 
 class Traces:
-    """Sends spans to a collector, OTLP over HTTP, from a thread of its own: nobody waits, and what cannot go is lost.
+    """Sends spans to a collector (OTLP over HTTP) from a thread of its own. Spans that cannot be sent are lost.
 
     Args:
-        url: Where it takes traces, like ``http://127.0.0.1:4318/v1/traces``.
-        version: The service's.
+        url: The collector's URL for traces, such as ``http://127.0.0.1:4318/v1/traces``.
+        version: The version of the service.
 
     Raises:
         StartError: The packages are not installed.
@@ -84,12 +85,12 @@ class Traces:
         self._propagator = TraceContextTextMapPropagator()
 
     def begin(self, method: str, headers: Mapping[str, str], began_s: float) -> RequestTrace:
-        """A request's span, below its caller's where ``traceparent`` names one.
+        """Begin the span of a request; its parent is the span that the header ``traceparent`` names, if any.
 
         Args:
             method: GET, POST and so on.
-            headers: The request's, in small letters.
-            began_s: On the clock of the steps.
+            headers: The headers of the request; names in lower case.
+            began_s: When the request began, on the clock of its context.
         """
         from opentelemetry.trace import SpanKind
 
@@ -103,37 +104,35 @@ class Traces:
         return BatchTraces(self._tracer, model)
 
     def close(self) -> None:
-        """Send what is there, and end; waits a few seconds at most where nobody answers."""
-        # In a thread, since the SDK goes on for each delivery that is left, however long it is told to take.
+        """Send the spans that are left, and end; waits a few seconds at most if the collector does not answer."""
+        # In a thread, because the SDK tries every export that is left, whatever its timeout.
         last = threading.Thread(target=self._provider.shutdown, name="last traces", daemon=True)
         last.start()
         last.join(EXPORT_S)
 
 
 class BatchTraces:
-    """A span for each batch, linked with the requests that ran in it."""
+    """A span for each batch, with links to the requests that ran in it."""
 
     def __init__(self, tracer: Any, model: str) -> None:
         self._tracer, self._model = tracer, model
 
-    def batch(
-        self, *, images: int, padding: int, waits_s: Sequence[float], taken_s: float, origins: Sequence[Any]
-    ) -> None:
-        """One batch has run."""
+    def observe(self, batch: BatchReport) -> None:
+        """Send the span of a batch that has just ended."""
         from opentelemetry.trace import Link
 
         now = time.time_ns()
-        known = {"matcaps.model": self._model, "matcaps.images": images, "matcaps.padding": padding}
-        links = [Link(origin) for origin in origins]
-        span = self._tracer.start_span("batch", links=links, attributes=known, start_time=now - round(1e9 * taken_s))
-        span.end(now)
+        began = now - round(1e9 * batch.inference_s)
+        known = {"matcaps.model": self._model, "matcaps.images": batch.images, "matcaps.padding": batch.padding}
+        links = [Link(link) for link in batch.trace_links]
+        self._tracer.start_span("batch", links=links, attributes=known, start_time=began).end(now)
 
 
-def spans_of(steps: Steps, began_s: float, ended_s: float) -> list[tuple[str, float, float]]:
-    """Name, begin and end of what a request went through; one that ran nothing has no parts."""
-    if not steps.inference_s:
+def spans_of(request: Traced, began_s: float, ended_s: float) -> list[tuple[str, float, float]]:
+    """Name, begin and end of each step of a request; none if the network did not answer it."""
+    if not request.inference_s:
         return []
-    ends = [steps.decode_began_s, steps.decode_s, steps.queue_s, steps.inference_s]
+    ends = [request.decode_began_s, request.decode_s, request.queue_s, request.inference_s]
     for index in range(1, len(ends)):
         ends[index] += ends[index - 1]
     ends = [min(end, ended_s) for end in ends]

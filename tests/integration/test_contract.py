@@ -76,6 +76,18 @@ def test_arrays_have_the_names_of_the_outputs(client: Client) -> None:
         assert set(arrays.files) == set(OUTPUTS)
 
 
+def test_the_service_expects_the_outputs_that_the_export_has(exported: onnx.ModelProto, tmp_path: Path) -> None:
+    """Names and shapes follow from the metadata in the same way on both sides."""
+    path = tmp_path / "model.onnx"
+    path.write_bytes(exported.SerializeToString())
+    session = CpuSession(path)
+    expected = session.metadata.outputs()
+    assert set(expected) == set(OUTPUTS)
+    image = session.metadata.image
+    arrays = session.run(np.zeros((2, *image.shape), np.uint8))
+    assert {name: array.shape[1:] for name, array in arrays.items()} == expected
+
+
 def test_training_and_service_shrink_alike() -> None:
     """A 96×96 photograph gets the same 48×48 pixels whether it is trained on or sent to the service."""
     pixels = np.random.default_rng(7).integers(0, 256, (96, 96), np.uint8)

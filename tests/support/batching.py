@@ -1,4 +1,4 @@
-"""What tests of the batcher share: samples, a batcher that is closed in the end, and a session for two threads."""
+"""Shared by tests of the batcher: samples, a batcher that is closed at the end, and a session for two threads."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -7,21 +7,23 @@ from contextlib import asynccontextmanager
 import numpy as np
 from numpy.typing import NDArray
 
-from matcaps.service.engine.batcher import Batcher, InferenceResult, Observer
+from matcaps.service.engine.batcher import Batcher
+from matcaps.service.engine.delivery import InferenceResult
 from matcaps.service.engine.queue import Queue
+from matcaps.service.telemetry.batches import BatchObserver
 from tests.support.doubles import SIDE, FakeSession, GatedSession
 
 LIMIT_S = 30  # of a test that hangs
 
 
 def samples(*levels: int) -> NDArray[np.uint8]:
-    """Even samples of these grey levels."""
+    """Samples of one grey level each."""
     return np.array(levels, np.uint8).reshape(-1, 1, 1, 1).repeat(SIDE, 2).repeat(SIDE, 3)
 
 
 @asynccontextmanager
 async def batching(
-    session: FakeSession, max_batch: int = 4, max_waiting: int = 100, observers: Sequence[Observer] = ()
+    session: FakeSession, max_batch: int = 4, max_waiting: int = 100, observers: Sequence[BatchObserver] = ()
 ) -> AsyncIterator[Batcher]:
     """A batcher that is closed at the end, whatever happens, within the limit."""
     queue = Queue(max_batch=max_batch, max_wait_s=0.0, max_waiting=max_waiting)
@@ -46,14 +48,14 @@ async def waits(*tasks: asyncio.Task[object]) -> None:
     assert not any(task.done() for task in tasks)
 
 
-def first_elements(answer: object) -> list[int]:
-    """The grey levels that the stand-in answered for."""
-    assert isinstance(answer, InferenceResult)
-    return [round(float(value)) for value in answer.arrays["activations"][:, 0] * 1000]
+def first_elements(result: object) -> list[int]:
+    """The grey levels of the samples that ``FakeSession`` answered."""
+    assert isinstance(result, InferenceResult)
+    return [round(float(value)) for value in result.arrays["activations"][:, 0] * 1000]
 
 
 class TwoAtOnce(GatedSession):
-    """Bears two threads; a batch with a black sample waits until one without has run, and may fail then."""
+    """Allows two threads; a batch with a black sample waits until one without has run, and may fail then."""
 
     def __init__(self, *, fails: bool = False) -> None:
         super().__init__()

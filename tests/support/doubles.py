@@ -1,4 +1,4 @@
-"""What stands for the real things: a session, a clock, small model files, images, and a client without a network."""
+"""Test doubles: sessions, a clock, small model files, images, and a client without a network."""
 
 import io
 import json
@@ -29,7 +29,7 @@ SIDE = 8  # pixels of the images that the stand-ins take
 
 
 def metadata_values(channels: int = 1, height: int = SIDE, width: int = SIDE) -> dict[str, Any]:
-    """Metadata as the contract wants it, before it becomes JSON."""
+    """Metadata that keeps the contract, before it becomes JSON."""
     layers = [{"name": name, "grid": list(GRIDS[name]), "types": TYPES[name]} for name in GRIDS]
     layers.append({"name": "class_caps", "grid": [1, 1], "types": len(CLASSES)})
     for layer in layers:
@@ -56,7 +56,7 @@ def output_shapes() -> dict[str, tuple[int, ...]]:
 
 
 class FakeClock:
-    """Seconds that pass when a test says so."""
+    """A clock that a test moves."""
 
     def __init__(self) -> None:
         self.now_s = 1000.0
@@ -95,7 +95,7 @@ class FakeSession:
 
 
 class GatedSession(FakeSession):
-    """Answers as ``FakeSession`` does, one batch each time that a test lets one through."""
+    """Answers as ``FakeSession`` does, but each batch waits until a test lets it through."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -103,7 +103,7 @@ class GatedSession(FakeSession):
 
     def run(self, images: NDArray[np.uint8], outputs: Sequence[str] | None = None) -> Mapping[str, NDArray[np.float32]]:
         self.entered.release()
-        assert self.gate.acquire(timeout=30), "nobody let the batch through"
+        assert self.gate.acquire(timeout=30), "no test let the batch through"
         return super().run(images, outputs)
 
     def wait_until_entered(self) -> None:
@@ -121,16 +121,16 @@ def make_model(
     batch: str | int = "batch",
     scale: float = 1 / 1000,
 ) -> onnx.ModelProto:
-    """A file that keeps the contract unless told otherwise, and answers as ``FakeSession`` does.
+    """A model file that answers as ``FakeSession`` does, and keeps the contract unless an argument breaks it.
 
     Args:
-        channels: Of the images.
+        channels: Channels of the images.
         drop_outputs: Outputs to leave out.
-        properties: Metadata to put in the place of what the contract wants; None leaves an entry out.
+        properties: Metadata entries to replace; None leaves an entry out.
         input_type: Element type of ``images``.
-        shapes: Shapes of outputs (without the batch) in the place of what the contract wants.
+        shapes: Shapes of outputs (without the batch) to replace.
         batch: A name for a dynamic first dimension, or a number.
-        scale: What the sums are multiplied by; infinity makes the outputs not finite.
+        scale: Factor of the outputs; infinity makes them not finite.
     """
     images = helper.make_tensor_value_info("images", input_type, [batch, channels, SIDE, SIDE])
     nodes = [
@@ -162,7 +162,7 @@ def make_model(
 
 
 def write_model(folder: Path, name: str, version: int | str, model: onnx.ModelProto | bytes | None = None) -> Path:
-    """A model file (or bytes that claim to be one) at its place in a folder of models."""
+    """Write a model file (or any bytes) at its place in a folder of models."""
     path = folder / name / str(version) / "model.onnx"
     path.parent.mkdir(parents=True)
     model = make_model() if model is None else model
@@ -171,7 +171,7 @@ def write_model(folder: Path, name: str, version: int | str, model: onnx.ModelPr
 
 
 def fake_models(folder: Path, sessions: Mapping[str, Session]) -> Callable[[Path], list[Session]]:
-    """Empty files named as in ``NAME/VERSION``, and the function that loads the stand-ins of those names."""
+    """Write an empty file for each ``NAME/VERSION``; returns the function that opens it as the session of that name."""
     for name in sessions:
         path = folder / name / "model.onnx"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -180,19 +180,19 @@ def fake_models(folder: Path, sessions: Mapping[str, Session]) -> Callable[[Path
 
 
 def encoded(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
-    """An image as a file of some format."""
+    """An encoded image."""
     file = io.BytesIO()
     image.save(file, kind, **options)
     return file.getvalue()
 
 
 def grey(level: int, width: int = SIDE, height: int = SIDE) -> bytes:
-    """An even grey PNG."""
+    """A PNG of one grey level."""
     return encoded(Image.new("L", (width, height), level))
 
 
 class Client:
-    """Requests to an application in its own event loop, without a network; an error in the application is raised."""
+    """Sends requests to an application in an event loop of its own, without a network; raises its exceptions."""
 
     def __init__(self, portal: BlockingPortal, client: httpx.AsyncClient) -> None:
         self._portal, self._client = portal, client
@@ -216,7 +216,7 @@ class Client:
 
 @contextmanager
 def client_of(app: FastAPI, started: bool = True) -> Iterator[Client]:
-    """A client of an application, which starts with it and stops with it (unless told not to start)."""
+    """A client of an application; runs its lifespan too, unless ``started`` is false."""
 
     @asynccontextmanager
     async def connect() -> AsyncIterator[httpx.AsyncClient]:
@@ -235,7 +235,7 @@ def client_of(app: FastAPI, started: bool = True) -> Iterator[Client]:
 def serve(
     folder: Path, sessions: Mapping[str, Session], clock: FakeClock | None = None, **settings: Any
 ) -> Iterator[Client]:
-    """A client of a service over stand-ins; the first one is the default."""
+    """A client of a service over fake sessions; the first one is the default model."""
     default = next(iter(sessions)).partition("/")[0]
     chosen = Settings(models=folder, default_model=default, **settings)
     app = create_app(chosen, fake_models(folder, sessions), *([clock] if clock else []))

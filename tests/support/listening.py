@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from matcaps.service.app import create_app
 from matcaps.service.backends.session import Session
+from matcaps.service.engine.engine import Engine
 from matcaps.service.server import Server, listen
-from matcaps.service.service import Service
 from matcaps.service.settings import Settings
 from tests.support.doubles import GatedSession, fake_models
 
@@ -17,17 +17,17 @@ LIMIT_S = 30.0
 
 
 class Listening(NamedTuple):
-    """Where it listens, and what serves there."""
+    """The address, and what serves there."""
 
     address: str
     server: Server
-    service: Service
+    engine: Engine
     thread: threading.Thread
 
 
 @contextmanager
 def listening(folder: Path, sessions: Mapping[str, Session], **settings: object) -> Iterator[Listening]:
-    """A service over stand-ins (the first one is the default); at the end it lets all batches through, and ends."""
+    """A service over fake sessions (the first is the default); at the end it lets all batches through, and ends."""
     default = next(iter(sessions)).partition("/")[0]
     chosen = Settings.model_validate({"models": folder, "default_model": default, **settings})
     app = create_app(chosen, fake_models(folder, sessions))
@@ -36,7 +36,7 @@ def listening(folder: Path, sessions: Mapping[str, Session], **settings: object)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         try:
-            yield Listening(f"http://127.0.0.1:{listener.getsockname()[1]}", server, app.state.service, thread)
+            yield Listening(f"http://127.0.0.1:{listener.getsockname()[1]}", server, app.state.engine, thread)
         finally:
             for session in sessions.values():
                 if isinstance(session, GatedSession):

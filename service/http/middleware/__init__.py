@@ -1,1 +1,1 @@
-"""What stands around every route: request context, API keys, discarding unread bodies."""
+"""Wraps every route: request context (outermost), discarding of unread bodies, API keys."""

@@ -1,27 +1,22 @@
-"""Nobody without a key: asked before anything else is, except about health."""
+"""Rejects requests without a valid API key; health routes are open."""
 
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from matcaps.service.errors import UnauthorizedError
-from matcaps.service.http.problems import refusal
+from matcaps.service.http.middleware.request_context import context_of
+from matcaps.service.http.problems import problem_of
 from matcaps.service.keys import Keys
 
 OPEN = ("/health/", "/v2/health/")
-OWNER = "matcaps.owner"  # its place in the scope of a request
-
-
-def owner_of(request: HTTPConnection) -> str:
-    """The hash of the key that a request came with; empty where none is needed."""
-    return str(request.scope.get(OWNER, ""))
 
 
 class ApiKeyMiddleware:
-    """Lets through whoever shows a key in ``Authorization: Bearer`` or ``X-API-Key``.
+    """Accepts requests with a key in ``Authorization: Bearer`` or ``X-API-Key``, and notes who owns it.
 
     Args:
-        app: The application around which this stands.
-        keys: Those that are valid; if there are none, everybody passes.
+        app: The application inside.
+        keys: The valid keys; without keys every request is accepted.
     """
 
     def __init__(self, app: ASGIApp, keys: Keys) -> None:
@@ -33,12 +28,13 @@ class ApiKeyMiddleware:
             return
         key = _key(scope)
         owner = None if key is None else self._keys.owner(key)
+        request = HTTPConnection(scope)
         if owner is None:
-            said = "a key that is not valid" if key else "no key"
-            error = UnauthorizedError(f"the request came with {said}; send one as Authorization: Bearer or X-API-Key")
-            await refusal(HTTPConnection(scope), error)(scope, receive, send)
+            got = "an invalid API key" if key else "no API key"
+            error = UnauthorizedError(f"the request has {got}; send one as Authorization: Bearer or X-API-Key")
+            await problem_of(request, error)(scope, receive, send)
             return
-        scope[OWNER] = owner
+        context_of(request).owner = owner
         await self._app(scope, receive, send)
 
 

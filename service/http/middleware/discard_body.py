@@ -1,4 +1,4 @@
-"""Refusals that arrive: a caller who is still sending must hear the answer before the connection closes."""
+"""Reads the rest of a request's body before an early response, so that the client gets the response."""
 
 import asyncio
 
@@ -6,15 +6,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class DiscardBodyMiddleware:
-    """Reads what is left of a request's body, and drops it, before the answer starts.
+    """Reads and discards what is left of a request's body before the response starts.
 
-    A server that answers and closes while bytes are still arriving makes the kernel reset the connection, and the
-    reset overtakes the answer. What is read here is bounded in bytes and in time.
+    If a server responds and closes while bytes still arrive, the kernel resets the connection. The client then sees
+    the reset and not the response. The bytes and the time for this are limited.
 
     Args:
-        app: The application around which this stands.
-        most_bytes: Of one body, that are read for nothing.
-        longest_s: Time for that, in seconds.
+        app: The application inside.
+        most_bytes: Most bytes of one body that are discarded.
+        longest_s: Longest time for that, in seconds.
     """
 
     def __init__(self, app: ASGIApp, most_bytes: int, longest_s: float = 2.0) -> None:
@@ -26,31 +26,31 @@ class DiscardBodyMiddleware:
             return
         ended = False
 
-        async def watched_receive() -> Message:
+        async def receive_and_note_end() -> Message:
             nonlocal ended
             message = await receive()
             ended = message["type"] != "http.request" or not message.get("more_body", False)
             return message
 
-        async def drop_rest() -> None:
-            dropped = 0
+        async def discard_rest() -> None:
+            discarded = 0
             try:
                 async with asyncio.timeout(self._longest_s):
-                    while not ended and dropped < self._most_bytes:
-                        dropped += len((await watched_receive()).get("body", b""))
+                    while not ended and discarded < self._most_bytes:
+                        discarded += len((await receive_and_note_end()).get("body", b""))
             except TimeoutError:
-                pass  # the caller may miss the answer, but had its time
+                pass  # a client this slow may miss the response
 
-        async def drained_send(message: Message) -> None:
+        async def send_after_body(message: Message) -> None:
             if not ended and message["type"] == "http.response.start":
-                await drop_rest()
+                await discard_rest()
             await send(message)
 
-        await self._app(scope, watched_receive, drained_send)
+        await self._app(scope, receive_and_note_end, send_after_body)
 
 
 def _sends_body(scope: Scope) -> bool:
-    """Whether there is a body on its way; one that waits for "100 Continue" is not, until it is asked for."""
+    """Whether a body arrives; one that waits for "100 Continue" does not, until it is asked for."""
     headers = dict(scope["headers"])
     announced = headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in headers
     return announced and b"expect" not in headers

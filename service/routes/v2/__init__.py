@@ -1,4 +1,4 @@
-"""The Open Inference Protocol, version 2 (KServe), over REST, with Triton's extensions.
+"""The Open Inference Protocol, version 2 (KServe), over REST, with extensions of Triton.
 
-Binary tensors, classification, the model repository, and statistics.
+The extensions are binary tensors, classification, the model repository, and statistics.
 """

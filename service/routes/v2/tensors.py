@@ -1,4 +1,4 @@
-"""Tensors on the wire: JSON, and behind it, where asked for, their bytes.
+"""The protocol's bodies: JSON, followed by the bytes of tensors where the client wants them.
 
 Sources: KServe, Open Inference Protocol V2, "Inference"; Triton, "Binary tensor data extension" and "Classification
 extension".
@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 
 from matcaps.service.errors import MalformedError, TooLargeError
 
-LENGTH_BYTES = 4  # before each element of BYTES: its length, little-endian
+LENGTH_BYTES = 4  # of the length before each element of BYTES, little-endian
 MOST_DIMENSIONS = 8
 
 
 @dataclass(frozen=True)
 class Input:
-    """A tensor of a request: pixels (UINT8) as an array, or encoded files (BYTES) in the order of its elements."""
+    """An input tensor: an array of pixels (UINT8), or a list of encoded files (BYTES)."""
 
     name: str
     datatype: str
@@ -35,7 +35,7 @@ class Input:
 
 @dataclass(frozen=True)
 class Output:
-    """An output that is asked for: as bytes or as JSON, and whether as its ``classes`` likeliest labels (0: no)."""
+    """An output that is wanted, as bytes or as JSON; ``classes`` above 0 wants so many labels instead of values."""
 
     name: str
     binary: bool
@@ -44,31 +44,33 @@ class Output:
 
 @dataclass(frozen=True)
 class InferRequest:
-    """What a request for inference says."""
+    """The body of a request for inference."""
 
     id: str
     inputs: list[Input]
     outputs: list[Output]
     binary: bool
-    """how outputs that are not named come"""
+    """whether outputs come as bytes if the request names none"""
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
 
 def parse(body: bytes, header_bytes: int | None, most_files: int = 1024) -> InferRequest:
-    """The request in a body: JSON alone, or so many bytes of JSON and the tensors' bytes after them.
+    """Read a body: JSON alone, or ``header_bytes`` of JSON followed by the bytes of tensors.
 
     Raises:
-        MalformedError: Something is missing, is of the wrong kind, or does not fit the rest.
+        MalformedError: Something is missing, has the wrong type, or does not fit the rest.
         TooLargeError: An input has more than ``most_files`` files.
     """
     size = len(body) if header_bytes is None else header_bytes
     if not 0 < size <= len(body):
-        raise MalformedError(f"Inference-Header-Content-Length is {size}, the body has {len(body)} bytes")
+        raise MalformedError(
+            f"Inference-Header-Content-Length must be 1 to the {len(body)} bytes of the body, got {size}"
+        )
     view = memoryview(body)
     try:
         request = orjson.loads(view[:size])
     except orjson.JSONDecodeError as error:
-        raise MalformedError(f"the request is no JSON: {error}") from None
+        raise MalformedError(f"the request is not JSON: {error}") from None
     request = _dictionary(request, "the request")
     parameters = _dictionary(request.get("parameters", {}), "parameters")
     binary = parameters.get("binary_data_output", False) is True
@@ -77,10 +79,10 @@ def parse(body: bytes, header_bytes: int | None, most_files: int = 1024) -> Infe
         tensor, place = _input(_dictionary(value, f"inputs[{number}]"), f"inputs[{number}]", view, place, most_files)
         inputs.append(tensor)
     if place != len(body):
-        raise MalformedError(f"{len(body) - place} bytes of the body belong to no input")
+        raise MalformedError(f"the body has {len(body) - place} bytes after the last input")
     names = [tensor.name for tensor in inputs]
     if len(set(names)) < len(names):
-        raise MalformedError(f"an input is there twice: {', '.join(names)[:200]}")
+        raise MalformedError(f"inputs must have different names, got {', '.join(names)[:200]}")
     outputs = [
         _output(_dictionary(value, f"outputs[{number}]"), f"outputs[{number}]", binary)
         for number, value in enumerate(_list(request.get("outputs", []), "outputs"))
@@ -91,11 +93,11 @@ def parse(body: bytes, header_bytes: int | None, most_files: int = 1024) -> Infe
 def encode(
     head: Mapping[str, Any], arrays: Sequence[tuple[str, NDArray[np.float32] | list[list[str]], bool]]
 ) -> tuple[bytes, int | None]:
-    """A response, and the length of its JSON where bytes follow it.
+    """The body of a response, and the length of its JSON if bytes follow it.
 
     Args:
-        head: What stands beside the outputs.
-        arrays: Name, values and whether they come as bytes: floats, or rows of labels.
+        head: The fields beside the outputs.
+        arrays: Name, values (floats, or rows of labels) and whether they come as bytes, of each output.
     """
     outputs, blobs = [], []
     for name, values, binary in arrays:
@@ -119,7 +121,7 @@ def encode(
 
 
 def labels(activations: NDArray[np.float32], names: Sequence[str], classes: int) -> list[list[str]]:
-    """The likeliest classes of each sample as ``value:index:label``, best first."""
+    """The classes of the highest activations of each sample as ``value:index:label``, highest first."""
     order = np.argsort(-activations, axis=1, kind="stable")[:, :classes]
     return [
         [f"{row[index]:f}:{index}:{names[index]}" for index in best]
@@ -132,21 +134,21 @@ def _input(value: dict[str, Any], where: str, body: memoryview, place: int, most
     datatype = _text(value.get("datatype"), f"{where}.datatype")
     shape = _shape(value.get("shape"), f"{where}.shape")
     if datatype not in ("UINT8", "BYTES"):
-        raise MalformedError(f"{where}.datatype must be UINT8 or BYTES, found {datatype[:40]!r}")
+        raise MalformedError(f"{where}.datatype must be UINT8 or BYTES, got {datatype[:40]!r}")
     parameters = _dictionary(value.get("parameters", {}), f"{where}.parameters")
     elements = math.prod(shape)
     if "binary_data_size" in parameters:
         size = _number(parameters["binary_data_size"], f"{where}.parameters.binary_data_size")
         if size > len(body) - place:
-            raise MalformedError(f"{where} is said to have {size} bytes, {len(body) - place} are left in the body")
+            raise MalformedError(f"{where} needs {size} bytes, the body has {len(body) - place} left")
         blob = body[place : place + size]
         if datatype == "BYTES":
             return Input(name, datatype, shape, files=_elements(blob, elements, where, most_files)), place + size
         if size != elements:
-            raise MalformedError(f"{where} has {size} bytes, its shape {list(shape)} has {elements} elements")
+            raise MalformedError(f"{where} must have {elements} bytes for its shape {list(shape)}, got {size}")
         return Input(name, datatype, shape, _shaped(np.frombuffer(blob, np.uint8), shape, where)), place + size
     if "data" not in value:
-        raise MalformedError(f"{where} has neither data nor parameters.binary_data_size")
+        raise MalformedError(f"{where} must have data or parameters.binary_data_size")
     data = _list(value["data"], f"{where}.data")
     if datatype == "BYTES":
         return Input(name, datatype, shape, files=_texts(data, elements, where, most_files)), place
@@ -154,36 +156,36 @@ def _input(value: dict[str, Any], where: str, body: memoryview, place: int, most
 
 
 def _pixels(data: list[Any], shape: tuple[int, ...], where: str) -> NDArray[np.uint8]:
-    """Nested or flat lists of whole numbers."""
+    """Pixels from nested or flat lists of integers."""
     found: list[int] = []
     while data and isinstance(data[0], list):
-        # All alike, or not at all: numpy would make room for the longest text in a list for each of its elements.
+        # Checked here, because numpy would allocate the longest text of a mixed list for each of its elements.
         if set(map(type, data)) != {list} or len(set(map(len, data))) != 1 or len(found) == MOST_DIMENSIONS:
-            raise MalformedError(f"{where}.data is no regular list of numbers")
+            raise MalformedError(f"{where}.data must be a regular list of numbers")
         found.append(len(data) if not found else len(data) // math.prod(found))
         data = list(chain.from_iterable(data))
     found.append(len(data) // max(1, math.prod(found)))
     if len(data) != math.prod(shape) or (len(found) > 1 and tuple(found) != shape):
-        raise MalformedError(f"{where}.data has the shape {found}, its shape says {list(shape)}")
+        raise MalformedError(f"{where}.data must have the shape {list(shape)}, got {found}")
     if set(map(type, data)) - {int} or min(data, default=0) < 0 or max(data, default=0) > 255:
-        raise MalformedError(f"{where}.data must be whole numbers from 0 to 255")
+        raise MalformedError(f"{where}.data must be integers from 0 to 255")
     return _shaped(np.array(data, np.uint8), shape, where)
 
 
 def _shaped(pixels: NDArray[np.uint8], shape: tuple[int, ...], where: str) -> NDArray[np.uint8]:
     try:
         return pixels.reshape(shape)
-    except ValueError:  # no elements, and more along the other axes than an array can have
-        raise MalformedError(f"{where}.shape {list(shape)} is none that an array can have") from None
+    except ValueError:  # without elements, the other axes may be longer than numpy allows
+        raise MalformedError(f"{where}.shape {list(shape)} is too large for an array") from None
 
 
 def _texts(data: list[Any], elements: int, where: str, most: int) -> list[bytes]:
-    """Files as base64, which JSON can carry."""
+    """Files from base64."""
     flat: list[Any] = []
     for value in data:
         flat += value if isinstance(value, list) else [value]
     if len(flat) != elements:
-        raise MalformedError(f"{where}.data has {len(flat)} elements, its shape says {elements}")
+        raise MalformedError(f"{where}.data must have {elements} elements for its shape, got {len(flat)}")
     _check_number(elements, most, where)
     try:
         return [base64.b64decode(_text(value, f"{where}.data"), validate=True) for value in flat]
@@ -200,16 +202,16 @@ def _elements(blob: memoryview, elements: int, where: str, most: int) -> list[by
         size = int.from_bytes(blob[place : place + LENGTH_BYTES], "little")
         place += LENGTH_BYTES + size
         if place > len(blob):
-            raise MalformedError(f"{where}: element {len(files)} reaches beyond the tensor's bytes")
+            raise MalformedError(f"{where}: element {len(files)} is longer than the bytes that are left")
         files.append(bytes(blob[place - size : place]))
     if len(files) != elements or place != len(blob):
-        raise MalformedError(f"{where} has {len(files)} elements in {place} of {len(blob)} bytes, not {elements}")
+        raise MalformedError(f"{where} must have {elements} elements in {len(blob)} bytes, got {len(files)} in {place}")
     return files
 
 
 def _check_number(files: int, most: int, where: str) -> None:
     if files > most:
-        raise TooLargeError(f"{where} has {files} files, {most} may be")
+        raise TooLargeError(f"{where}: at most {most} files, got {files}")
 
 
 def _element(text: str) -> bytes:
@@ -226,30 +228,30 @@ def _output(value: dict[str, Any], where: str, binary: bool) -> Output:
 def _shape(value: Any, where: str) -> tuple[int, ...]:
     shape = tuple(_number(size, where) for size in _list(value, where))
     if not 0 < len(shape) <= MOST_DIMENSIONS:
-        raise MalformedError(f"{where} has {len(shape)} dimensions")
+        raise MalformedError(f"{where} must have 1 to {MOST_DIMENSIONS} dimensions, got {len(shape)}")
     return shape
 
 
 def _dictionary(value: Any, where: str) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise MalformedError(f"{where} must be an object, found {type(value).__name__}")
+        raise MalformedError(f"{where} must be an object, got {type(value).__name__}")
     return value
 
 
 def _list(value: Any, where: str) -> list[Any]:
     if not isinstance(value, list):
-        raise MalformedError(f"{where} must be a list, found {type(value).__name__}")
+        raise MalformedError(f"{where} must be a list, got {type(value).__name__}")
     return value
 
 
 def _text(value: Any, where: str) -> str:
     if not isinstance(value, str):
-        raise MalformedError(f"{where} must be a string, found {type(value).__name__}")
+        raise MalformedError(f"{where} must be a string, got {type(value).__name__}")
     return value
 
 
 def _number(value: Any, where: str) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        found = str(value)[:40] if isinstance(value, int) else type(value).__name__  # a list may be too deep for words
-        raise MalformedError(f"{where} must be a whole number, found {found}")
+        got = str(value)[:40] if isinstance(value, int) else type(value).__name__  # a list may be too deep for repr
+        raise MalformedError(f"{where} must be an integer of at least 0, got {got}")
     return value

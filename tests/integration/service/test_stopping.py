@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from matcaps.service.engine.model_version import ModelRef
 from tests.support.doubles import FakeSession, GatedSession, grey
 from tests.support.listening import LIMIT_S, Listening, listening
 
@@ -30,7 +31,7 @@ def begin_three(running: Listening, session: GatedSession, callers: ThreadPoolEx
     begun = [callers.submit(post, running, 10)]
     session.wait_until_entered()
     begun += [callers.submit(post, running, level) for level in (20, 30)]
-    while running.service.repository.find().waiting < 2:
+    while running.engine.find(ModelRef()).waiting < 2:
         pass
     return begun
 
@@ -40,9 +41,9 @@ def test_running_requests_are_answered_after_sigterm(tmp_path: Path) -> None:
     session = GatedSession()
     with listening(tmp_path, {"gated/1": session}, max_batch=1) as running, ThreadPoolExecutor() as callers:
         begun = begin_three(running, session, callers)
-        assert running.service.ready
+        assert running.engine.ready
         running.server.handle_exit(signal.SIGTERM, None)
-        assert not running.service.ready
+        assert not running.engine.ready
         connect_until_refused(running.address)
         session.gate.release(9)
         answers = [request.result() for request in begun]

@@ -1,4 +1,4 @@
-"""What stands in the entrance for networks that run elsewhere."""
+"""The entrance's side of a version that runs on replicas."""
 
 import asyncio
 from collections.abc import Sequence
@@ -8,16 +8,17 @@ import pytest
 from numpy.typing import NDArray
 
 from deploy.ray import remote
-from deploy.ray.messages import Ran, Reply
+from deploy.ray.messages import Reply
 from deploy.ray.remote import ATTEMPTS, Remote
-from matcaps.service.engine.batcher import InferenceResult
+from matcaps.service.engine.delivery import InferenceResult
 from matcaps.service.engine.queue import Queue
 from matcaps.service.engine.statistics import Statistics
 from matcaps.service.errors import ExpiredError, InferenceError, NotReadyError, QueueFullError
+from matcaps.service.telemetry.batches import BatchReport
 from tests.support.doubles import FakeClock
 
 IMAGES = np.zeros((3, 1, 8, 8), np.uint8)
-ANSWER = InferenceResult({"activations": np.zeros((3, 2), np.float32)}, 0.0, 0.0)
+RESULT = InferenceResult({"activations": np.zeros((3, 2), np.float32)}, 0.0, 0.0)
 
 
 class LostError(Exception):
@@ -25,7 +26,7 @@ class LostError(Exception):
 
 
 class Replicas:
-    """Asked one after another; those before the last are lost, and the last replies when it may."""
+    """Replicas that are asked one after another: the first ones are lost, and the last replies when a test lets it."""
 
     def __init__(self, reply: Reply, lost: int = 0) -> None:
         self.reply, self.lost = reply, lost
@@ -56,12 +57,12 @@ def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.anyio
-async def test_an_answer_comes_back_and_its_batches_are_counted() -> None:
-    """What replicas ran is told where the service is asked for it."""
-    replicas, statistics = Replicas(Reply(ANSWER, [Ran(3, 1, [0.5], 0.25)])), Statistics()
+async def test_a_result_comes_back_and_its_batches_are_counted() -> None:
+    """The entrance's observers see the batches of the replicas."""
+    replicas, statistics = Replicas(Reply(RESULT, [BatchReport(3, 1, [0.5], 0.25)])), Statistics()
     replicas.may_reply.set()
     network = remote_of(replicas, statistics)
-    assert await network.run(IMAGES, None, 1060.0) is ANSWER
+    assert await network.run(IMAGES, None, 1060.0) is RESULT
     assert replicas.waits_s == [60.0]
     counted = statistics.as_json()
     assert (counted["inference_count"], counted["execution_count"]) == (3, 1)
@@ -69,18 +70,18 @@ async def test_an_answer_comes_back_and_its_batches_are_counted() -> None:
 
 
 @pytest.mark.anyio
-async def test_a_replica_that_is_lost_costs_no_answer() -> None:
-    """Its samples go to another one."""
-    replicas = Replicas(Reply(ANSWER), lost=ATTEMPTS - 1)
+async def test_samples_of_a_lost_replica_are_sent_to_another_one() -> None:
+    """The client gets its result."""
+    replicas = Replicas(Reply(RESULT), lost=ATTEMPTS - 1)
     replicas.may_reply.set()
-    assert await remote_of(replicas).run(IMAGES, None, 1060.0) is ANSWER
+    assert await remote_of(replicas).run(IMAGES, None, 1060.0) is RESULT
     assert len(replicas.waits_s) == ATTEMPTS
 
 
 @pytest.mark.anyio
-async def test_a_request_that_kills_takes_only_so_many_replicas_along() -> None:
-    """After that it is refused."""
-    replicas = Replicas(Reply(ANSWER), lost=99)
+async def test_a_request_that_kills_replicas_is_refused_after_a_few() -> None:
+    """The number of attempts is limited."""
+    replicas = Replicas(Reply(RESULT), lost=99)
     network = remote_of(replicas)
     with pytest.raises(NotReadyError, match="lost"):
         await network.run(IMAGES, None, 1060.0)
@@ -89,9 +90,9 @@ async def test_a_request_that_kills_takes_only_so_many_replicas_along() -> None:
 
 
 @pytest.mark.anyio
-async def test_what_there_is_no_room_for_is_refused() -> None:
-    """All that is not answered counts, and there is room again when it is."""
-    replicas = Replicas(Reply(ANSWER))
+async def test_samples_without_room_are_refused() -> None:
+    """All samples without an answer count; there is room again when they are answered."""
+    replicas = Replicas(Reply(RESULT))
     network = remote_of(replicas)
     first = asyncio.create_task(network.run(IMAGES, None, 1060.0))
     await asyncio.sleep(0)
@@ -105,9 +106,9 @@ async def test_what_there_is_no_room_for_is_refused() -> None:
 
 
 @pytest.mark.anyio
-async def test_the_deadline_ends_the_wait_and_tells_the_replica() -> None:
-    """Nobody computes what nobody waits for."""
-    replicas = Replicas(Reply(ANSWER))
+async def test_the_deadline_ends_the_wait_and_cancels_the_call() -> None:
+    """The replica does not compute what is not wanted any more."""
+    replicas = Replicas(Reply(RESULT))
     network = remote_of(replicas)
     with pytest.raises(ExpiredError):
         await network.run(IMAGES, None, 1000.0)
@@ -117,9 +118,9 @@ async def test_the_deadline_ends_the_wait_and_tells_the_replica() -> None:
 
 
 @pytest.mark.anyio
-async def test_whoever_hangs_up_makes_room_and_the_replica_hears_of_it() -> None:
-    """A cancelled request is cancelled everywhere."""
-    replicas = Replicas(Reply(ANSWER))
+async def test_a_cancelled_request_makes_room_and_cancels_the_call() -> None:
+    """The replica is told, too."""
+    replicas = Replicas(Reply(RESULT))
     network = remote_of(replicas)
     task = asyncio.create_task(network.run(IMAGES, None, 1060.0))
     for _ in range(5):
@@ -133,8 +134,8 @@ async def test_whoever_hangs_up_makes_room_and_the_replica_hears_of_it() -> None
 
 
 @pytest.mark.anyio
-async def test_what_a_replica_says_no_to_is_raised_here() -> None:
-    """Its errors are the service's."""
+async def test_an_error_in_a_reply_is_raised() -> None:
+    """A replica returns the service's errors."""
     replicas = Replicas(Reply(InferenceError("the model could not answer this request")))
     replicas.may_reply.set()
     with pytest.raises(InferenceError):
@@ -142,9 +143,9 @@ async def test_what_a_replica_says_no_to_is_raised_here() -> None:
 
 
 @pytest.mark.anyio
-async def test_one_that_is_stopped_lets_nobody_in() -> None:
-    """Those that were in have their answers by then."""
-    network = remote_of(Replicas(Reply(ANSWER)))
+async def test_a_stopped_remote_accepts_no_samples() -> None:
+    """It stays alive, and refuses with NotReadyError."""
+    network = remote_of(Replicas(Reply(RESULT)))
     network.stop()
     network.join()
     assert network.alive

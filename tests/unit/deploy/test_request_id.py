@@ -1,4 +1,4 @@
-"""One id in an answer."""
+"""One X-Request-Id per response."""
 
 import asyncio
 
@@ -13,8 +13,8 @@ async def answer(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.body", "body": b"yes"})
 
 
-def test_the_id_is_left_to_the_proxy() -> None:
-    """Everything else passes as it is."""
+def test_the_request_id_is_left_to_the_proxy() -> None:
+    """Other headers and the body pass unchanged."""
     sent: list[Message] = []
 
     async def receive() -> Message:

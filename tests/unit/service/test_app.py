@@ -1,4 +1,4 @@
-"""The routes, as a client sees them."""
+"""The native routes, as a client sees them."""
 
 import asyncio
 import base64
@@ -66,8 +66,8 @@ def as_form(*images: bytes) -> list[tuple[str, tuple[str, bytes, str]]]:
     return [("images", (f"{number}.png", image, "image/png")) for number, image in enumerate(images)]
 
 
-def test_one_image(client: Client) -> None:
-    """One raw image is answered with an id, the model, a label, and activations and poses by class."""
+def test_one_image_is_answered(client: Client) -> None:
+    """With an id, the model, a label, and activations and poses by class."""
     response = client.post_png("/predict", grey(100))
     answer = PredictAnswer.model_validate_json(response.content, strict=True)
     assert response.status_code == 200
@@ -79,8 +79,8 @@ def test_one_image(client: Client) -> None:
     assert prediction.poses["human"][0] == pytest.approx([0.116, 0.117, 0.118, 0.119])
 
 
-def test_three_ways_to_send(client: Client) -> None:
-    """Raw, in a form and in JSON, the same image gets the same answer."""
+def test_an_image_may_come_raw_in_a_form_or_in_json(client: Client) -> None:
+    """The same image gets the same prediction, and each request an id of its own."""
     raw = client.post_png("/predict", grey(7)).json()
     form = client.post("/predict", files=as_form(grey(7))).json()
     plain = client.post("/predict", json=as_json(grey(7))).json()
@@ -102,8 +102,8 @@ def test_three_ways_to_send(client: Client) -> None:
 
 
 @pytest.mark.parametrize("count", [1, 2, 9, 64])
-def test_many_images(client: Client, sessions: dict[str, FakeSession], count: int) -> None:
-    """Many images are answered in their order, run in pieces that the network can hold."""
+def test_many_images_are_answered_in_their_order(client: Client, sessions: dict[str, FakeSession], count: int) -> None:
+    """They run in batches of at most the size that is set."""
     images = [grey(3 * level) for level in range(count)]
     for options in ({"files": as_form(*images)}, {"json": as_json(*images)}):
         answer = client.post("/predict", **options).json()
@@ -112,8 +112,8 @@ def test_many_images(client: Client, sessions: dict[str, FakeSession], count: in
     assert max(len(batch) for batch in sessions["norb/2"].batches) <= 8
 
 
-def test_stereo(client: Client, sessions: dict[str, FakeSession]) -> None:
-    """A model of two channels takes consecutive images as left and right; an odd one out is refused."""
+def test_a_stereo_model_takes_pairs_of_images(client: Client, sessions: dict[str, FakeSession]) -> None:
+    """Consecutive images are left and right; an odd number is refused."""
     images = [grey(level) for level in (10, 20, 30, 40)]
     answer = client.post("/predict?model=stereo", json=as_json(*images))
     assert len(answer.json()["predictions"]) == 2
@@ -124,14 +124,14 @@ def test_stereo(client: Client, sessions: dict[str, FakeSession]) -> None:
     assert "left, right" in refused.json()["detail"]
 
 
-def test_any_size(client: Client, sessions: dict[str, FakeSession]) -> None:
-    """An image of another size reaches the network at the network's size."""
+def test_images_are_resized_for_the_network(client: Client, sessions: dict[str, FakeSession]) -> None:
+    """A client may send any size."""
     client.post_png("/predict", encoded(Image.new("RGB", (301, 77), (50, 50, 50)), "JPEG"))
     assert sessions["norb/2"].batches[0].shape == (1, 1, 8, 8)
 
 
-def test_choice_of_model(client: Client) -> None:
-    """Queries choose the model and the version."""
+def test_the_query_chooses_model_and_version(client: Client) -> None:
+    """By default the highest version of the default model answers."""
     for query, found in [
         ("", {"name": "norb", "version": 2}),
         ("?model=norb", {"name": "norb", "version": 2}),
@@ -141,8 +141,8 @@ def test_choice_of_model(client: Client) -> None:
         assert client.post_png("/predict" + query, grey(1)).json()["model"] == found
 
 
-def test_poses_of_classes(client: Client) -> None:
-    """POST /poses answers what POST /predict says of poses, and nothing else of each image."""
+def test_poses_are_those_of_a_prediction(client: Client) -> None:
+    """POST /poses answers the poses of POST /predict, and nothing else."""
     poses = client.post_png("/poses", grey(9))
     PosesAnswer.model_validate_json(poses.content, strict=False)
     predicted = client.post_png("/predict", grey(9)).json()["predictions"][0]
@@ -151,8 +151,8 @@ def test_poses_of_classes(client: Client) -> None:
 
 
 @pytest.mark.parametrize("layer", list(GRIDS))
-def test_poses_of_layers(client: Client, layer: str) -> None:
-    """A convolutional layer answers 4×4 poses by row, column and type, with its grid."""
+def test_poses_of_a_layer_have_its_grid(client: Client, layer: str) -> None:
+    """4×4 poses by row, column and type."""
     answer = client.post(f"/poses?layer={layer}", json=as_json(grey(0), grey(5)))
     PosesAnswer.model_validate_json(answer.content, strict=False)
     assert answer.json()["grid"] == list(GRIDS[layer])
@@ -163,8 +163,8 @@ def test_poses_of_layers(client: Client, layer: str) -> None:
     np.testing.assert_allclose(found.reshape(arrays[f"{layer}_poses"].shape), arrays[f"{layer}_poses"], atol=1e-6)
 
 
-def test_arrays(client: Client) -> None:
-    """npz holds arrays under the artefact's names, and its id is in a header."""
+def test_npz_holds_all_outputs(client: Client) -> None:
+    """Under the names of the model file; the id is in a header."""
     response = client.post("/predict", json=as_json(grey(4), grey(8)), headers=NPZ)
     arrays = arrays_of(response.content)
     assert response.headers["content-type"] == "application/x-npz"
@@ -177,8 +177,8 @@ def test_arrays(client: Client) -> None:
 
 
 @pytest.mark.parametrize("path", ["/predict", "/poses", "/poses?layer=conv_caps_1"])
-def test_kept_poses(client: Client, clock: FakeClock, path: str) -> None:
-    """An answer's class poses can be read by its id until they are too old."""
+def test_poses_are_kept_by_id(client: Client, clock: FakeClock, path: str) -> None:
+    """Class poses can be read until they are too old."""
     id_ = client.post_png(path, grey(6)).json()["id"]
     expected = client.post_png("/poses", grey(6)).json() | {"id": id_}
     assert client.get(f"/poses/{id_}").json() == expected
@@ -188,8 +188,8 @@ def test_kept_poses(client: Client, clock: FakeClock, path: str) -> None:
     assert gone.headers["content-type"] == "application/problem+json"
 
 
-def test_kept_poses_are_bounded(tmp_path: Path) -> None:
-    """The oldest poses go when there are too many."""
+def test_the_number_of_kept_poses_is_limited(tmp_path: Path) -> None:
+    """The oldest ones are dropped."""
     with serve(tmp_path, {"norb/1": FakeSession()}, kept_poses=2) as client:
         ids = [client.post_png("/predict", grey(level)).json()["id"] for level in range(3)]
         assert [client.get(f"/poses/{id_}").status_code for id_ in ids] == [404, 200, 200]
@@ -208,8 +208,8 @@ def test_kept_poses_are_bounded(tmp_path: Path) -> None:
         ("application/json;q=0.1, */*;q=0.2", "application/x-npz"),
     ],
 )
-def test_accept(client: Client, accept: str, kind: str) -> None:
-    """The form of an answer is the one that the client likes best."""
+def test_the_response_has_the_type_that_the_client_prefers(client: Client, accept: str, kind: str) -> None:
+    """By the qualities in Accept."""
     assert client.post_png("/predict", grey(1), accept=accept).headers["content-type"] == kind
 
 
@@ -217,15 +217,15 @@ def test_accept(client: Client, accept: str, kind: str) -> None:
     ("method", "path"), [("POST", "/predict"), ("POST", "/poses"), ("GET", "/models"), ("GET", "/models/norb")]
 )
 @pytest.mark.parametrize("accept", ["text/html", "image/png", "application/json;q=0", "nonsense", "text/*;q=0.9"])
-def test_not_acceptable(client: Client, method: str, path: str, accept: str) -> None:
-    """A client that takes neither form is told which there are."""
+def test_a_client_that_accepts_no_served_type_is_refused(client: Client, method: str, path: str, accept: str) -> None:
+    """The error lists the types."""
     response = client.request(method, path, headers={"accept": accept, "content-type": "image/png"})
     assert response.status_code == 406
     assert "application/json" in response.json()["detail"]
 
 
-def test_models(client: Client) -> None:
-    """GET /models lists each model in its default version, with the provider in use and the record of its training."""
+def test_models_lists_each_model_in_its_default_version(client: Client) -> None:
+    """With the provider in use and the training record."""
     answer = ModelsAnswer.model_validate_json(client.get("/models").content)
     assert [(model.name, model.version, model.versions, model.default) for model in answer.models] == [
         ("norb", 2, [1, 2], True),
@@ -237,23 +237,23 @@ def test_models(client: Client) -> None:
     assert answer.models[0].layers[0]["receptive_field"]["size"] == [3, 3]
 
 
-def test_one_model(client: Client) -> None:
-    """GET /models/{name} describes one model, in the version that is asked for."""
+def test_one_model_is_described_in_the_version_that_is_asked_for(client: Client) -> None:
+    """By default in the highest one."""
     assert ModelAnswer.model_validate_json(client.get("/models/norb").content).version == 2
     assert ModelAnswer.model_validate_json(client.get("/models/norb?version=1").content).version == 1
     assert client.get("/models/stereo").json()["image"] == {"channels": 2, "height": 8, "width": 8}
 
 
-def test_health(client: Client) -> None:
-    """A service that has started is live and ready."""
+def test_a_started_service_is_live_and_ready(client: Client) -> None:
+    """Both routes answer 200."""
     assert [client.get(f"/health/{kind}").json() for kind in ("live", "ready")] == [
         {"status": "live"},
         {"status": "ready"},
     ]
 
 
-def test_not_ready(tmp_path: Path) -> None:
-    """A service is ready neither before it has started nor after it has stopped."""
+def test_a_service_is_not_ready_before_its_start_and_after_its_end(tmp_path: Path) -> None:
+    """But it is live."""
     load = fake_models(tmp_path, {"norb/1": FakeSession()})
     app = create_app(Settings(models=tmp_path, default_model="norb"), load)
     with client_of(app) as client:
@@ -264,8 +264,8 @@ def test_not_ready(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("failure", [RuntimeError("/secret/path exploded"), ValueError("no"), MemoryError()])
-def test_a_network_that_fails(client: Client, sessions: dict[str, FakeSession], failure: Exception) -> None:
-    """A network that fails is a 503 that tells nothing of its inside, and the next request is served again."""
+def test_a_failing_network_is_503(client: Client, sessions: dict[str, FakeSession], failure: Exception) -> None:
+    """The error shows nothing internal, and the next request is answered."""
     sessions["norb/2"].failure = failure
     response = client.post_png("/predict", grey(1))
     assert response.status_code == 503
@@ -276,14 +276,14 @@ def test_a_network_that_fails(client: Client, sessions: dict[str, FakeSession], 
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_numbers_that_are_not_finite(client: Client, sessions: dict[str, FakeSession], value: float) -> None:
-    """What JSON cannot say is never answered."""
+def test_an_output_that_is_not_finite_is_503(client: Client, sessions: dict[str, FakeSession], value: float) -> None:
+    """JSON has no such numbers."""
     sessions["norb/2"].last_element = value
     assert client.post_png("/predict", grey(1)).status_code == 503
 
 
-def test_limits(tmp_path: Path) -> None:
-    """Bodies, numbers of images and pixels over their limits are refused as too large, at the limit they are not."""
+def test_bodies_images_and_pixels_are_limited(tmp_path: Path) -> None:
+    """Above a limit the status is 413; at the limit a request is answered."""
     image = grey(1)
     limits: dict[str, Any] = {"max_body_bytes": 40 * len(image), "max_images": 3, "max_pixels": 64}
     with serve(tmp_path, {"norb/1": FakeSession()}, **limits) as client:
@@ -295,8 +295,8 @@ def test_limits(tmp_path: Path) -> None:
         assert client.post_png("/predict", b"x" * 40 * len(image) + b"x").status_code == 413
 
 
-def test_limits_without_a_length(tmp_path: Path) -> None:
-    """A body that comes in pieces and does not say its length is refused as soon as it is too long."""
+def test_a_body_without_a_length_is_limited(tmp_path: Path) -> None:
+    """It is refused as soon as it is too long."""
     sent = 0
 
     async def endless() -> AsyncIterator[bytes]:
@@ -311,8 +311,8 @@ def test_limits_without_a_length(tmp_path: Path) -> None:
     assert sent < 50_000
 
 
-def test_openapi(client: Client) -> None:
-    """The documentation names three kinds of body, both kinds of answer, and problems for every error."""
+def test_the_schema_is_complete(client: Client) -> None:
+    """It has all types of bodies and responses, and a problem for every error."""
     document = client.get("/openapi.json").json()
     text = json.dumps(document)
     for operation in (document["paths"][path]["post"] for path in ("/predict", "/poses")):
@@ -330,30 +330,30 @@ def test_openapi(client: Client) -> None:
         assert reference.partition('"')[0] in document["components"]["schemas"]
 
 
-def test_documentation(client: Client) -> None:
-    """GET /docs is a page for people, and whoever asks for nothing gets there."""
+def test_the_root_leads_to_the_documentation(client: Client) -> None:
+    """GET /docs is an HTML page."""
     assert client.get("/docs").headers["content-type"].startswith("text/html")
     asked = client.get("/", follow_redirects=False)
     assert (asked.status_code, asked.headers["location"]) == (307, "docs")
 
 
-def test_a_network_whose_thread_has_ended(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The process is not live by either protocol, so that it is started anew."""
+def test_a_service_whose_thread_has_ended_is_not_live(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By both protocols, so that the orchestrator restarts it."""
     monkeypatch.setattr(Batcher, "alive", property(lambda _: False))
     for path in ("/health/live", "/v2/health/live"):
         assert client.get(path).status_code == 503
 
 
-def test_health_by_head(client: Client) -> None:
-    """Some balancers ask for the status alone."""
+def test_health_answers_head(client: Client) -> None:
+    """Some load balancers ask only for the status."""
     for path in ("/health/live", "/health/ready"):
         answer = client.request("HEAD", path)
         assert answer.status_code == 200
     assert "head" not in client.get("/openapi.json").json()["paths"]["/health/live"]
 
 
-def test_a_real_file_behind_the_routes(tmp_path: Path) -> None:
-    """A model file answers over HTTP what its stand-in answers."""
+def test_a_model_file_is_answered_like_its_stand_in(tmp_path: Path) -> None:
+    """So tests with fake sessions hold for real ones."""
     write_model(tmp_path / "models", "norb", 1)
     settings = Settings(models=tmp_path / "models", default_model="norb")
     image = encoded(Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8)))
@@ -365,8 +365,8 @@ def test_a_real_file_behind_the_routes(tmp_path: Path) -> None:
     assert np.allclose([real["poses"][name] for name in CLASSES], [fake["poses"][name] for name in CLASSES], atol=1e-5)
 
 
-def test_slow_clients(tmp_path: Path) -> None:
-    """A body that does not arrive in time is refused, instead of held open for ever."""
+def test_a_body_that_is_too_slow_is_refused(tmp_path: Path) -> None:
+    """The status is 408, and the error has the limit."""
 
     async def stalled() -> AsyncIterator[bytes]:
         yield grey(1)[:20]

@@ -1,4 +1,4 @@
-"""More requests than the network can take: what each caller hears, and what is never run."""
+"""More requests than a network can run: what each client gets, and what never runs."""
 
 import select
 import socket
@@ -16,12 +16,12 @@ PNG = {"content-type": "image/png"}
 
 
 def probe(client: httpx.Client) -> httpx.Response:
-    """A request that gives up soon: 429 if the queue is full, 504 if it waited there itself."""
+    """A request with a short timeout: 429 if the queue is full, 504 if it waited there itself."""
     return client.post("/predict", content=grey(0), headers={**PNG, "x-request-timeout-ms": "50"})
 
 
 def probe_until(client: httpx.Client, answer: int) -> httpx.Response:
-    """Probe until the service answers so: requests on their way reach the queue in their own time."""
+    """Probe until the service answers with a status: other requests take their time to reach the queue."""
     until = time.monotonic() + LIMIT_S
     while time.monotonic() < until:
         response = probe(client)
@@ -31,7 +31,7 @@ def probe_until(client: httpx.Client, answer: int) -> httpx.Response:
 
 
 def post_until_accepted(client: httpx.Client, level: int) -> httpx.Response:
-    """The answer to a request that comes again as long as a probe has the queue's only place."""
+    """The response to a request that is repeated while a probe has the only place in the queue."""
     until = time.monotonic() + LIMIT_S
     while time.monotonic() < until:
         response = client.post("/predict", content=grey(level), headers=PNG)
@@ -41,21 +41,21 @@ def post_until_accepted(client: httpx.Client, level: int) -> httpx.Response:
 
 
 def connect_until_waiting(client: httpx.Client, address: str, content: bytes) -> socket.socket:
-    """The connection of a caller whose request waits in the queue's only place."""
+    """The connection of a client whose request has the only place in the queue."""
     head = b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Type: image/png\r\nContent-Length: %d\r\n\r\n"
     until = time.monotonic() + LIMIT_S
     while time.monotonic() < until:
         caller = socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2])))
         caller.sendall(head % len(content) + content)
-        while not select.select([caller], [], [], 0.05)[0]:  # a head start for the caller, or its refusal
+        while not select.select([caller], [], [], 0.05)[0]:  # time for the request to arrive, or to be refused
             if probe(client).status_code == 429:
                 return caller
-        caller.close()  # it has its answer: a probe had the place, and it was refused
+        caller.close()  # it was refused, because a probe had the place
     pytest.fail(f"refused for {LIMIT_S} s")
 
 
-def test_a_full_queue_answers_429_and_when_to_come_back(tmp_path: Path) -> None:
-    """Those who were let in are answered; the refusal is a problem with Retry-After."""
+def test_a_full_queue_answers_429_with_retry_after(tmp_path: Path) -> None:
+    """The requests that were admitted are answered."""
     session = GatedSession()
     with (
         listening(tmp_path, {"gated/1": session}, max_batch=1, max_queue=1) as (address, *_),
@@ -72,8 +72,8 @@ def test_a_full_queue_answers_429_and_when_to_come_back(tmp_path: Path) -> None:
         assert [caller.result().status_code for caller in accepted] == [200, 200]
 
 
-def test_a_deadline_answers_504_and_is_never_run(tmp_path: Path) -> None:
-    """X-Request-Timeout-Ms shortens the wait; what is no positive number is refused."""
+def test_a_request_whose_deadline_passes_is_504_and_never_runs(tmp_path: Path) -> None:
+    """X-Request-Timeout-Ms shortens the wait; it must be a positive number."""
     session = GatedSession()
     with (
         listening(tmp_path, {"gated/1": session}, max_batch=1) as (address, *_),
@@ -92,8 +92,8 @@ def test_a_deadline_answers_504_and_is_never_run(tmp_path: Path) -> None:
     assert [int(batch.flat[0]) for batch in session.batches] == [50]
 
 
-def test_a_caller_who_hangs_up_is_dropped_before_its_batch(tmp_path: Path) -> None:
-    """Over a real socket: the connection is cut while the request waits, and its image is never run."""
+def test_a_request_whose_client_disconnects_never_runs(tmp_path: Path) -> None:
+    """The connection is closed while the request waits."""
     session = GatedSession()
     with (
         listening(tmp_path, {"gated/1": session}, max_batch=1, max_queue=1) as (address, *_),
@@ -103,7 +103,7 @@ def test_a_caller_who_hangs_up_is_dropped_before_its_batch(tmp_path: Path) -> No
         running = callers.submit(client.post, "/predict", content=grey(50), headers=PNG)
         session.wait_until_entered()
         connect_until_waiting(client, address, grey(99)).close()
-        probe_until(client, 504)  # it has left its place, where a probe could wait
+        probe_until(client, 504)  # the place in the queue is free for a probe
         session.gate.release(9)
         assert running.result().status_code == 200
         assert client.post("/predict", content=grey(70), headers=PNG).status_code == 200
@@ -111,7 +111,7 @@ def test_a_caller_who_hangs_up_is_dropped_before_its_batch(tmp_path: Path) -> No
 
 
 def test_a_full_queue_refuses_before_it_decodes(tmp_path: Path) -> None:
-    """A refusal must cost little: what is no image is 422 where there is room, and 429 where there is none."""
+    """A broken image is 422 if there is room, and 429 if there is none."""
     session = GatedSession()
     with (
         listening(tmp_path, {"gated/1": session}, max_batch=1, max_queue=1) as (address, *_),

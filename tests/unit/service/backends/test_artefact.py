@@ -1,4 +1,4 @@
-"""What a model file must say of itself."""
+"""The contract of a model file."""
 
 import json
 from typing import Any
@@ -6,17 +6,17 @@ from typing import Any
 import pytest
 
 from matcaps.service.backends.artefact import read_metadata
-from tests.support.doubles import CLASSES, metadata_values
+from tests.support.doubles import CLASSES, metadata_values, output_shapes
 
 
 def properties(**changes: Any) -> dict[str, str]:
-    """Metadata as it stands in a file; a change to None leaves an entry out."""
+    """Metadata as a file holds it; a change to None leaves an entry out."""
     values = {**metadata_values(), **changes}
     return {f"matcaps.{name}": json.dumps(value) for name, value in values.items() if value is not None}
 
 
-def test_contract() -> None:
-    """Metadata that keeps the contract is read as it stands."""
+def test_metadata_that_keeps_the_contract_is_read() -> None:
+    """Every entry becomes an attribute."""
     metadata = read_metadata(properties())
     assert metadata.classes == CLASSES
     assert (metadata.image.channels, metadata.image.height, metadata.image.width) == (1, 8, 8)
@@ -26,15 +26,15 @@ def test_contract() -> None:
     assert metadata.training["data_set"] == "made up"
 
 
-def test_more_than_the_contract() -> None:
-    """Keys that the contract does not know do no harm, and records of training may be absent."""
+def test_unknown_entries_are_ignored_and_the_training_record_is_optional() -> None:
+    """Files may carry more metadata than the contract names."""
     metadata = read_metadata(properties(training=None, parity=None, mood="good") | {"author": "no JSON at all"})
     assert metadata.training == {}
 
 
 @pytest.mark.parametrize("name", ["format", "classes", "image", "layers", "routing_iterations"])
-def test_what_is_missing_is_named(name: str) -> None:
-    """A file without an entry that is needed is refused by that entry's name."""
+def test_a_missing_entry_is_refused(name: str) -> None:
+    """The error names the entry."""
     with pytest.raises(ValueError, match=f"matcaps.{name}"):
         read_metadata(properties(**{name: None}))
 
@@ -65,14 +65,22 @@ LAYERS = metadata_values()["layers"]
         ("training", "yesterday"),
     ],
 )
-def test_what_is_wrong_is_named(name: str, value: Any) -> None:
-    """An entry with a wrong value is refused by its name."""
+def test_a_wrong_value_is_refused(name: str, value: Any) -> None:
+    """The error names the entry."""
     with pytest.raises(ValueError, match=f"matcaps.{name}"):
         read_metadata(properties(**{name: value}))
 
 
-def test_what_is_no_json_is_named() -> None:
-    """An entry that is no JSON is refused by its name, however deep it is nested."""
+def test_an_entry_that_is_not_json_is_refused() -> None:
+    """The error names the entry, also if its text is nested too deeply to be read."""
     for text in ("{", "nonsense", "[" * 100_000):
-        with pytest.raises(ValueError, match=r"matcaps\.image is no JSON"):
+        with pytest.raises(ValueError, match=r"matcaps\.image is not JSON"):
             read_metadata({**properties(), "matcaps.image": text})
+
+
+def test_the_outputs_follow_from_the_metadata() -> None:
+    """Names and shapes are those of the stand-in, in the order in which the protocol lists them."""
+    outputs = read_metadata(properties()).outputs()
+    assert outputs == output_shapes()
+    assert list(outputs)[:2] == ["activations", "poses"]
+    assert list(outputs)[-1] == "class_assignments"

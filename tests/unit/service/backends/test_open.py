@@ -44,7 +44,7 @@ def test_missing_outputs_are_named(tmp_path: Path, output: str) -> None:
 def test_a_wrong_output_shape_is_named(tmp_path: Path) -> None:
     """An output of another shape is rejected, and the message names the shape found."""
     path = write_model(tmp_path, "m", 1, make_model(shapes={"poses": (3, 16)}))
-    with pytest.raises(ValueError, match=r"poses must be .*found .*16"):
+    with pytest.raises(ValueError, match=r"poses must be .*got .*16"):
         open_session(path, "cpu")
 
 

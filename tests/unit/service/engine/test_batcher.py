@@ -1,21 +1,20 @@
-"""Requests that share a network: joined, split, shared out among threads, and answered each with its own."""
+"""Requests that share a network: joined in batches, split, and shared out among threads."""
 
 import asyncio
 import time
-from collections.abc import Sequence
-from typing import Any
 
 import pytest
 
 from matcaps.service.engine.batcher import Batcher
-from matcaps.service.engine.queue import ORIGIN, Queue
+from matcaps.service.engine.queue import Queue
 from matcaps.service.errors import NotReadyError
+from matcaps.service.telemetry.batches import BatchReport
 from tests.support.batching import LIMIT_S, TwoAtOnce, batching, began, first_elements, samples, waits
 from tests.support.doubles import FakeClock, FakeSession, GatedSession
 
 
-def test_what_waits_while_the_network_is_busy_runs_together() -> None:
-    """Three requests become one batch, and each gets its own rows and only the outputs that it asked for."""
+def test_requests_that_wait_while_the_network_is_busy_share_a_batch() -> None:
+    """Each gets its own rows, and only the outputs that it asked for."""
 
     async def scenario() -> None:
         session = GatedSession()
@@ -36,7 +35,7 @@ def test_what_waits_while_the_network_is_busy_runs_together() -> None:
 
 
 def test_a_large_request_is_split_and_joined() -> None:
-    """Its rows come back in order, whatever shares the batches with it."""
+    """Its rows come back in order, whatever other requests share its batches."""
 
     async def scenario() -> None:
         session = FakeSession()
@@ -51,7 +50,7 @@ def test_a_large_request_is_split_and_joined() -> None:
 
 
 def test_threads_share_a_request_and_its_rows_stay_in_order() -> None:
-    """Of four samples each of two threads runs two, and the later ones are ready first."""
+    """Two threads run two of four samples each, and the later samples are ready first."""
 
     async def scenario() -> None:
         session = TwoAtOnce()
@@ -66,8 +65,8 @@ def test_threads_share_a_request_and_its_rows_stay_in_order() -> None:
     asyncio.run(scenario())
 
 
-def test_parts_of_a_request_may_run_beside_requests_for_more() -> None:
-    """One batch answers all outputs, for the sake of another request, and the other batch only those asked for."""
+def test_a_request_may_share_a_batch_with_one_for_more_outputs() -> None:
+    """One of its batches has all outputs, which another request wants; its result has only those that it wants."""
 
     async def scenario() -> None:
         async with batching(TwoAtOnce()) as batcher:
@@ -82,8 +81,8 @@ def test_parts_of_a_request_may_run_beside_requests_for_more() -> None:
     asyncio.run(scenario())
 
 
-def test_closing_answers_what_waits_and_lets_nothing_in() -> None:
-    """Nothing that was accepted is lost."""
+def test_a_stopped_batcher_answers_what_waits_and_accepts_nothing() -> None:
+    """No accepted request is lost."""
 
     async def scenario() -> None:
         session = GatedSession()
@@ -101,32 +100,26 @@ def test_closing_answers_what_waits_and_lets_nothing_in() -> None:
     asyncio.run(scenario())
 
 
-def test_each_batch_is_told_of() -> None:
-    """Its samples, how long each request waited for its first batch (the answer says that as well), and who asked."""
+def test_observers_get_a_report_of_each_batch() -> None:
+    """It has the samples, the wait of each request that began in it, and the trace links of all its requests."""
 
-    class Told:
+    class Reports:
         def __init__(self) -> None:
-            self.batches: list[tuple[int, int, list[float]]] = []
-            self.origins: list[list[Any]] = []
+            self.all: list[BatchReport] = []
 
-        def batch(
-            self, *, images: int, padding: int, waits_s: Sequence[float], taken_s: float, origins: Sequence[Any]
-        ) -> None:
-            assert taken_s > 0
-            self.batches.append((images, padding, list(waits_s)))
-            self.origins.append(list(origins))
+        def observe(self, batch: BatchReport) -> None:
+            self.all.append(batch)
 
     class Padded(GatedSession):
         def padding(self, images: int) -> int:
             return 4 - images
 
     async def scenario() -> None:
-        session, clock, told = Padded(), FakeClock(), Told()
-        batcher = Batcher(session, Queue(max_batch=4, max_wait_s=0.0, max_waiting=9), clock, [told])
+        session, clock, reports = Padded(), FakeClock(), Reports()
+        batcher = Batcher(session, Queue(max_batch=4, max_wait_s=0.0, max_waiting=9), clock, [reports])
         first = asyncio.create_task(batcher.run(samples(1), None))
         await began(session)
-        ORIGIN.set("late")
-        late = asyncio.create_task(batcher.run(samples(2, 3, 4, 5, 6), None))
+        late = asyncio.create_task(batcher.run(samples(2, 3, 4, 5, 6), None, trace_link="late"))
         await waits(first, late)
         assert (batcher.waiting, batcher.load) == (5, 6)
         clock.now_s += 7
@@ -135,7 +128,8 @@ def test_each_batch_is_told_of() -> None:
             assert [(await task).queue_s for task in (first, late)] == [0, 7]
         batcher.stop()
         await asyncio.to_thread(batcher.join)
-        assert told.batches == [(1, 3, [0]), (4, 0, [7]), (1, 3, [])]
-        assert told.origins == [[], ["late"], ["late"]]
+        found = [(batch.images, batch.padding, batch.waits_s, batch.trace_links) for batch in reports.all]
+        assert found == [(1, 3, [0], []), (4, 0, [7], ["late"]), (1, 3, [], ["late"])]
+        assert all(batch.inference_s > 0 for batch in reports.all)
 
     asyncio.run(scenario())

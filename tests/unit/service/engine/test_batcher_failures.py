@@ -1,4 +1,4 @@
-"""Requests that no answer comes to: refused, expired, given up, or failed; the others never notice."""
+"""Requests that are refused, expired, cancelled or failed, and the requests beside them."""
 
 import asyncio
 import math
@@ -11,12 +11,13 @@ from matcaps.service.engine.batcher import Batcher
 from matcaps.service.engine.queue import Queue
 from matcaps.service.engine.statistics import Statistics
 from matcaps.service.errors import ExpiredError, InferenceError, QueueFullError
+from matcaps.service.telemetry.batches import BatchReport
 from tests.support.batching import LIMIT_S, TwoAtOnce, batching, began, first_elements, samples, waits
 from tests.support.doubles import FakeSession, GatedSession
 
 
-def test_a_request_of_which_a_part_failed_is_an_error_and_the_threads_go_on() -> None:
-    """Half of an answer is none."""
+def test_a_request_fails_if_one_of_its_batches_fails() -> None:
+    """The threads go on, and answer the next requests."""
 
     async def scenario() -> None:
         async with batching(TwoAtOnce(fails=True)) as batcher:
@@ -29,8 +30,8 @@ def test_a_request_of_which_a_part_failed_is_an_error_and_the_threads_go_on() ->
     asyncio.run(scenario())
 
 
-def test_a_full_queue_refuses_and_serves_what_it_accepted() -> None:
-    """The refusal comes at once; whoever waited is answered."""
+def test_a_full_queue_refuses_at_once() -> None:
+    """The requests that wait already are answered."""
 
     async def scenario() -> None:
         session = GatedSession()
@@ -47,8 +48,8 @@ def test_a_full_queue_refuses_and_serves_what_it_accepted() -> None:
     asyncio.run(scenario())
 
 
-def test_a_deadline_that_passes_in_the_queue_is_an_answer_and_no_run() -> None:
-    """The caller hears of it while the network is still busy."""
+def test_a_request_expires_in_the_queue_and_never_runs() -> None:
+    """The error comes while the network is still busy."""
 
     async def scenario() -> None:
         session = GatedSession()
@@ -74,8 +75,8 @@ def test_a_deadline_that_passes_in_the_queue_is_an_answer_and_no_run() -> None:
     asyncio.run(scenario())
 
 
-def test_a_caller_who_gives_up_is_taken_out_of_the_queue() -> None:
-    """Cancelled before its batch: never run. The others are."""
+def test_a_cancelled_request_leaves_the_queue() -> None:
+    """It never runs; the others do."""
 
     async def scenario() -> None:
         session = GatedSession()
@@ -95,8 +96,8 @@ def test_a_caller_who_gives_up_is_taken_out_of_the_queue() -> None:
     asyncio.run(scenario())
 
 
-def test_a_batch_that_fails_fails_its_callers_alone() -> None:
-    """Also the rest of a request that was split; the next request is served."""
+def test_a_batch_that_fails_fails_only_its_own_requests() -> None:
+    """The rest of a request that was split does not run; the next request is answered."""
 
     async def scenario() -> None:
         session = FakeSession()
@@ -112,8 +113,8 @@ def test_a_batch_that_fails_fails_its_callers_alone() -> None:
     asyncio.run(scenario())
 
 
-def test_a_number_that_is_not_finite_is_its_own_callers_matter() -> None:
-    """Who shares the batch is answered, and counted as the only one."""
+def test_a_number_that_is_not_finite_fails_only_its_own_request() -> None:
+    """The request that shares the batch is answered, and is the only one that is counted."""
 
     class Poisoned(FakeSession):
         def run(self, images: NDArray[np.uint8], outputs: object = None) -> dict[str, NDArray[np.float32]]:
@@ -121,22 +122,22 @@ def test_a_number_that_is_not_finite_is_its_own_callers_matter() -> None:
             arrays["poses"][images[:, 0, 0, 0] == 13] = math.nan
             return arrays
 
-    told = Statistics()
+    statistics = Statistics()
 
     async def scenario() -> None:
-        async with batching(Poisoned(), observers=[told]) as batcher:
+        async with batching(Poisoned(), observers=[statistics]) as batcher:
             good, bad = await asyncio.gather(
                 batcher.run(samples(1), None), batcher.run(samples(13), None), return_exceptions=True
             )
-        assert told.as_json()["inference_stats"]["success"]["count"] == 1
+        assert statistics.as_json()["inference_stats"]["success"]["count"] == 1
         assert isinstance(bad, InferenceError)
         assert first_elements(good) == [1]
 
     asyncio.run(scenario())
 
 
-def test_an_answer_that_lacks_an_output_fails_its_callers_alone() -> None:
-    """A thread outlives whatever a session says; the next request is served."""
+def test_a_missing_output_fails_only_the_requests_of_its_batch() -> None:
+    """The thread goes on, and answers the next request."""
 
     class Forgetful(FakeSession):
         def run(self, images: NDArray[np.uint8], outputs: object = None) -> dict[str, NDArray[np.float32]]:
@@ -155,15 +156,15 @@ def test_an_answer_that_lacks_an_output_fails_its_callers_alone() -> None:
     asyncio.run(scenario())
 
 
-def test_answers_come_even_if_nobody_could_be_told_of_the_batch() -> None:
-    """Records are worth less than answers."""
+def test_a_failing_observer_costs_no_answer() -> None:
+    """Its error is logged."""
 
-    class Deaf:
-        def batch(self, **batch: object) -> None:
+    class Failing:
+        def observe(self, batch: BatchReport) -> None:
             raise OSError("disk full")
 
     async def scenario() -> None:
-        batcher = Batcher(FakeSession(), Queue(max_batch=4, max_wait_s=0.0, max_waiting=9), observers=[Deaf()])
+        batcher = Batcher(FakeSession(), Queue(max_batch=4, max_wait_s=0.0, max_waiting=9), observers=[Failing()])
         async with asyncio.timeout(LIMIT_S):
             assert [first_elements(await batcher.run(samples(level), None)) for level in (1, 2)] == [[1], [2]]
         batcher.stop()

@@ -1,4 +1,4 @@
-"""What runs next, by the queue and the time alone."""
+"""What runs next is decided by the queue and the time alone."""
 
 import math
 
@@ -12,7 +12,7 @@ from matcaps.service.errors import QueueFullError
 
 
 def job(samples: int, at_s: float = 0.0, deadline_s: float = math.inf, outputs: list[str] | None = None) -> Job:
-    """A job whose samples are numbered by their first pixel."""
+    """A job whose samples have their number as first pixel."""
     images = np.arange(samples, dtype=np.uint8).reshape(-1, 1, 1, 1)
     return Job(images, outputs, at_s, deadline_s)
 

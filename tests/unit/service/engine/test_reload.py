@@ -1,4 +1,4 @@
-"""When the folder of models is looked at again."""
+"""When the service is refreshed."""
 
 import threading
 
@@ -9,8 +9,8 @@ from matcaps.service.engine.reload import Reloader
 LIMIT_S = 30.0
 
 
-class Looks:
-    """Counts them; each may fail."""
+class Refreshes:
+    """Counts refreshes; each may fail."""
 
     def __init__(self) -> None:
         self.done = threading.Semaphore(0)
@@ -24,36 +24,36 @@ class Looks:
             self.done.release()
 
     def wait(self) -> None:
-        assert self.done.acquire(timeout=LIMIT_S), "nobody looked"
+        assert self.done.acquire(timeout=LIMIT_S), "no refresh came"
 
 
-def test_told_to() -> None:
-    """Each call is followed by a look; without one nobody looks."""
-    looks = Looks()
-    reloader = Reloader(looks, poll_s=0.0)
+def test_each_call_refreshes_once() -> None:
+    """Without a call nothing is refreshed."""
+    refreshes = Refreshes()
+    reloader = Reloader(refreshes, poll_s=0.0)
     for _ in range(3):
         reloader.now()
-        looks.wait()
+        refreshes.wait()
     reloader.close()
-    assert not looks.done.acquire(blocking=False)
+    assert not refreshes.done.acquire(blocking=False)
 
 
-def test_every_so_often() -> None:
-    """With a time between two looks they come by themselves."""
-    looks = Looks()
-    reloader = Reloader(looks, poll_s=0.001)
+def test_refreshes_come_at_intervals() -> None:
+    """With an interval they need no call."""
+    refreshes = Refreshes()
+    reloader = Reloader(refreshes, poll_s=0.001)
     for _ in range(3):
-        looks.wait()
+        refreshes.wait()
     reloader.close()
 
 
-def test_a_look_that_fails_is_not_the_last(caplog: pytest.LogCaptureFixture) -> None:
-    """Its reason is logged, and the next look comes all the same."""
-    looks = Looks()
-    looks.failure = RuntimeError("out of memory")
-    reloader = Reloader(looks, poll_s=0.0)
+def test_a_failed_refresh_is_logged_and_not_the_last(caplog: pytest.LogCaptureFixture) -> None:
+    """The next one comes as if it had not failed."""
+    refreshes = Refreshes()
+    refreshes.failure = RuntimeError("out of memory")
+    reloader = Reloader(refreshes, poll_s=0.0)
     for _ in range(2):
         reloader.now()
-        looks.wait()
+        refreshes.wait()
     reloader.close()
     assert caplog.text.count("out of memory") >= 2

@@ -1,4 +1,4 @@
-"""The folder of models: what is found, what is refused, which version answers."""
+"""The folder of models: what is loaded, what is refused, and which version answers."""
 
 import shutil
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ import pytest
 
 from matcaps.service.backends.open import open_session
 from matcaps.service.engine.batcher import Batcher
-from matcaps.service.engine.model_version import ModelVersion
+from matcaps.service.engine.model_version import ModelRef, ModelVersion
 from matcaps.service.engine.queue import Queue
 from matcaps.service.engine.repository import Repository
 from matcaps.service.engine.statistics import Statistics
@@ -23,9 +23,14 @@ def load(name: str, version: int, path: Path) -> ModelVersion:
     return ModelVersion(name, version, session.metadata, session.provider, [batcher], Statistics())
 
 
+def names(repository: Repository) -> list[str]:
+    """The models that are loaded."""
+    return sorted({version.name for version in repository.index().loaded})
+
+
 @pytest.fixture
 def repository(tmp_path: Path) -> Iterator[Repository]:
-    """One that serves norb/1 and norb/2, in the test's folder."""
+    """A repository of norb/1 and norb/2 in the test's folder."""
     for version in (1, 2):
         write_model(tmp_path, "norb", version)
     repository = Repository(tmp_path, "norb", load)
@@ -34,35 +39,39 @@ def repository(tmp_path: Path) -> Iterator[Repository]:
 
 
 def overwrite(path: Path, model: onnx.ModelProto | bytes) -> None:
-    """Put another file in the place of a model's, in one step, as whoever rolls out a version should."""
+    """Replace a model file in one step, as a rollout should."""
     new = path.with_suffix(".new")
     new.write_bytes(model if isinstance(model, bytes) else model.SerializeToString())
     new.replace(path)
 
 
 def test_the_highest_version_answers(tmp_path: Path) -> None:
-    """The default model answers in its highest version by number, not by spelling, unless one is named."""
+    """Versions are compared as numbers; by default the default model answers."""
     for name, version in (("norb", 2), ("norb", 9), ("norb", 10), ("mnist", 1)):
         write_model(tmp_path, name, version)
     repository = Repository(tmp_path, "norb", load)
-    for asked, found in (((), ("norb", 10)), (("norb", 2), ("norb", 2)), (("mnist",), ("mnist", 1))):
-        served = repository.find(*asked)
-        assert (served.name, served.version) == found
-    assert repository.names == ["mnist", "norb"]
-    assert repository.versions("norb") == [2, 9, 10]
+    for asked, found in (
+        (ModelRef(), ("norb", 10)),
+        (ModelRef("norb", 2), ("norb", 2)),
+        (ModelRef("mnist"), ("mnist", 1)),
+    ):
+        answers = repository.find(asked)
+        assert (answers.name, answers.version) == found
+    assert names(repository) == ["mnist", "norb"]
+    assert repository.index().versions("norb") == [2, 9, 10]
     repository.close()
 
 
-def test_what_is_not_there(repository: Repository) -> None:
-    """An unknown name or version is refused with those that there are."""
+def test_an_unknown_model_or_version_is_refused(repository: Repository) -> None:
+    """The error lists those that there are."""
     with pytest.raises(NotFoundError, match="no model 'cat'; there are norb"):
-        repository.find("cat")
+        repository.find(ModelRef("cat"))
     with pytest.raises(NotFoundError, match="no version 3; there are 1, 2"):
-        repository.find("norb", 3)
+        repository.find(ModelRef("norb", 3))
 
 
 def test_broken_files_do_not_stop_the_others(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """A broken newest version is refused with its reason in the log, and the one before it serves."""
+    """Each is refused with its reason in the log, and the sound version serves."""
     write_model(tmp_path, "norb", 1)
     write_model(tmp_path, "norb", 2, b"not an ONNX file")
     write_model(tmp_path, "norb", 3, make_model(properties={"matcaps.classes": None}))
@@ -70,8 +79,12 @@ def test_broken_files_do_not_stop_the_others(tmp_path: Path, caplog: pytest.LogC
     write_model(tmp_path, "norb", 5, make_model(scale=float("nan")))
     failed = []
     repository = Repository(tmp_path, "norb", load, failed=lambda name, version: failed.append((name, version)))
-    assert repository.versions("norb") == [1]
-    assert failed == [(name, version) for name, version, _ in repository.refused] == [("norb", n) for n in range(2, 6)]
+    assert repository.index().versions("norb") == [1]
+    assert (
+        failed
+        == [(name, version) for name, version, _ in repository.index().refused]
+        == [("norb", n) for n in range(2, 6)]
+    )
     repository.close()
     for reason in ("norb/2: not an ONNX", "norb/3: metadata lacks", "norb/4: the graph lacks", "norb/5: output"):
         assert reason in caplog.text
@@ -79,76 +92,78 @@ def test_broken_files_do_not_stop_the_others(tmp_path: Path, caplog: pytest.LogC
 
 @pytest.mark.parametrize("version", ["0", "-1", "01", "1.0", "v2", "latest", "²"])
 def test_versions_are_positive_integers(tmp_path: Path, version: str, caplog: pytest.LogCaptureFixture) -> None:
-    """A folder whose name is no positive integer is not served, and the log says so."""
+    """A folder with another name is not served; the log says so once."""
     write_model(tmp_path, "norb", 1)
     write_model(tmp_path, "norb", version)
     repository = Repository(tmp_path, "norb", load)
     repository.refresh()
-    assert repository.versions("norb") == [1]
+    assert repository.index().versions("norb") == [1]
     repository.close()
     assert caplog.text.count("a version is a positive integer") == 1
 
 
-def test_no_folder(tmp_path: Path) -> None:
-    """Without a folder of models the service does not start, and says which folder it looked for."""
+def test_a_missing_folder_is_an_error_at_start(tmp_path: Path) -> None:
+    """The error names the folder."""
     with pytest.raises(StartError, match=r"there is no folder of models at .*nowhere"):
         Repository(tmp_path / "nowhere", "norb", load)
 
 
-def test_no_model(tmp_path: Path) -> None:
-    """A folder without a model that can be served is an error at start."""
+def test_a_folder_without_models_is_an_error_at_start(tmp_path: Path) -> None:
+    """The error says that no model was found."""
     with pytest.raises(StartError, match="found: none"):
         Repository(tmp_path, "norb", load)
 
 
-def test_no_default_model(tmp_path: Path) -> None:
-    """A folder without the default model is an error at start that names what there is."""
+def test_a_missing_default_model_is_an_error_at_start(tmp_path: Path) -> None:
+    """The error names the models that were found."""
     write_model(tmp_path, "mnist", 1)
     with pytest.raises(StartError, match=r"no model 'norb'.*found: mnist.*MATCAPS_DEFAULT_MODEL"):
         Repository(tmp_path, "norb", load)
 
 
-def test_stray_files_are_no_models(tmp_path: Path) -> None:
-    """Other files in the folder are left alone."""
+def test_other_files_are_ignored(tmp_path: Path) -> None:
+    """Only NAME/VERSION/model.onnx is a model."""
     write_model(tmp_path, "norb", 1)
     (tmp_path / "README.md").write_text("models")
     (tmp_path / "norb" / "notes.txt").write_text("notes")
     repository = Repository(tmp_path, "norb", load)
-    assert [(served.name, served.version) for served in repository.served] == [("norb", 1)]
+    assert [(version.name, version.version) for version in repository.index().loaded] == [("norb", 1)]
     repository.close()
 
 
 def test_a_new_version_takes_over(repository: Repository, tmp_path: Path) -> None:
-    """A version that is laid into the folder answers from the next look on; one that is taken out does no more."""
+    """A refresh loads a version that is new in the folder, and drops one that is gone."""
     write_model(tmp_path, "norb", 3)
     write_model(tmp_path, "mnist", 1)
-    assert repository.find().version == 2
+    assert repository.find(ModelRef()).version == 2
     repository.refresh()
-    assert repository.find().version == 3
-    assert repository.names == ["mnist", "norb"]
+    assert repository.find(ModelRef()).version == 3
+    assert names(repository) == ["mnist", "norb"]
     shutil.rmtree(tmp_path / "norb" / "3")
     shutil.rmtree(tmp_path / "mnist")
     repository.refresh()
-    assert repository.find().version == 2
-    assert repository.names == ["norb"]
+    assert repository.find(ModelRef()).version == 2
+    assert names(repository) == ["norb"]
 
 
-def test_what_has_not_changed_is_left_alone(repository: Repository) -> None:
-    """Another look at the same files loads nothing."""
-    before = repository.served
+def test_a_refresh_leaves_unchanged_files_alone(repository: Repository) -> None:
+    """Nothing is loaded again."""
+    before = repository.index()
     repository.refresh()
-    assert repository.served == before
+    assert repository.index() == before
 
 
-def test_a_changed_file_takes_the_place_of_the_old_one(repository: Repository, tmp_path: Path) -> None:
-    """Requests that began with the old one end with it; its threads end with the last of them."""
-    with repository.use("norb", 1) as old:
-        overwrite(tmp_path / "norb" / "1" / "model.onnx", make_model(scale=0.5))
-        repository.refresh()
-        with repository.use("norb", 1) as new:
-            assert new is not old
-        assert not old.begin()
-        assert not old.stopped
+def test_a_changed_file_replaces_the_old_version(repository: Repository, tmp_path: Path) -> None:
+    """Requests that hold the old version end with it; its threads end with the last of them."""
+    old = repository.acquire(ModelRef("norb", 1))
+    overwrite(tmp_path / "norb" / "1" / "model.onnx", make_model(scale=0.5))
+    repository.refresh()
+    new = repository.acquire(ModelRef("norb", 1))
+    assert new is not old
+    new.release()
+    assert not old.acquire()
+    assert not old.stopped
+    old.release()
     assert old.stopped
     assert not new.stopped
 
@@ -165,24 +180,24 @@ def test_a_changed_file_takes_the_place_of_the_old_one(repository: Repository, t
 def test_a_broken_file_changes_nothing(
     repository: Repository, tmp_path: Path, broken: onnx.ModelProto | bytes, reason: str
 ) -> None:
-    """The one before it goes on serving, the reason is kept until a sound file is there, and is found once only."""
+    """The old version still serves, and the reason is kept until there is a sound file."""
     path = tmp_path / "norb" / "2" / "model.onnx"
-    before = repository.find()
+    before = repository.find(ModelRef())
     overwrite(path, broken)
     for _ in range(2):
         repository.refresh()
-        assert repository.find() is before
-        ((name, version, found),) = repository.refused
+        assert repository.find(ModelRef()) is before
+        ((name, version, found),) = repository.index().refused
         assert (name, version) == ("norb", 2)
         assert reason in found
     overwrite(path, make_model())
     repository.refresh()
-    assert repository.refused == []
-    assert repository.find() is not before
+    assert repository.index().refused == []
+    assert repository.find(ModelRef()) is not before
 
 
-def test_a_device_that_fails(tmp_path: Path) -> None:
-    """At the start it is an error; later the file is refused, the one before it serves, and others are looked at."""
+def test_a_failing_device_is_an_error_only_at_start(tmp_path: Path) -> None:
+    """Later the file is refused, the loaded versions serve, and other files are loaded."""
     write_model(tmp_path, "norb", 1)
     full = False
 
@@ -196,58 +211,58 @@ def test_a_device_that_fails(tmp_path: Path) -> None:
     write_model(tmp_path, "norb", 2)
     write_model(tmp_path, "other", 1)
     repository.refresh()
-    assert repository.find().version == 1
-    assert repository.refused == [("norb", 2, "the GPU's memory is full")]
-    assert repository.names == ["norb", "other"]
+    assert repository.find(ModelRef()).version == 1
+    assert repository.index().refused == [("norb", 2, "the GPU's memory is full")]
+    assert names(repository) == ["norb", "other"]
     repository.close()
     with pytest.raises(StartError, match="memory is full"):
         Repository(tmp_path, "norb", load_until_full)
 
 
-def test_a_folder_that_vanishes_takes_nothing_with_it(repository: Repository, tmp_path: Path) -> None:
-    """A folder that cannot be read, as when a disk is away for a moment, changes nothing."""
+def test_a_folder_that_cannot_be_read_changes_nothing(repository: Repository, tmp_path: Path) -> None:
+    """A disk may be away for a moment."""
     tmp_path.rename(tmp_path.with_name("away"))
     repository.refresh()
-    assert repository.versions("norb") == [1, 2]
+    assert repository.index().versions("norb") == [1, 2]
     tmp_path.with_name("away").rename(tmp_path)
 
 
-def test_unloading_and_loading(repository: Repository) -> None:
-    """A model that is unloaded stays so, whatever the folder holds, until it is loaded."""
+def test_an_unloaded_model_stays_unloaded_until_it_is_loaded(repository: Repository) -> None:
+    """A refresh does not load it."""
     assert repository.ready
     repository.unload("norb")
     repository.refresh()
     assert not repository.ready
-    assert repository.unloaded == [("norb", 1), ("norb", 2)]
+    assert repository.index().unloaded == [("norb", 1), ("norb", 2)]
     with pytest.raises(NotFoundError, match="no model 'norb'"):
         repository.unload("norb")
     repository.load("norb")
-    assert repository.versions("norb") == [1, 2]
-    assert repository.unloaded == []
+    assert repository.index().versions("norb") == [1, 2]
+    assert repository.index().unloaded == []
 
 
 def test_loading_again_reads_the_files_again(repository: Repository) -> None:
-    """Also where they have not changed."""
-    before = repository.find()
+    """Also if they have not changed."""
+    before = repository.find(ModelRef())
     repository.load("norb")
-    assert repository.find() is not before
+    assert repository.find(ModelRef()) is not before
     assert before.stopped
 
 
-def test_loading_serves_what_is_left(repository: Repository, tmp_path: Path) -> None:
-    """A version whose file was removed is served no more, and one that was refused is forgotten with its file."""
+def test_loading_drops_versions_whose_files_are_gone(repository: Repository, tmp_path: Path) -> None:
+    """Loaded and refused ones alike."""
     write_model(tmp_path, "norb", 3, b"broken")
     repository.refresh()
-    assert [version for _, version, _ in repository.refused] == [3]
+    assert [version for _, version, _ in repository.index().refused] == [3]
     for version in (2, 3):
         shutil.rmtree(tmp_path / "norb" / str(version))
     repository.load("norb")
-    assert repository.versions("norb") == [1]
-    assert repository.refused == []
+    assert repository.index().versions("norb") == [1]
+    assert repository.index().refused == []
 
 
-def test_what_cannot_be_loaded(repository: Repository, tmp_path: Path) -> None:
-    """The error says that there is no file, or what is wrong with it."""
+def test_a_model_that_cannot_be_loaded_is_an_error(repository: Repository, tmp_path: Path) -> None:
+    """The error says that there is no file, or what is wrong with the file."""
     with pytest.raises(NotFoundError, match="there is no file"):
         repository.load("cat")
     write_model(tmp_path, "cat", 7, b"broken")
@@ -255,16 +270,16 @@ def test_what_cannot_be_loaded(repository: Repository, tmp_path: Path) -> None:
         repository.load("cat")
 
 
-def test_a_model_that_loads_in_part(repository: Repository, tmp_path: Path) -> None:
-    """Its sound versions serve, and the error names those that do not."""
+def test_a_model_may_be_loaded_in_part(repository: Repository, tmp_path: Path) -> None:
+    """Its sound versions serve, and the error names the others."""
     write_model(tmp_path, "norb", 3, b"broken")
-    with pytest.raises(RefusedModelError, match=r"version 3: not an ONNX file.*; served: 1, 2"):
+    with pytest.raises(RefusedModelError, match=r"version 3: not an ONNX file.*; loaded: 1, 2"):
         repository.load("norb")
-    assert repository.versions("norb") == [1, 2]
+    assert repository.index().versions("norb") == [1, 2]
 
 
-def test_a_repository_that_is_closed_lets_nobody_begin(repository: Repository) -> None:
-    """Whoever comes too late hears that the service is draining."""
-    repository.find().retire()
-    with pytest.raises(NotReadyError), repository.use():
-        pass
+def test_a_retired_version_cannot_be_acquired(repository: Repository) -> None:
+    """If there is no newer one, the service is draining."""
+    repository.find(ModelRef()).retire()
+    with pytest.raises(NotReadyError):
+        repository.acquire(ModelRef())

@@ -1,4 +1,4 @@
-"""Who may ask what."""
+"""Requests need a valid API key, if there are keys."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,8 +27,8 @@ def client(tmp_path: Path) -> Iterator[Client]:
         {"authorization": "Basic abc", "x-api-key": "second"},
     ],
 )
-def test_a_key_opens(client: Client, headers: dict[str, str]) -> None:
-    """Either header, any of the keys."""
+def test_a_valid_key_is_accepted(client: Client, headers: dict[str, str]) -> None:
+    """Any of the keys, in either header."""
     assert client.post_png("/predict", grey(1), **headers).status_code == 200
     assert client.get("/models", headers=headers).status_code == 200
     assert client.get("/metrics", headers=headers).status_code == 200
@@ -49,8 +49,8 @@ def test_a_key_opens(client: Client, headers: dict[str, str]) -> None:
 @pytest.mark.parametrize(
     "path", ["/predict", "/poses", "/poses/1", "/models", "/models/norb", "/metrics", "/docs", "/openapi.json", "/none"]
 )
-def test_nothing_opens_without_one(client: Client, headers: dict[str, str], path: str) -> None:
-    """Not even to learn which routes there are; the answer says how to send a key."""
+def test_every_route_needs_a_valid_key(client: Client, headers: dict[str, str], path: str) -> None:
+    """Unknown routes too; the response says how to send a key."""
     response = client.post_png(path, grey(1), **headers)
     assert response.status_code == 401
     assert response.headers["www-authenticate"] == "Bearer"
@@ -58,14 +58,14 @@ def test_nothing_opens_without_one(client: Client, headers: dict[str, str], path
     assert "X-API-Key" in response.json()["detail"]
 
 
-def test_health_is_open(client: Client) -> None:
-    """An orchestrator has no key."""
+def test_health_routes_need_no_key(client: Client) -> None:
+    """Orchestrators have none."""
     assert client.get("/health/live").status_code == 200
     assert client.get("/health/ready").status_code == 200
 
 
-def test_poses_are_their_makers(client: Client) -> None:
-    """An id is of use only with the key that made it, and to others it is as if it were not there."""
+def test_kept_poses_belong_to_their_key(client: Client) -> None:
+    """With another key the response is that of an unknown id."""
     first, second = {"x-api-key": "first"}, {"x-api-key": "second"}
     id_ = client.post_png("/predict", grey(1), **first).json()["id"]
     assert client.get(f"/poses/{id_}", headers=first).status_code == 200

@@ -1,4 +1,4 @@
-"""What is left of a body is read before a refusal is sent, within bounds."""
+"""The rest of a body is read before an early response, within limits."""
 
 import asyncio
 from collections.abc import Iterable
@@ -9,13 +9,13 @@ from matcaps.service.http.middleware.discard_body import DiscardBodyMiddleware
 
 
 async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
-    """An application that answers without reading."""
+    """An application that responds without reading."""
     await send({"type": "http.response.start", "status": 413, "headers": []})
     await send({"type": "http.response.body", "body": b""})
 
 
 def count_read(headers: Iterable[tuple[bytes, bytes]], pieces: int, most_bytes: int) -> int:
-    """How many pieces of 10 bytes are read before the answer to a request starts."""
+    """The number of pieces of 10 bytes that are read before the response starts."""
     read_before_answer: list[int] = []
     read = 0
 
@@ -32,26 +32,26 @@ def count_read(headers: Iterable[tuple[bytes, bytes]], pieces: int, most_bytes: 
     return read_before_answer[0]
 
 
-def test_the_rest_is_read() -> None:
-    """A body is read to its end, however it announces itself."""
+def test_the_rest_of_a_body_is_read() -> None:
+    """With a length and without one."""
     assert count_read([(b"content-length", b"50")], 5, 1000) == 5
     assert count_read([(b"transfer-encoding", b"chunked")], 5, 1000) == 5
 
 
-def test_what_is_read_is_bounded() -> None:
-    """A body that never ends is given up."""
+def test_the_discarded_bytes_are_limited() -> None:
+    """A body that never ends is not read for ever."""
     assert count_read([(b"transfer-encoding", b"chunked")], 10**9, 100) == 10
 
 
-def test_nothing_is_read_where_nothing_comes() -> None:
-    """Requests without a body, or with one that waits to be asked for, are answered at once."""
+def test_nothing_is_read_without_a_body() -> None:
+    """Requests without a body, or with one that waits for 100 Continue, get the response at once."""
     assert count_read([], 5, 1000) == 0
     assert count_read([(b"content-length", b"0")], 5, 1000) == 0
     assert count_read([(b"content-length", b"50"), (b"expect", b"100-continue")], 5, 1000) == 0
 
 
-def test_waiting_is_bounded() -> None:
-    """A caller that stops sending holds up its own answer for a moment, and no longer."""
+def test_the_time_for_discarding_is_limited() -> None:
+    """A client that stops sending delays its own response for a moment only."""
     answered: list[Message] = []
 
     async def never() -> Message:

@@ -1,4 +1,4 @@
-"""What is known of a request afterwards: its id, its times, its line, and what was counted."""
+"""Each request has an id, times, a line in the log, and is counted."""
 
 import re
 from collections.abc import Iterator
@@ -17,16 +17,16 @@ TIMES = r"decode;dur=[\d.]+, queue;dur=[\d.]+, inference;dur=[\d.]+, total;dur=[
 
 
 class Lines:
-    """A logger that keeps what it is told."""
+    """A logger that keeps its lines."""
 
     def __init__(self) -> None:
-        self.told: list[dict[str, Any]] = []
+        self.all: list[dict[str, Any]] = []
 
     def info(self, event: str, **values: Any) -> None:
-        self.told.append({"level": "info", **values})
+        self.all.append({"level": "info", **values})
 
     def error(self, event: str, **values: Any) -> None:
-        self.told.append({"level": "error", **values})
+        self.all.append({"level": "error", **values})
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def client(tmp_path: Path, session: FakeSession, lines: Lines) -> Iterator[Clien
 
 
 def counted(client: Client) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
-    """All samples that a monitor would read."""
+    """All values that a monitor would scrape."""
     text = client.get("/metrics").text
     return {
         (sample.name, frozenset(sample.labels.items())): sample.value
@@ -68,47 +68,47 @@ def labels(**values: str) -> frozenset[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("given", ["a", "7f3c-11", "x" * 128, "~!"])
-def test_an_id_is_handed_back(client: Client, given: str) -> None:
-    """The caller's own name for its request comes back, on errors too."""
+def test_the_clients_request_id_comes_back(client: Client, given: str) -> None:
+    """Also with errors."""
     headers = {"x-request-id": given}
     assert client.get("/models", headers=headers).headers["x-request-id"] == given
     assert client.get("/nowhere", headers=headers).headers["x-request-id"] == given
 
 
 @pytest.mark.parametrize("given", [None, "", "x" * 129, "two words", "caf\u00e9"])
-def test_an_id_is_made(client: Client, given: str | None) -> None:
-    """Where there is none, or none that can be written down safely, each request gets one of its own."""
+def test_a_request_without_a_usable_id_gets_one(client: Client, given: str | None) -> None:
+    """An id that is too long or has other characters is replaced."""
     headers = {} if given is None else {"x-request-id": given.encode("latin-1")}
     made = {client.get("/models", headers=headers).headers["x-request-id"] for _ in range(2)}
     assert len(made) == 2
     assert all(re.fullmatch("[0-9a-f]{32}", id_) for id_ in made)
 
 
-def test_times_are_told(client: Client) -> None:
-    """A prediction says how long each part of it took, in the form that browsers read."""
+def test_responses_carry_their_times(client: Client) -> None:
+    """Server-Timing has the duration of each step, in the form that browsers read."""
     assert re.fullmatch(TIMES, client.post_png("/predict", grey(1)).headers["server-timing"])
     assert re.fullmatch(r"total;dur=[\d.]+", client.get("/models").headers["server-timing"])
 
 
-def test_a_line_for_each_request(client: Client, lines: Lines, session: FakeSession) -> None:
-    """It says what was asked and answered, and why not; health and metrics are worth none."""
+def test_each_request_is_one_line_in_the_log(client: Client, lines: Lines, session: FakeSession) -> None:
+    """It has the request, the status, the model and the reason; health and metrics are not logged."""
     client.post_png("/predict", grey(1))
     client.post_png("/poses?model=cat", grey(1))
     session.failure = RuntimeError("no")
     client.post_png("/predict", grey(1))
     client.get("/health/ready")
     client.get("/metrics")
-    found = [{name: value for name, value in line.items() if name != "milliseconds"} for line in lines.told]
+    found = [{name: value for name, value in line.items() if name != "milliseconds"} for line in lines.all]
     assert found == [
         {"level": "info", "method": "POST", "path": "/predict", "status": 200, "model": "norb", "images": 1},
         {"level": "info", "method": "POST", "path": "/poses", "status": 404, "reason": "not_found"},
         {"level": "error", "method": "POST", "path": "/predict", "status": 503, "model": "norb", "reason": "inference"},
     ]
-    assert all(line["milliseconds"] > 0 for line in lines.told)
+    assert all(line["milliseconds"] > 0 for line in lines.all)
 
 
-def test_requests_are_counted(client: Client, session: FakeSession) -> None:
-    """By route, model and status; a path that somebody makes up is no label."""
+def test_requests_are_counted_by_route_model_and_status(client: Client, session: FakeSession) -> None:
+    """An unknown path is not a label."""
     client.post_png("/predict", grey(1))
     client.post_png("/predict", b"broken")
     client.get("/poses/made-up")
@@ -129,8 +129,8 @@ def test_requests_are_counted(client: Client, session: FakeSession) -> None:
     assert found["matcaps_request_seconds_count", labels(route="/predict")] == 3
 
 
-def test_batches_are_counted(client: Client) -> None:
-    """Samples, sizes of batches, waits and runs, for each model."""
+def test_batches_are_counted_by_model(client: Client) -> None:
+    """Samples, sizes of batches, waits and runs."""
     client.post("/predict", files=[("images", ("a.png", grey(1), "image/png"))] * 10)
     found = counted(client)
     of = labels(model="norb")
@@ -142,8 +142,8 @@ def test_batches_are_counted(client: Client) -> None:
     assert found["matcaps_inference_seconds_count", of] == 2
 
 
-def test_models_are_counted(client: Client) -> None:
-    """What serves, what is refused, and what waits for each."""
+def test_gauges_show_every_model(client: Client) -> None:
+    """What serves, what is refused, and how many samples wait."""
     found = counted(client)
     assert found["matcaps_model", labels(model="norb", version="1", state="serving")] == 1
     assert found["matcaps_model", labels(model="norb", version="2", state="refused")] == 1
@@ -152,8 +152,8 @@ def test_models_are_counted(client: Client) -> None:
     assert found["process_resident_memory_bytes", labels()] > 0
 
 
-def test_openmetrics(client: Client) -> None:
-    """A monitor that asks for OpenMetrics gets it."""
+def test_metrics_come_as_openmetrics_if_accepted(client: Client) -> None:
+    """By default they come as Prometheus' text."""
     response = client.get("/metrics", headers={"accept": "application/openmetrics-text; version=1.0.0"})
     assert response.headers["content-type"].startswith("application/openmetrics-text")
     assert response.text.endswith("# EOF\n")

@@ -1,4 +1,4 @@
-"""The protocol's routes, as a client sees them."""
+"""The routes of the Open Inference Protocol, as a client sees them."""
 
 import gzip
 import zlib
@@ -35,7 +35,7 @@ def images(*levels: int) -> dict[str, Any]:
 
 
 def in_bytes(*levels: int, **more: Any) -> tuple[bytes, dict[str, str]]:
-    """A request with its pixels behind its JSON, and the headers that say so."""
+    """A request whose pixels follow its JSON, and its headers."""
     tensor = {**images(*levels), "parameters": {"binary_data_size": 64 * len(levels)}}
     del tensor["data"]
     text = orjson.dumps({"inputs": [tensor], **more})
@@ -43,7 +43,7 @@ def in_bytes(*levels: int, **more: Any) -> tuple[bytes, dict[str, str]]:
     return text + pixels, {LENGTH: str(len(text)), "content-type": "application/octet-stream"}
 
 
-def test_metadata(client: Client) -> None:
+def test_metadata_describes_the_server_and_the_models(client: Client) -> None:
     """The server names its extensions, a model its versions, inputs and outputs."""
     server = client.get("/v2").json()
     assert (server["name"], server["version"]) == ("matcaps", __version__)
@@ -59,15 +59,15 @@ def test_metadata(client: Client) -> None:
     assert client.get("/v2/models/norb/versions/1").json()["versions"] == ["1", "2"]
 
 
-def test_readiness(client: Client) -> None:
-    """Of the server, of a model, of a version."""
+def test_readiness_is_of_the_server_a_model_or_a_version(client: Client) -> None:
+    """An unknown model is 404."""
     for path in ("health/live", "health/ready", "models/norb/ready", "models/norb/versions/1/ready"):
         assert client.get(f"/v2/{path}").status_code == 200
     assert client.get("/v2/models/cat/ready").status_code == 404
 
 
-def test_json_in_json_out(client: Client) -> None:
-    """Activations and poses come where nothing is named, with the request's id."""
+def test_activations_and_poses_come_by_default(client: Client) -> None:
+    """JSON in, JSON out, with the id of the request."""
     answer = client.post(INFER, json={"id": "a", "inputs": [images(10, 20)]})
     assert answer.status_code == 200
     assert {name: answer.json()[name] for name in ("id", "model_name", "model_version")} == {
@@ -80,8 +80,8 @@ def test_json_in_json_out(client: Client) -> None:
     assert activations["data"] == pytest.approx([0.010, 0.011, 0.012, 0.020, 0.021, 0.022])
 
 
-def test_bytes_in_bytes_out(client: Client) -> None:
-    """Any outputs by name, each as bytes."""
+def test_any_output_comes_by_name(client: Client) -> None:
+    """Bytes in, bytes out."""
     names = list(output_shapes())
     body, headers = in_bytes(
         10, 20, outputs=[{"name": name} for name in names], parameters={"binary_data_output": True}
@@ -99,8 +99,8 @@ def test_bytes_in_bytes_out(client: Client) -> None:
     assert place == len(answer.content)
 
 
-def test_files(client: Client, session: FakeSession) -> None:
-    """Encoded images of any size, a row of them for each pair of cameras."""
+def test_encoded_files_are_decoded_and_resized(client: Client, session: FakeSession) -> None:
+    """A stereo model takes two files per sample."""
     files = [grey(10, 30, 30), grey(20)]
     blob = b"".join(len(file).to_bytes(4, "little") + file for file in files)
     for name, shape, rows in (("norb", [2], 2), ("norb", [2, 1], 2), ("stereo", [1, 2], 1)):
@@ -111,8 +111,8 @@ def test_files(client: Client, session: FakeSession) -> None:
     assert session.batches[0][:, 0, 0, 0].tolist() == [10, 20]
 
 
-def test_labels(client: Client) -> None:
-    """Classification answers the likeliest classes."""
+def test_classification_answers_labels(client: Client) -> None:
+    """The classes with the highest activations come, highest first."""
     outputs = [{"name": "activations", "parameters": {"classification": 2}}]
     answer = client.post(INFER, json={"inputs": [images(10)], "outputs": outputs}).json()
     assert answer["outputs"] == [
@@ -126,8 +126,8 @@ def test_labels(client: Client) -> None:
 
 
 @pytest.mark.parametrize(("encoding", "encode"), [("gzip", gzip.compress), ("deflate", zlib.compress)])
-def test_encodings(client: Client, encoding: str, encode: Any) -> None:
-    """Both ways; the pictures' routes take encoded bodies too."""
+def test_bodies_may_be_compressed_both_ways(client: Client, encoding: str, encode: Any) -> None:
+    """Native routes take compressed bodies too, and refuse those that are too large."""
     body, headers = in_bytes(10)
     more = {**headers, "content-encoding": encoding, "accept-encoding": encoding}
     answer = client.post(INFER, content=encode(body), headers=more)
@@ -171,8 +171,8 @@ def test_encodings(client: Client, encoding: str, encode: Any) -> None:
         ("/v2", {}, 405),
     ],
 )
-def test_errors(client: Client, path: str, request_: Any, status: int) -> None:
-    """Each is the protocol's: an object with the one word error."""
+def test_errors_have_the_form_of_the_protocol(client: Client, path: str, request_: Any, status: int) -> None:
+    """An object with the one field error."""
     answer = client.post(path, json=request_)
     assert answer.status_code == status, answer.text
     assert list(answer.json()) == ["error"]
@@ -180,22 +180,22 @@ def test_errors(client: Client, path: str, request_: Any, status: int) -> None:
 
 
 @pytest.mark.parametrize("length", ["", "-1", "1e3", "9" * 30, "²"])
-def test_a_broken_length(client: Client, length: str) -> None:
-    """Of the JSON, in its header."""
+def test_the_length_of_the_json_must_be_a_number(client: Client, length: str) -> None:
+    """Its header is refused otherwise."""
     body, headers = in_bytes(10)
     answer = client.post(INFER, content=body, headers={**headers, LENGTH: length.encode("latin-1")})
     assert answer.status_code == 400
 
 
-def test_a_network_that_fails(client: Client, session: FakeSession) -> None:
-    """503, in the protocol's words."""
+def test_a_failing_network_is_503(client: Client, session: FakeSession) -> None:
+    """The error has the form of the protocol."""
     session.failure = RuntimeError("no")
     answer = client.post(INFER, json={"inputs": [images(1)]})
     assert (answer.status_code, list(answer.json())) == (503, ["error"])
 
 
-def test_repository(client: Client) -> None:
-    """What is there, and loading and unloading it."""
+def test_models_are_listed_loaded_and_unloaded(client: Client) -> None:
+    """The index says what serves, and why the rest does not."""
     rows = client.post("/v2/repository/index").json()
     assert [(row["name"], row["version"], row["state"]) for row in rows] == [
         ("norb", "1", "READY"),
@@ -214,8 +214,8 @@ def test_repository(client: Client) -> None:
     assert client.post("/v2/repository/models/cat/unload").status_code == 404
 
 
-def test_the_repository_is_closed_unless_it_is_opened(tmp_path: Path) -> None:
-    """Loading over HTTP has to be allowed, and the error says how."""
+def test_loading_is_forbidden_unless_it_is_set(tmp_path: Path) -> None:
+    """The error names the setting."""
     with serve(tmp_path, {"norb/1": FakeSession()}) as client:
         for what in ("load", "unload"):
             answer = client.post(f"/v2/repository/models/norb/{what}")
@@ -224,8 +224,8 @@ def test_the_repository_is_closed_unless_it_is_opened(tmp_path: Path) -> None:
         assert client.get("/v2/models/norb/ready").status_code == 200
 
 
-def test_statistics(client: Client) -> None:
-    """Requests, samples and batches of each version."""
+def test_statistics_count_requests_samples_and_batches(client: Client) -> None:
+    """Each version has its own."""
     client.post(INFER, json={"inputs": [images(*range(10))]})
     (of_norb,) = client.get("/v2/models/norb/stats").json()["model_stats"]
     assert (of_norb["version"], of_norb["inference_count"], of_norb["execution_count"]) == ("2", 10, 2)
@@ -235,8 +235,8 @@ def test_statistics(client: Client) -> None:
     assert [row["inference_count"] for row in everything] == [0, 10, 0]
 
 
-def test_failures_are_counted(client: Client, session: FakeSession) -> None:
-    """Requests that were let in and got no answer, apart from those that did."""
+def test_statistics_count_failures_apart(client: Client, session: FakeSession) -> None:
+    """A request that was admitted and failed is not a success."""
     session.failure = RuntimeError("no")
     client.post(INFER, json={"inputs": [images(1)]})
     (of_norb,) = client.get("/v2/models/norb/stats").json()["model_stats"]
@@ -244,7 +244,7 @@ def test_failures_are_counted(client: Client, session: FakeSession) -> None:
 
 
 @pytest.mark.parametrize("body", [b"{", b"[]", b'{"ready": 1}'])
-def test_an_index_of_what(client: Client, body: bytes) -> None:
-    """A body that asks for something else is refused."""
+def test_a_wrong_body_of_the_index_is_refused(client: Client, body: bytes) -> None:
+    """It must be an object, and ready a boolean."""
     answer = client.post("/v2/repository/index", content=body)
     assert (answer.status_code, list(answer.json())) == (400, ["error"])

@@ -1,4 +1,4 @@
-"""Tensors on the wire."""
+"""The bodies of the protocol."""
 
 import base64
 from typing import Any
@@ -17,7 +17,7 @@ PIXELS: dict[str, Any] = {"name": "images", "datatype": "UINT8", "shape": [1, 2]
 
 
 def with_bytes(request: Any, *blobs: bytes) -> tuple[bytes, int]:
-    """A body with tensors' bytes behind its JSON, and the length of that."""
+    """A body of JSON and bytes, and the length of the JSON."""
     text = orjson.dumps(request)
     return b"".join([text, *blobs]), len(text)
 
@@ -28,8 +28,8 @@ def only_input(body: bytes, length: int | None = None) -> Input:
 
 
 @given(arrays.arrays(np.uint8, arrays.array_shapes(max_dims=4, max_side=4)))
-def test_pixels(pixels: np.ndarray[Any, np.dtype[np.uint8]]) -> None:
-    """Nested, flat or as bytes, the same pixels come out."""
+def test_pixels_come_nested_flat_or_as_bytes(pixels: np.ndarray[Any, np.dtype[np.uint8]]) -> None:
+    """All three give the same array."""
     tensor: dict[str, Any] = {"name": "images", "datatype": "UINT8", "shape": list(pixels.shape)}
     for data in (pixels.tolist(), pixels.ravel().tolist()):
         found = only_input(orjson.dumps({"inputs": [{**tensor, "data": data}]}))
@@ -40,8 +40,8 @@ def test_pixels(pixels: np.ndarray[Any, np.dtype[np.uint8]]) -> None:
 
 
 @given(st.lists(st.binary(max_size=40), max_size=5))
-def test_files(files: list[bytes]) -> None:
-    """As base64 in JSON, or as bytes with their lengths, the same files come out."""
+def test_files_come_as_base64_or_as_bytes(files: list[bytes]) -> None:
+    """Both give the same files."""
     tensor: dict[str, Any] = {"name": "files", "datatype": "BYTES", "shape": [len(files)]}
     data = [base64.b64encode(file).decode() for file in files]
     assert only_input(orjson.dumps({"inputs": [{**tensor, "data": data}]})).files == files
@@ -50,16 +50,16 @@ def test_files(files: list[bytes]) -> None:
     assert only_input(*with_bytes({"inputs": [tensor]}, blob)).files == files
 
 
-def test_two_inputs_share_the_bytes() -> None:
-    """In their order."""
+def test_the_bytes_of_two_inputs_follow_each_other() -> None:
+    """They come in the order of the inputs."""
     one = {**PIXELS, "parameters": {"binary_data_size": 2}}
     two = {**PIXELS, "name": "more", "parameters": {"binary_data_size": 2}}
     first, second = parse(*with_bytes({"inputs": [one, two]}, b"\1\2\3\4")).inputs
     assert (first.pixels.tolist(), second.pixels.tolist()) == ([[1, 2]], [[3, 4]])  # type: ignore[union-attr]
 
 
-def test_what_is_asked_for() -> None:
-    """Outputs as bytes by a word for each or one for all, as labels, with an id and parameters."""
+def test_a_request_says_how_outputs_come() -> None:
+    """Each output, or the whole request, may ask for bytes; an output may ask for labels."""
     asked = parse(
         orjson.dumps(
             {
@@ -81,8 +81,8 @@ def test_what_is_asked_for() -> None:
     ]
 
 
-def test_answers() -> None:
-    """As JSON the values stand flat in it; as bytes they stand behind it, in the order of the outputs."""
+def test_outputs_are_encoded_as_json_or_as_bytes() -> None:
+    """Values in JSON are flat; bytes follow the JSON in the order of the outputs."""
     values = np.arange(6, dtype=np.float32).reshape(2, 3)
     text, length = encode({"model_name": "norb"}, [("a", values, False)])
     assert length is None
@@ -99,8 +99,8 @@ def test_answers() -> None:
     assert body[length + 24 :] == b"\5\0\0\0x:0:y"
 
 
-def test_labels() -> None:
-    """The likeliest first, with value, index and name."""
+def test_labels_have_value_index_and_name() -> None:
+    """The highest activation comes first."""
     found = labels(np.array([[0.25, 0.5, 0.125]], np.float32), ["a", "b", "c"], 2)
     assert found == [["0.500000:1:b", "0.250000:0:a"]]
 
@@ -165,8 +165,8 @@ def broken(**changes: Any) -> bytes:
         orjson.dumps({"inputs": [], "outputs": [{"name": "a", "parameters": {"classification": "2"}}]}),
     ],
 )
-def test_broken_requests(body: bytes) -> None:
-    """Anything else is refused, and nothing but a refusal comes of it."""
+def test_a_broken_request_is_malformed(body: bytes) -> None:
+    """No other exception is raised."""
     with pytest.raises(MalformedError):
         parse(body, None)
 
@@ -180,42 +180,42 @@ def test_broken_requests(body: bytes) -> None:
         (0, b""),
     ],
 )
-def test_bytes_that_do_not_fit(size: int, blob: bytes) -> None:
-    """Too few, too many, or not what the shape says."""
+def test_bytes_must_fit_the_shape(size: int, blob: bytes) -> None:
+    """Too few and too many are refused."""
     with pytest.raises(MalformedError):
         parse(*with_bytes({"inputs": [{**PIXELS, "parameters": {"binary_data_size": size}}]}, blob))
 
 
 @pytest.mark.parametrize("blob", [b"\1\0\0", b"\5\0\0\0a", b"\xff\xff\xff\xff", b"\0\0\0\0", b"\1\0\0\0a" * 3])
-def test_elements_that_do_not_fit(blob: bytes) -> None:
-    """A length that reaches too far, or another number of elements than the shape says."""
+def test_elements_must_fit_their_bytes_and_the_shape(blob: bytes) -> None:
+    """A length that is too large and a wrong number of elements are refused."""
     tensor = {"name": "files", "datatype": "BYTES", "shape": [2], "parameters": {"binary_data_size": len(blob)}}
     with pytest.raises(MalformedError):
         parse(*with_bytes({"inputs": [tensor]}, blob))
 
 
-def test_too_many_files() -> None:
-    """Their number is refused before they are read; a number that the tensor does not have is another error."""
+def test_the_number_of_files_is_limited() -> None:
+    """They are counted before they are read; a wrong number in the shape is another error."""
     blob = b"\0\0\0\0" * 3
     tensor = {"name": "files", "datatype": "BYTES", "shape": [3], "parameters": {"binary_data_size": len(blob)}}
-    with pytest.raises(TooLargeError, match="3 files, 2 may be"):
+    with pytest.raises(TooLargeError, match="at most 2 files, got 3"):
         parse(broken(datatype="BYTES", shape=[3], data=["", "", ""]), None, most_files=2)
-    with pytest.raises(TooLargeError, match="3 files, 2 may be"):
+    with pytest.raises(TooLargeError, match="at most 2 files, got 3"):
         parse(*with_bytes({"inputs": [tensor]}, blob), most_files=2)
     with pytest.raises(MalformedError, match="too few for the 1000000000000 elements"):
         parse(*with_bytes({"inputs": [{**tensor, "shape": [10**12]}]}, blob), most_files=2)
 
 
 @pytest.mark.parametrize("length", [0, 10_000])
-def test_a_header_that_does_not_fit(length: int) -> None:
-    """The JSON is at least one byte, and no longer than the body."""
+def test_the_length_of_the_json_must_fit_the_body(length: int) -> None:
+    """It is at least one byte, and at most the body."""
     with pytest.raises(MalformedError, match="Inference-Header-Content-Length"):
         parse(broken(), length)
 
 
 @given(st.binary(max_size=60), st.integers(0, 60))
-def test_anything(content: bytes, length: int) -> None:
-    """No bytes lead to anything but a request or a refusal."""
+def test_any_bytes_are_a_request_or_malformed(content: bytes, length: int) -> None:
+    """No other exception is raised."""
     for size in (None, length):
         try:
             parse(content, size)
