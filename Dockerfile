@@ -1,26 +1,24 @@
-# The service and its models; neither torch nor training code. For a GPU, unless --build-arg ACCELERATOR=cpu.
+# The service and its models, without torch and training code. For a GPU, or with --build-arg ACCELERATOR=cpu for a CPU.
+# Two builds hold the same packages: the base image is a full version, and requirements/ names versions and hashes.
 ARG ACCELERATOR=gpu
 
-FROM python:3.13-slim AS build
+FROM python:3.13.16-slim-trixie AS build
 ARG ACCELERATOR
-# More of the project's extras, by their names: tracing
+# Other extras of the project with a lock in requirements/: tracing
 ARG EXTRAS=""
 RUN case "$ACCELERATOR" in \
     gpu | cpu) ;; \
     *) echo "ACCELERATOR is '$ACCELERATOR'; it must be gpu or cpu" >&2; exit 1 ;; \
     esac
 WORKDIR /build
-COPY pyproject.toml constraints.txt ./
-# The dependencies alone, as the project's metadata names them: the code itself needs no building.
-RUN python -c "import tomllib; \
-project = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
-extras = project['optional-dependencies']; \
-print(*project['dependencies'], *(need for name in '$ACCELERATOR $EXTRAS'.split() for need in extras[name]), sep='\n')" > requirements.txt \
-    && python -m venv --without-pip /opt/matcaps \
+COPY requirements/serve-*.txt ./
+RUN set --; \
+    for name in $ACCELERATOR $EXTRAS; do set -- "$@" --requirement "serve-$name.txt"; done; \
+    python -m venv --without-pip /opt/matcaps \
     && python -m pip --python /opt/matcaps/bin/python install --disable-pip-version-check --no-cache-dir --quiet \
-        --only-binary :all: --constraint constraints.txt --requirement requirements.txt
+        --only-binary :all: --require-hashes "$@"
 
-FROM python:3.13-slim AS service
+FROM python:3.13.16-slim-trixie AS service
 LABEL org.opencontainers.image.title="matcaps" \
       org.opencontainers.image.description="Matrix capsules with EM routing, served over HTTP" \
       org.opencontainers.image.licenses="Apache-2.0"
@@ -40,7 +38,7 @@ ENV PATH="/opt/matcaps/bin:$PATH" \
     MATCAPS_MODELS=/app/model_repository
 USER 10001:10001
 EXPOSE 8000
-# No proxy, whatever the environment says: the question stays inside the container. Not ready is a 503, which raises.
+# Without a proxy, since the request stays inside the container. Not ready is a 503, which raises an error.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s CMD ["python", "-c", "import os, urllib.request as http; \
 http.build_opener(http.ProxyHandler({})).open(f\"http://127.0.0.1:{os.environ['MATCAPS_PORT']}/health/ready\", timeout=4)"]
 ENTRYPOINT ["python", "-m", "matcaps", "serve"]
@@ -54,5 +52,5 @@ ENV MATCAPS_DEVICE=cuda \
     NVIDIA_VISIBLE_DEVICES=all \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility
 
-# The default once more: older builders look for the stage before they have read the argument's own.
+# The default is repeated: older builders look for the stage before they read the default of the argument.
 FROM service-on-${ACCELERATOR:-gpu}

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 CERTIFICATES = Path("/etc/ssl/certs")
-BASE = "docker.io/library/python:3.13-slim"
-BASE_SUITE = "trixie"  # the Debian whose Python is that of the base image
+BASE = "docker.io/library/python:3.13.16-slim-trixie"  # as in the Dockerfile
+BASE_SUITE = "trixie"  # the Debian of the base image; its Python is 3.13 too
 BASE_PACKAGES = "python3,python3-pip,ca-certificates"
 
 
