@@ -10,8 +10,8 @@ from triton.runtime import driver
 from triton.runtime.jit import JITFunction
 
 from matcaps.model.kernels import gpu
-from matcaps.model.kernels.layer import empty_gradients
-from tests.support.interpreted import CASES, forward, inputs_of, layer_of
+from matcaps.model.kernels.layer import Layer, ResultGradients, empty_gradients
+from tests.support.interpreted import CASES, forward, inputs_of
 
 LAUNCH = JITFunction.run
 
@@ -40,11 +40,11 @@ def main() -> None:
     driver.set_active(Driver())
     JITFunction.run = compile_only
     case, dtype = CASES["windows-that-overlap-in-float32"]
-    inputs, layer = inputs_of("windows-that-overlap-in-float32"), layer_of(case, dtype)
+    inputs = inputs_of("windows-that-overlap-in-float32")
+    layer = Layer.of(case.windows(dtype), case.config, inputs.weights)
     results = forward(layer, inputs, keep=True)
-    gradients = empty_gradients(inputs[0], inputs[2])
-    kept = results.weighings, results.gaussians
-    gpu.backward(layer, *inputs, *kept, results.logits, results.means, results.assignments, gradients)
+    given = ResultGradients(results.logits, results.means, results.assignments)
+    gpu.backward(layer, inputs, results.kept, given, empty_gradients(inputs))
     print(*sorted(compiled))
 
 

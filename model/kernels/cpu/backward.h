@@ -19,13 +19,7 @@ class Backward {
   typedef Vector<T, L> V;
 
  public:
-  struct Tensors {
-    const T *poses, *activations, *weights, *beta_u, *beta_a, *weighings, *gaussians;
-    const T *logits_gradient, *means_gradient, *assignments_gradient;  // the last may be null
-    T *poses_gradient, *activations_gradient, *weights_gradient, *beta_u_gradient, *beta_a_gradient;
-  };
-
-  Backward(const Layer& layer, const Tensors& tensors)
+  Backward(const Layer& layer, const BackwardTensors<T>& tensors)
       : g_(layer, tensors.weights),
         t_(tensors),
         iterations_(layer.iterations),
@@ -363,7 +357,7 @@ class Backward {
 
  private:
   const Geometry<T, L> g_;
-  const Tensors t_;
+  const BackwardTensors<T> t_;
   const int64_t iterations_, terms_, chunk_, run_;
   const Buffer<T> errors_, coefficients_, betas_, slot_sums_, assigned_sums_, child_sums_, activation_sums_,
       slot_poses_, packed_gradient_;

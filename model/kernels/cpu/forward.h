@@ -13,12 +13,7 @@ class Forward {
   typedef Vector<T, L> V;
 
  public:
-  struct Tensors {
-    const T *poses, *activations, *weights, *beta_u, *beta_a;
-    T *logits, *means, *assignments, *weighings, *gaussians;  // the last three may be null
-  };
-
-  Forward(const Layer& layer, const Tensors& tensors)
+  Forward(const Layer& layer, const ForwardTensors<T>& tensors)
       : g_(layer, tensors.weights),
         t_(tensors),
         chunk_(g_.chunk()),
@@ -274,7 +269,7 @@ class Forward {
   }
 
   const Geometry<T, L> g_;
-  const Tensors t_;
+  const ForwardTensors<T> t_;
   const int64_t chunk_;
   const Buffer<T> scores_, totals_, kept_;
 };

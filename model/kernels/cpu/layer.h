@@ -1,4 +1,4 @@
-// What the kernels are handed: geometry, constants and the tensors' memory. Symbols as in layer.py.
+// The interface between Python and the kernels: geometry, constants and the tensors' memory. Symbols as in layer.py.
 #pragma once
 
 #include <algorithm>
@@ -9,7 +9,7 @@
 
 namespace matcaps {
 
-// Mirrored field by field in library.py.
+// library.py repeats these three structs field by field.
 struct Layer {
   int64_t images, child_sites, parent_sites, positions, child_types, parent_types, lanes;
   int64_t shared;           // whether one weight serves all positions
@@ -20,7 +20,21 @@ struct Layer {
   double final_inverse_temperature, mass_unit, density_temperature, variance_floor;
 };
 
-// Rows of what is kept of a parent: see layer.py.
+// Shapes: see layer.py.
+template <typename T>
+struct ForwardTensors {
+  const T *poses, *activations, *weights, *beta_u, *beta_a;
+  T *logits, *means, *assignments, *weighings, *gaussians;  // the last three may be null
+};
+
+template <typename T>
+struct BackwardTensors {
+  const T *poses, *activations, *weights, *beta_u, *weighings, *gaussians;
+  const T *logits_gradient, *means_gradient, *assignments_gradient;  // the last may be null
+  T *poses_gradient, *activations_gradient, *weights_gradient, *beta_u_gradient, *beta_a_gradient;
+};
+
+// Rows of a parent's Gaussian: see layer.py.
 constexpr int row_of_means = 0, row_of_variances = 16, row_of_mass = 32, row_of_reciprocal = 33, row_of_unit = 34,
               row_of_logit = 35, rows_of_a_gaussian = 36;
 

@@ -12,25 +12,20 @@ from torch import Tensor
 
 from matcaps.model.kernels.gpu import children, parents, passes, vote_gradients
 from matcaps.model.kernels.gpu.piece import PAIRS_OF_VOTE_GRADIENTS, Piece, cut, pack, pieces
-from matcaps.model.kernels.layer import Gradients, Layer
+from matcaps.model.kernels.layer import InputGradients, Inputs, Kept, Layer, ResultGradients
 from matcaps.model.routing.eager import SMALLEST_ACTIVATION
 
 
 def backward(
     layer: Layer,
-    poses: Tensor,
-    activations: Tensor,
-    weights: Tensor,
-    beta_u: Tensor,
-    beta_a: Tensor,
-    weighings: Tensor,
-    gaussians: Tensor,
-    logits_gradient: Tensor,
-    means_gradient: Tensor,
-    assignments_gradient: Tensor | None,
-    gradients: Gradients,
+    inputs: Inputs,
+    kept: Kept,
+    given: ResultGradients,
+    gradients: InputGradients,
 ) -> None:
-    """Fill the gradients of a batch, from those of the results and what ``forward`` kept."""
+    """Fill the gradients of a batch from those of the results and from what ``forward`` kept."""
+    poses, activations, weights, beta_u, _ = inputs
+    weighings, gaussians = kept
     parent_types, packed = weights.shape[2], pack(weights)
     of_weights, of_betas = torch.zeros_like(packed), packed.new_zeros(2, packed.shape[3])
     iterations, lanes = layer.iterations, packed.shape[3]
@@ -45,7 +40,7 @@ def backward(
             if iteration < iterations - 1:
                 piece.moments(passes.GIVEN, errors[iteration + 1], now, now)
             parents.differentiate_fit[piece.parents_grid](
-                *(logits_gradient[some], means_gradient[some], piece.sums, now, last),
+                *(given.logits[some], given.means[some], piece.sums, now, last),
                 *(piece.coefficients, terms, betas[iteration], beta_u, piece.segments, piece.rows, parent_types),
                 **piece.constants(iteration),
                 lanes=lanes,
@@ -55,10 +50,10 @@ def backward(
             )
             weighing, of_children = (passes.ROUTED, masses[iteration - 1]) if iteration else (passes.EVEN, errors[0])
             piece.quadratics(weighing, of_children, now, errors[iteration])
-            assigned = assignments_gradient is not None and iteration == iterations - 1 > 0
+            assigned = given.assignments is not None and iteration == iterations - 1 > 0
             children.differentiate_competition[piece.children_grid](
                 *(errors[iteration], of_children, piece.log_activations),
-                assignments_gradient[some] if assignments_gradient is not None else errors,
+                errors if given.assignments is None else given.assignments[some],
                 *(gradients.activations[some], *piece.windows),
                 *(piece.sites, piece.child_sites, piece.windows_at_most, parent_types),
                 density_temperature=layer.density_temperature,

@@ -8,22 +8,15 @@ from torch import Tensor
 
 from matcaps.model.kernels.gpu import children, parents, passes
 from matcaps.model.kernels.gpu.piece import Piece, pack, pieces
-from matcaps.model.kernels.layer import ROWS_OF_A_GAUSSIAN, Layer, Results
+from matcaps.model.kernels.layer import ROWS_OF_A_GAUSSIAN, Inputs, Layer, Results
 
 SAMPLE = 8
 """Every which child of a position the first centre is the mean of."""
 
 
-def forward(
-    layer: Layer,
-    poses: Tensor,
-    activations: Tensor,
-    weights: Tensor,
-    beta_u: Tensor,
-    beta_a: Tensor,
-    results: Results,
-) -> None:
-    """Fill the results of a batch; all tensors are contiguous and of one float type."""
+def forward(layer: Layer, inputs: Inputs, results: Results) -> None:
+    """Fill the results of a batch."""
+    poses, activations, weights, beta_u, beta_a = inputs
     parent_types, packed = weights.shape[2], pack(weights)
     sites = len(layer.seen)
     if layer.iterations == 1 and results.assignments.numel():

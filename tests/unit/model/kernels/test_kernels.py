@@ -14,8 +14,8 @@ from torch import Tensor
 
 from matcaps.model.kernels import cpu
 from matcaps.model.kernels.cpu.library import CompilationError, library, widest
-from matcaps.model.kernels.layer import Layer, empty_gradients, empty_results
-from matcaps.model.kernels.operator import fused_routing
+from matcaps.model.kernels.layer import Inputs, Layer, ResultGradients, empty_gradients, empty_results
+from matcaps.model.kernels.operator import Options, fused_routing
 from matcaps.model.routing.dispatch import route as choose
 from matcaps.model.routing.eager import Routed
 from tests.support.routing_cases import (
@@ -33,9 +33,6 @@ WIDE = replace(CONVOLUTION, parent_types=17, child_types=9)  # two blocks of par
 WIDTHS = [width for width in (128, 256, 512) if width <= widest()]
 
 
-Tensors = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
-
-
 def fused(case: Case, dtype: torch.dtype, *inputs: Tensor, assignments: bool = True) -> Routed:
     """Results for poses, activations, weights and betas."""
     poses, activations, weights, beta_u, beta_a = inputs
@@ -49,21 +46,10 @@ def chosen(case: Case, dtype: torch.dtype, *inputs: Tensor) -> Routed:
     return choose(poses, activations, weights, beta_u, beta_a, case.windows(dtype), case.config)
 
 
-def arguments(case: Case, dtype: torch.dtype) -> tuple[Layer, Tensors]:
+def arguments(case: Case, dtype: torch.dtype) -> tuple[Layer, Inputs]:
     """What the kernels themselves are handed."""
-    windows, config = case.windows(dtype), case.config
-    tables = windows.seen.contiguous(), windows.slots, windows.windows_of_child
-    layer = Layer(
-        *tables,
-        windows.coordinates,
-        config.iterations,
-        config.final_inverse_temperature,
-        1.0 if config.mass == "absolute" else windows.mass_unit(case.child_types, case.parent_types),
-        config.density_temperature,
-        config.variance_floor,
-    )
-    poses, activations, weights, beta_u, beta_a = case.inputs(dtype)
-    return layer, (poses, activations, weights, beta_u, beta_a)
+    inputs = Inputs(*case.inputs(dtype))
+    return Layer.of(case.windows(dtype), case.config, inputs.weights), inputs
 
 
 @pytest.mark.parametrize("width", WIDTHS)
@@ -73,11 +59,11 @@ def test_every_width_of_vectors_finds_the_same(width: int, dtype: torch.dtype, p
     """Narrow vectors stand in for wide ones: all results and gradients agree to rounding with the plain routing."""
     case = replace(CONVOLUTION, parent_types=parent_types)
     layer, inputs = arguments(case, dtype)
-    results = empty_results(inputs[0], inputs[2], layer.seen, layer.iterations, assignments=True, keep=True)
-    cpu.forward(layer, *inputs, results, width=width)
-    given = torch.ones_like(results.logits), torch.ones_like(results.means), torch.ones_like(results.assignments)
-    found = empty_gradients(inputs[0], inputs[2])
-    cpu.backward(layer, *inputs, results.weighings, results.gaussians, *given, found, width=width)
+    results = empty_results(inputs, layer, assignments=True, keep=True)
+    cpu.forward(layer, inputs, results, width=width)
+    given = ResultGradients(*(torch.ones_like(result) for result in results[:3]))
+    found = empty_gradients(inputs)
+    cpu.backward(layer, inputs, results.kept, given, found, width=width)
 
     leaves = [tensor.requires_grad_() for tensor in case.inputs()]
     expected = route_by_torch(case.windows(), case.config, *leaves)
@@ -220,7 +206,8 @@ def test_torch_accepts_the_operator(case: Case) -> None:
     """Schema, fake tensors and autograd registration pass torch's own checks."""
     layer, inputs = arguments(case, torch.float32)
     leaves = [tensor.requires_grad_() for tensor in inputs]
-    torch.library.opcheck(torch.ops.matcaps.route.default, (*leaves, *layer, True, True), test_utils=OPCHECKS)
+    arguments_of_route = *leaves, *layer, *Options(assignments=True, keep=True)
+    torch.library.opcheck(torch.ops.matcaps.route.default, arguments_of_route, test_utils=OPCHECKS)
 
 
 OPCHECKS = ("test_schema", "test_autograd_registration", "test_faketensor")
