@@ -108,7 +108,7 @@ def measure(network: CapsNet, batch: int, rounds: int) -> None:
             ours = milliseconds(lambda: kernels(training), rounds) / batch  # noqa: B023
             some = batch
             while some:
-                fewer = inputs[0][:some], inputs[1][:some], *inputs[2:]
+                fewer = inputs._replace(poses=inputs.poses[:some], activations=inputs.activations[:some])
                 try:
                     theirs = milliseconds(lambda: textbook(training, fewer), rounds) / some  # noqa: B023
                     break

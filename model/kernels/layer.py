@@ -72,9 +72,15 @@ class Layer(NamedTuple):
         return self.seen, self.slots, self.windows_of_child, self.coordinates
 
     @property
-    def constants(self) -> tuple[int | float, ...]:
+    def constants(self) -> tuple[int, float, float, float, float]:
         """The numbers among the fields, in their order: they follow the tables."""
-        return self[len(self.tables) :]
+        return (
+            self.iterations,
+            self.final_inverse_temperature,
+            self.mass_unit,
+            self.density_temperature,
+            self.variance_floor,
+        )
 
     def inverse_temperature(self, iteration: int) -> float:
         """λ of one iteration, counted from 0."""

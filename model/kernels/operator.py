@@ -79,7 +79,8 @@ def _(*arguments: Any) -> Results:
 def route_backward(*arguments: Any) -> InputGradients:
     """Gradients of the inputs. The arguments are those of ``ResultGradients``, ``Kept``, ``Inputs`` and ``Layer``."""
     given, kept, inputs, layer = _pack(arguments, ResultGradients, Kept, Inputs, Layer)
-    given = ResultGradients(*(None if gradient is None else gradient.contiguous() for gradient in given))
+    assignments = None if given.assignments is None else given.assignments.contiguous()
+    given = ResultGradients(given.logits.contiguous(), given.means.contiguous(), assignments)
     gradients = empty_gradients(inputs)
     if inputs.poses.shape[0]:
         (gpu if inputs.poses.is_cuda else cpu).backward(layer, inputs, kept, given, gradients)

@@ -15,7 +15,7 @@ from matcaps.model.windows import Windows
 from tests.support.reference import Reference, reference_routing, windows_by_definition
 
 NAMES = ("poses", "activations", "weights", "beta_u", "beta_a")
-MOST_VOTES = 160  # of one example; the loops take a fifth of a millisecond for each in each iteration
+MOST_VOTES = 160  # of one example: more would take the loops too long
 
 
 @dataclass(frozen=True)
@@ -57,13 +57,13 @@ class Case:
 
 
 class Routing(Protocol):
-    """An implementation: poses, activations, weights and betas in, all results out."""
+    """An implementation: it maps poses, activations, weights and betas to all results."""
 
     def __call__(self, windows: Windows, config: RoutingConfig, *inputs: Tensor) -> Reference: ...
 
 
 def route_by_torch(windows: Windows, config: RoutingConfig, *inputs: Tensor) -> Reference:
-    """The plain implementation."""
+    """The implementation in plain PyTorch."""
     poses, activations, weights, beta_u, beta_a = inputs
     result = em_routing(poses, activations, weights, beta_u, beta_a, windows, config)
     assert result.assignments is not None
@@ -71,7 +71,7 @@ def route_by_torch(windows: Windows, config: RoutingConfig, *inputs: Tensor) -> 
 
 
 def route_by_kernel(windows: Windows, config: RoutingConfig, *inputs: Tensor) -> Reference:
-    """The fused one, on the CPU."""
+    """The implementation by kernels, on the CPU."""
     poses, activations, weights, beta_u, beta_a = inputs
     result = fused_routing(poses, activations, weights, beta_u, beta_a, windows, config)
     assert result.assignments is not None
@@ -79,21 +79,25 @@ def route_by_kernel(windows: Windows, config: RoutingConfig, *inputs: Tensor) ->
 
 
 def route_by_loops(case: Case, *inputs: Tensor) -> Reference:
-    """The same by the loops, with the case's geometry and constants."""
+    """The reference: loops, with the case's geometry and constants."""
     poses, activations, weights, beta_u, beta_a = inputs
     geometry = case.child_grid, case.kernel, case.stride
     coordinates = case.windows(poses.dtype).coordinates
     return reference_routing(poses, activations, weights, beta_u, beta_a, *geometry, case.config, coordinates)
 
 
-def routed(routing: Routing | None, case: Case, dtype: torch.dtype, *, nudged: bool = False) -> dict[str, Tensor]:
-    """Outputs of a routing, or of the loops, and the gradients of a fixed mixture of them, by name."""
-    leaves = case.inputs(dtype)
-    if nudged:  # by an ulp or two, up or down
-        generator = torch.Generator().manual_seed(case.seed + 2)
-        ulp = torch.finfo(dtype).eps
-        leaves = [leaf * (1 + ulp * torch.randn(leaf.shape, generator=generator).sign()) for leaf in leaves]
-    leaves = [leaf.requires_grad_() for leaf in leaves]
+def routed(
+    routing: Routing | None, case: Case, dtype: torch.dtype, *, nudge: float = 0.0, nudge_seed: int = 2
+) -> dict[str, Tensor]:
+    """Outputs of a routing, or of the loops, and the gradients of a fixed mixture of them, by name.
+
+    Before that, ``nudge`` changes each input by this part of itself, up or down at random.
+    """
+    generator = torch.Generator().manual_seed(case.seed + nudge_seed)
+    leaves = [
+        (leaf * (1 + nudge * torch.randn(leaf.shape, generator=generator).sign())).requires_grad_()
+        for leaf in case.inputs(dtype)
+    ]
     result = routing(case.windows(dtype), case.config, *leaves) if routing else route_by_loops(case, *leaves)
     generator = torch.Generator().manual_seed(case.seed + 1)
     mixture = torch.zeros((), dtype=dtype)
@@ -105,11 +109,14 @@ def routed(routing: Routing | None, case: Case, dtype: torch.dtype, *, nudged: b
     return {name: value.detach().double() for name, value in values.items()}
 
 
+ROUTINGS: dict[str, Routing] = {"torch": route_by_torch, "kernel": route_by_kernel}
+
+
 @st.composite
 def cases(
     draw: st.DrawFn, *, temperatures: tuple[float, ...], floors: tuple[float, ...], scales: tuple[float, ...]
 ) -> Case:
-    """Any small geometry; as many types as the loops have time for."""
+    """Any small geometry, with as many types as the loops have time for."""
     kernel = draw(st.tuples(st.integers(1, 5), st.integers(1, 5)))
     rows, columns = (min(6, extent + draw(st.integers(0, 3))) for extent in kernel)
     stride = draw(st.integers(1, 3))
@@ -141,8 +148,8 @@ def cases(
 def largest_error(found: dict[str, Tensor], truth: dict[str, Tensor], *, gradient: bool, unit: float = 0.0) -> float:
     """The largest error of any output, or of any gradient, relative to the largest element of its tensor.
 
-    What is smaller than ``unit``, or than a thousandth of the largest tensor's, counts as that large: a gradient
-    that is nothing but rounding has no relative error.
+    A largest element below ``unit``, or below a thousandth of the largest tensor's, counts as that large: a gradient
+    that consists of rounding errors has no relative error.
     """
     names = [name for name in truth if name.startswith("gradient") == gradient]
     sizes = {name: float(truth[name].abs().max()) for name in names}

@@ -2,11 +2,10 @@
 
 import pytest
 
-from tests.support.routing_cases import Routing, route_by_kernel, route_by_torch
+from tests.support.routing_cases import ROUTINGS, Routing
 
 
-@pytest.fixture(scope="session", params=[route_by_torch, route_by_kernel], ids=["torch", "kernel"])
+@pytest.fixture(scope="session", params=ROUTINGS)
 def route(request: pytest.FixtureRequest) -> Routing:
     """An implementation."""
-    routing: Routing = request.param
-    return routing
+    return ROUTINGS[request.param]
