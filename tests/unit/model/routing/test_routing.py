@@ -203,7 +203,7 @@ def test_inverse_temperature_follows_the_schedule(route: Routing, iterations: in
 @pytest.mark.parametrize("temperature", [1.0, 16.0])
 @pytest.mark.parametrize("coordinates", [False, True])
 def test_gradients_pass_through_every_iteration(route: Routing, temperature: float, coordinates: bool) -> None:
-    """Finite differences agree for every input and every output: nothing stops a gradient on its way."""
+    """Finite differences agree in a random direction of each input and each output: no gradient is cut off."""
     config = replace(SOFT, density_temperature=temperature, final_inverse_temperature=0.5)
     case = Case((3, 2), (2, 1), 1, 2, 2, config, coordinates=coordinates, scale=0.3, seed=6)
     poses, activations, *parameters = case.inputs()
@@ -213,7 +213,7 @@ def test_gradients_pass_through_every_iteration(route: Routing, temperature: flo
     def results(*inputs: Tensor) -> tuple[Tensor, ...]:
         return tuple(route(windows, config, *inputs))
 
-    assert torch.autograd.gradcheck(results, leaves)
+    assert torch.autograd.gradcheck(results, leaves, fast_mode=True)
 
 
 def switched_off(poses: Tensor, activations: Tensor) -> tuple[Tensor, Tensor]:
