@@ -1,4 +1,4 @@
-"""What many tests share: profiles of hypothesis, drawn pictures, and one export of the smallest network."""
+"""What many tests share: drawn pictures, and one export of the smallest network."""
 
 from pathlib import Path
 
@@ -6,15 +6,10 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from hypothesis import settings
 from PIL import Image, ImageDraw
 
 from matcaps.model import CapsNet, tiny
 from matcaps.model.export import export
-
-settings.register_profile("quick", max_examples=40, deadline=None, derandomize=True)
-settings.register_profile("thorough", settings.get_profile("quick"), max_examples=400)
-settings.load_profile("quick")
 
 
 @pytest.fixture(scope="session")

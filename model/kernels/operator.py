@@ -152,7 +152,7 @@ def _check(tensors: dict[str, Tensor], windows: Windows, config: RoutingConfig) 
     found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     sites = found["poses"][1] if len(found["poses"]) > 1 else "none"
     if sites != windows.child_sites:
-        raise ValueError(f"the windows lie over {windows.child_sites} child sites, found {sites}")
+        raise ValueError(f"the windows need {windows.child_sites} child sites, found {sites}")
     batch, *_ = found["activations"] or (0,)
     child_types, parent_types = (*found["weights"], 0, 0, 0)[1:3]
     positions = found["weights"][0] if found["weights"][:1] == (1,) else windows.positions
@@ -167,11 +167,13 @@ def _check(tensors: dict[str, Tensor], windows: Windows, config: RoutingConfig) 
         if found[name] != shape:
             raise ValueError(f"{name} must have the shape {list(shape)}, found {list(found[name])}")
     if not child_types or not parent_types:
-        raise ValueError(f"a layer needs children and parents, found {child_types} and {parent_types} types")
+        raise ValueError(
+            f"a layer needs at least 1 child type and 1 parent type, found {child_types} and {parent_types}"
+        )
     for name, tensor in tensors.items():
         if tensor.device != windows.seen.device:
             raise ValueError(f"{name} must be on the windows' device {windows.seen.device}, found {tensor.device}")
         if not tensor.is_floating_point():
             raise ValueError(f"{name} must be floating point, found {tensor.dtype}")
     if config.iterations > cpu.MOST_ITERATIONS:
-        raise ValueError(f"the kernels route {cpu.MOST_ITERATIONS} iterations at most, found {config.iterations}")
+        raise ValueError(f"the kernels route at most {cpu.MOST_ITERATIONS} iterations, found {config.iterations}")

@@ -38,14 +38,14 @@ struct BackwardTensors {
 constexpr int row_of_means = 0, row_of_variances = 16, row_of_mass = 32, row_of_reciprocal = 33, row_of_unit = 34,
               row_of_logit = 35, rows_of_a_gaussian = 36;
 
-constexpr int images_at_once = 8;    // at most: what lies between two passes over their votes shall stay in the cache
-constexpr int children_at_once = 8;  // their weights stay in the nearest cache while the images take turns
+constexpr int images_at_once = 8;    // at most: their scores have to stay in the cache between two passes
+constexpr int children_at_once = 8;  // their weights stay in the nearest cache for all images
 
 struct Free {
   void operator()(void* memory) const { std::free(memory); }
 };
 
-// Aligned for the widest vectors; not initialised.
+// Memory aligned for the widest vectors; not initialised.
 template <typename T>
 class Buffer {
  public:
@@ -59,8 +59,8 @@ class Buffer {
   std::unique_ptr<T, Free> memory_;
 };
 
-// Sizes and constants in the numbers' own type, with the weights packed: [K or 1][block][I][16][L], so that a run of
-// child types is one run of memory for a block of parent types.
+// Sizes, and constants of type T. Weights are packed as [K or 1][block][I][16][L]: for a block of parent types, a run
+// of child types is one run of memory.
 template <typename T, int L>
 struct Geometry {
   const Layer& layer;
@@ -98,7 +98,7 @@ struct Geometry {
         }
   }
 
-  // Images that are worked through together: no more than keep the threads busy. Results do not depend on it.
+  // Number of images that are routed together: as few as keep the threads busy. Results do not depend on it.
   int64_t chunk() const {
     return std::min({layer.images, std::max<int64_t>(2, layer.threads), int64_t(images_at_once)});
   }
@@ -120,7 +120,7 @@ struct Geometry {
 
 template <typename T>
 inline T activation_of(T activation) {
-  return activation < T(1e-20) ? T(1e-20) : activation;  // a child that is off altogether still has a logarithm
+  return activation < T(1e-20) ? T(1e-20) : activation;  // keeps the logarithm of an inactive child finite
 }
 
 }  // namespace matcaps

@@ -1,6 +1,6 @@
-"""The way back through Procedure 1, from the last iteration to the first, a piece of the batch at a time.
+"""The backward pass: from the last iteration to the first, as launches of kernels, piece by piece of the batch.
 
-With q the gradient of log r, e that of a log-density and w = r / S:
+q is the gradient of log r, e that of a log-density over its temperature, w = r / S:
   M-step  q = w (Σ_h o_h (gμ_h + gσ²_h o_h) − Σ_h gσ²_h σ²_h + S gS),  o = v − μ
   E-step  e = (q − R Σ_parents q) / temperature;  Σ e, Σ e o and Σ e o² give the gradients of logit, μ and σ²
   votes   Σ_t w_t (gμ_t + 2 gσ²_t o_t) − Σ_t e_t o_(t−1) / σ²_(t−1)
@@ -66,7 +66,7 @@ def backward(
             )
         of_weights += _differentiate_votes(piece, masses, errors[1:], terms, gradients.poses[some])
         of_betas += betas.sum((0, 1))
-    # Above, the gradient of log a; and none of an activation that the logarithm's guard holds back.
+    # So far these are gradients of log a. An activation below the logarithm's lower bound has none.
     alive = activations >= SMALLEST_ACTIVATION
     gradients.activations.copy_(torch.where(alive, gradients.activations / activations, 0.0))
     gradients.weights.copy_(of_weights[..., :parent_types].transpose(2, 3).unflatten(3, (4, 4)))
@@ -75,7 +75,7 @@ def backward(
 
 
 def _differentiate_votes(piece: Piece, masses: Tensor, errors: Tensor, terms: Tensor, poses_gradient: Tensor) -> Tensor:
-    """Fill the gradient of poses; the answer is that of packed weights."""
+    """Fill the gradient of poses and return the gradient of packed weights."""
     types = min(triton.next_power_of_2(piece.child_types), PAIRS_OF_VOTE_GRADIENTS // piece.block)
     programs = piece.positions * triton.cdiv(piece.child_types, types)
     segments, span = cut(piece.rows, programs * piece.blocks)
