@@ -1,6 +1,6 @@
-"""``python -m tests.support.compiled``: compiles the GPU kernels for an H100, which need not be there.
+"""``python -m tests.support.compiled``: compiles the GPU kernels for an H100, without a GPU.
 
-What Triton's interpreter runs its compiler may still refuse. A process of its own, because its driver is a fake here.
+Triton's compiler may reject what its interpreter runs. This is a process of its own, since it fakes Triton's driver.
 """
 
 from typing import Any
@@ -17,7 +17,7 @@ LAUNCH = JITFunction.run
 
 
 class Driver:
-    """What the compiler asks of a device's driver."""
+    """The part of a device's driver that the compiler uses."""
 
     def get_current_target(self) -> GPUTarget:
         return GPUTarget("cuda", 90, 32)

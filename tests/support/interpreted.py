@@ -1,6 +1,6 @@
 """``python -m tests.support.interpreted FILE``: runs the GPU kernels in Triton's interpreter.
 
-A process of its own, because Triton is interpreted from its import on (TRITON_INTERPRET=1) or not at all.
+A process of its own, since Triton reads TRITON_INTERPRET=1 when it is imported.
 """
 
 import sys
@@ -28,14 +28,14 @@ CASES = {
 
 
 def inputs_of(name: str) -> Inputs:
-    """A case's inputs; those of the last two are hard for float32."""
+    """A case's inputs; float32 has difficulties with those of the last two."""
     case, dtype = CASES[name]
     poses, activations, weights, beta_u, beta_a = case.inputs(SINGLE)
-    if name == "far-from-the-sample":  # it is of the first type alone, which hardly weighs and lies apart
+    if name == "far-from-the-sample":  # the sample has the first type only: low mass, far from the mean
         activations = torch.tensor([1e-6, 0.5, 0.7]).expand_as(activations)
         poses = poses + torch.tensor([0.0, 1000.0, 1000.0])[:, None, None]
         weights = torch.eye(4).expand_as(weights)
-    if name == "masses-that-underflow":  # all agree about one parent; deviations from the other are 10⁵ times as wide
+    if name == "masses-that-underflow":  # all agree on one parent; on the other they scatter 10⁵ times as much
         activations = activations.clamp_min(0.1)
         poses = torch.eye(4) + 1e-3 * poses
         weights = torch.stack([torch.eye(4).expand_as(weights[:, :, 0]), 1e4 * weights[:, :, 1]], 2)
@@ -49,7 +49,7 @@ def gradients_given(results: Sequence[Tensor], seed: int) -> ResultGradients:
 
 
 def route(name: str) -> dict[str, Tensor]:
-    """Results, and gradients of what ``gradients_given`` asks for, by name."""
+    """Results, and the input gradients for those of ``gradients_given``, by name."""
     case, dtype = CASES[name]
     inputs = inputs_of(name)
     layer = Layer.of(case.windows(dtype), case.config, inputs.weights)
@@ -64,7 +64,7 @@ def route(name: str) -> dict[str, Tensor]:
 
 
 def forward(layer: Layer, inputs: Inputs, *, keep: bool) -> Results:
-    """All results, and what a backward needs if it is to be kept."""
+    """Results; with ``keep`` also assignments and what a backward pass needs."""
     results = empty_results(inputs, layer, assignments=keep, keep=keep)
     for result in results:
         result.fill_(torch.nan)
@@ -80,7 +80,7 @@ def main(file: str) -> None:
     inputs = inputs_of("windows-that-overlap")
     kept_nothing = forward(Layer.of(case.windows(dtype), case.config, inputs.weights), inputs, keep=False)
     found["nothing-kept"] = {"logits": kept_nothing.logits, "parent poses": kept_nothing.means}
-    piece.LARGEST_TABLE = piece.FEWEST = 1  # an image at a time, and as many segments as there are children and rows
+    piece.LARGEST_TABLE = piece.FEWEST = 1  # pieces of one image, segments of one child or row
     found["windows-that-skip-children"] = route("windows-that-skip-children")
     torch.save(found, file)
 

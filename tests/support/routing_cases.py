@@ -1,4 +1,4 @@
-"""Geometries with their numbers, the ways to route them, and how results are compared: for all tests of routing."""
+"""Random cases of routed layers, the implementations of routing, and comparisons of results."""
 
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -20,7 +20,7 @@ MOST_VOTES = 160  # of one example: more would take the loops too long
 
 @dataclass(frozen=True)
 class Case:
-    """One geometry with its constants and the seed of its numbers: what hypothesis prints when a test fails."""
+    """A geometry, the constants of routing and a seed: all that a failing test has to print."""
 
     child_grid: tuple[int, int]
     kernel: tuple[int, int]
@@ -35,14 +35,14 @@ class Case:
     seed: int = 0
 
     def windows(self, dtype: torch.dtype = torch.float64) -> Windows:
-        """The windows, with random coordinates if there are any."""
+        """The windows, with random coordinates if the case has any."""
         positions = self.kernel[0] * self.kernel[1]
         generator = torch.Generator().manual_seed(self.seed)
         coordinates = torch.rand(positions, 2, generator=generator).to(dtype) if self.coordinates else None
         return Windows(self.child_grid, self.kernel, self.stride, coordinates)
 
     def inputs(self, dtype: torch.dtype = torch.float64) -> list[Tensor]:
-        """Poses, activations, weights and betas; the same numbers in either dtype."""
+        """Poses, activations, weights and betas; the same numbers in every dtype."""
         generator = torch.Generator().manual_seed(self.seed)
         sites = self.child_grid[0] * self.child_grid[1]
         positions = 1 if self.shared else self.kernel[0] * self.kernel[1]
@@ -177,7 +177,7 @@ def close(found: Tensor, expected: Tensor) -> bool:
 
 
 def gradients(result: Reference, leaves: list[Tensor]) -> list[Tensor]:
-    """Gradients of a mixture of activations and poses in which no two elements weigh the same."""
+    """Gradients of a weighted sum of activations and poses; no two elements have the same weight."""
     logits, poses = result.activation_logits, result.poses
     mixture = (logits.sigmoid() * torch.linspace(1, 2, logits.numel(), dtype=logits.dtype).view_as(logits)).sum()
     mixture = mixture + (poses * torch.linspace(1, 2, poses.numel(), dtype=poses.dtype).view_as(poses)).sum()
