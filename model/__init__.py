@@ -1,15 +1,22 @@
 """Matrix capsules with EM routing (Hinton, Sabour, Frosst, ICLR 2018) in PyTorch.
 
 A capsule is an activation in [0, 1] and a 4×4 pose matrix. The files, in the order of their imports:
-config ← pixels, config ← windows ← routing ← fused ← route ← capsules ← network ← export.
+config ← windows, pixels ← routing.eager ← kernels ← routing.dispatch ← capsules ← network ← export.
 
-Axes, as they are named in every shape here:
+Names of axes in all shapes:
 
-batch        images of one batch
-child_site, parent_site    places of a grid, row by row
-child_type, parent_type    kinds of capsule at each place
-position     place within a parent's window (kernel row × kernel column)
-slot         one (parent_site, position): a place where some child is seen by some parent
+batch                    images of one batch
+channel, row, column     of an image or of a grid of features
+feature                  channels of a convolution
+site                     places of a grid, row by row: child_site below, parent_site above
+type                     kinds of capsule at each site: child_type below, parent_type above
+class                    types of the last layer
+position                 places in a parent's window, row by row (kernel row × kernel column)
+window                   windows that see one child site
+slot                     pairs (parent_site, position): one child site in one window
+row (of votes)           one parent site of one image
+child (of a row)         pairs (position, child_type): one child in one window
+lane (of kernels)        parent types, padded to whole vectors
 """
 
 from matcaps.model.config import CapsNetConfig, RoutingConfig, as_published, mnist, small_norb, small_norb_small, tiny

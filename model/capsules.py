@@ -1,4 +1,4 @@
-"""The capsule layers: PrimaryCaps makes capsules out of features, RoutedCaps makes parents out of children."""
+"""The capsule layers: PrimaryCaps computes capsules from features, RoutedCaps computes parents from children."""
 
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ from matcaps.model.routing.dispatch import route
 from matcaps.model.routing.eager import Routed
 from matcaps.model.windows import Windows
 
-WEIGHT_NOISE = 0.5  # standard deviation around the identity that 4×4 weights start from
+WEIGHT_NOISE = 0.5  # 4×4 weights start from the identity plus noise of this standard deviation
 
 
 class Capsules(NamedTuple):
@@ -47,7 +47,7 @@ class PrimaryCaps(nn.Module):
     def _normalise(
         norm: nn.Module, features: Float[Tensor, "batch feature row column"]
     ) -> Float[Tensor, "batch site feature"]:
-        # Sites first, then the norm: the other way round torch 2.13 misplaces gradients of BatchNorm2d (batch of 1).
+        # BatchNorm1d on [site, feature]: torch 2.13 has wrong gradients of BatchNorm2d in a batch of 1.
         by_site = features.flatten(2).transpose(1, 2)
         normed: Tensor = norm(by_site.flatten(0, 1))
         return normed.view_as(by_site)
@@ -61,7 +61,7 @@ class RoutedCaps(nn.Module):
         parent_types: Capsule types of this layer.
         windows: Which children each parent sees.
         routing: The constants of EM routing.
-        shared: Whether one weight per pair of types serves all positions (the class layer), instead of one each.
+        shared: Whether all positions share one weight for each pair of types (the class layer).
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What a network is: sizes, classes and the constants of its routing, validated when they are made."""
+"""Configuration of a network: sizes, classes and the constants of its routing, validated at construction."""
 
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -12,17 +12,17 @@ SMALLEST_POOLED = 18  # the same with maxima over 2×2 below
 
 @dataclass(frozen=True)
 class RoutingConfig:
-    """The constants of Procedure 1 (paper, section 3), and three remedies that it does not have.
+    """The constants of Procedure 1 (paper, section 3), and three additions that the paper does not have.
 
     Attributes:
-        iterations: M-steps; there is an E-step between any two.
-        final_inverse_temperature: λ that the schedule λ_t = final · (1 − 0.95^(t+1)) tends to.
-        mass: What the cost per unit of a parent is multiplied by. ``absolute`` is the procedure's Σ_i r_ij,
-            which differs by a factor of 50 between layers; ``relative`` divides it by what it would be if
-            active children were shared out evenly (children / parents), so that one λ fits all layers.
-        density_temperature: The E-step divides log-densities by this. At 1 (the procedure) 16-dimensional
-            Gaussians assign all but hard, and the gradients of a third iteration explode; at 16 the mean
-            over the components takes the place of their sum.
+        iterations: Number of M-steps, with an E-step between any two.
+        final_inverse_temperature: Limit of the schedule λ_t = final · (1 − 0.95^(t+1)).
+        mass: Factor of a parent's cost. ``absolute`` is the procedure's Σ_i r_ij, which differs by a factor of 50
+            between layers. ``relative`` divides it by children / parents, the mass of a parent if active children
+            were shared evenly. So one λ fits all layers.
+        density_temperature: The E-step divides log-densities by this. At 1, the procedure's value, 16-dimensional
+            Gaussians make assignments almost hard, and the gradients of a third iteration explode. At 16 the score
+            is the mean over the components instead of their sum.
         variance_floor: Lower bound of σ², in units of pose elements squared.
     """
 
@@ -34,9 +34,9 @@ class RoutingConfig:
 
     def __post_init__(self) -> None:
         if self.iterations < 1:
-            raise ValueError(f"routing needs at least 1 iteration, found iterations={self.iterations}")
+            raise ValueError(f"iterations must be at least 1, found {self.iterations}")
         if self.mass not in ("absolute", "relative"):
-            raise ValueError(f"mass is 'absolute' or 'relative', found {self.mass!r}")
+            raise ValueError(f"mass must be 'absolute' or 'relative', found {self.mass!r}")
         for name in ("final_inverse_temperature", "density_temperature", "variance_floor"):
             value = getattr(self, name)
             if not 0.0 < value < float("inf"):
@@ -53,31 +53,31 @@ class RoutingConfig:
 
 @dataclass(frozen=True)
 class CapsNetConfig:
-    """Everything that is needed to build a network, in the paper's letters: A, B, C, D (section 4).
+    """The sizes and options that define a network; A, B, C and D are the paper's letters (section 4).
 
     Attributes:
-        classes: Names of the classes, in the order of the labels (E is their number).
-        channels: Channels of an image: 1, or 2 for the left and right camera of a stereo pair.
-        image_size: Height and width of the images that are handed in, in pixels.
-        crop_size: Height and width of the centre crop that the network looks at, in pixels.
-        resolution: Height and width that the crop is shrunk to by averaging areas, in pixels; by default it is
-            taken as it is.
-        pooled_channels: Channels of one more 5×5 convolution at the bottom, whose maxima over 2×2 take the place of
-            the other one's stride: together the two that the paper's convolutional network begins with. The
-            paper's capsules do without (0): one convolution makes poses out of 5×5 pixels.
+        classes: Names of the classes, in the order of the labels (their number is E).
+        channels: Channels of an image: 1 (grey), 2 (left and right camera of a stereo pair) or 3 (RGB).
+        image_size: Height and width of the input images, in pixels.
+        crop_size: Height and width of the centre crop that the network uses, in pixels.
+        resolution: Height and width after the crop is shrunk by averaging areas, in pixels. By default it is not
+            shrunk.
+        pooled_channels: Channels of an additional 5×5 convolution at the bottom, with maxima over 2×2 pixels. The
+            stem then has no stride. Together they are the two convolutions of the paper's CNN. 0, as in the paper's
+            capsule network: none.
         stem_channels: A, channels of the convolution below PrimaryCaps.
-        residual_blocks: Blocks between that convolution and PrimaryCaps, each of which adds to its input what two 3×3
-            convolutions make of it (He et al., ECCV 2016). The paper does without (0).
+        residual_blocks: Number of residual blocks between that convolution and PrimaryCaps, each with two 3×3
+            convolutions (He et al., ECCV 2016). 0, as in the paper: none.
         primary_types: B, capsule types of PrimaryCaps.
         conv_types_1: C, capsule types of ConvCaps1.
         conv_types_2: D, capsule types of ConvCaps2.
         batch_norm: Whether the convolutions, the primary poses and the primary activation logits are normalised
-            over the batch. The paper does without.
-        coordinate_addition: Whether votes for a class carry the place they come from (section 4.1).
+            over the batch. The paper has no norms.
+        coordinate_addition: Whether votes for a class get the coordinates of their site added (section 4.1).
         routing: The constants of EM routing, shared by the three routed layers.
 
     Raises:
-        ValueError: A value is out of range; the message names it.
+        ValueError: A value is out of range; the message names the field and the value.
     """
 
     classes: tuple[str, ...]
@@ -118,7 +118,7 @@ class CapsNetConfig:
 
     @property
     def input_size(self) -> int:
-        """Height and width of what the first layer sees, in pixels."""
+        """Height and width of the first layer's input, in pixels."""
         return self.crop_size if self.resolution is None else self.resolution
 
 
@@ -147,7 +147,7 @@ def mnist(classes: tuple[str, ...] = DIGIT_CLASSES) -> CapsNetConfig:
 
 
 def tiny(channels: int = 1) -> CapsNetConfig:
-    """The smallest network that still has every part, for tests: 24×24 images, three classes."""
+    """A very small network with every part, for tests: 24×24 images, three classes."""
     return CapsNetConfig(
         classes=("circle", "square", "triangle"),
         channels=channels,
@@ -161,6 +161,6 @@ def tiny(channels: int = 1) -> CapsNetConfig:
 
 
 def as_published(config: CapsNetConfig) -> CapsNetConfig:
-    """The same network with Procedure 1 to the letter: λ → 0.01, absolute mass, no temperature, no norms."""
+    """The same network with Procedure 1 as published: λ → 0.01, absolute mass, no temperature, no norms."""
     routing = replace(config.routing, final_inverse_temperature=0.01, mass="absolute", density_temperature=1.0)
     return replace(config, batch_norm=False, routing=routing)

@@ -1,5 +1,4 @@
-"""The network as one ONNX file: uint8 images in, activations and poses out, routing unrolled, nothing dynamic
-but the batch."""
+"""The network as one ONNX file: uint8 images in, activations and poses out, with a free batch size."""
 
 import json
 from typing import Any
@@ -26,7 +25,7 @@ OUTPUTS = (
 
 
 class _Flat(nn.Module):
-    """The network with its outputs in a row, in the order of ``OUTPUTS``."""
+    """The network with a flat tuple of outputs, in the order of ``OUTPUTS``."""
 
     def __init__(self, network: CapsNet) -> None:
         super().__init__()
@@ -51,8 +50,8 @@ def export(network: CapsNet, records: dict[str, Any] | None = None) -> onnx.Mode
     """The ONNX graph of a network in evaluation mode, with its metadata.
 
     Args:
-        network: On the CPU.
-        records: More metadata (``training``, ``parity``), each stored as JSON under ``matcaps.<name>``.
+        network: A network on the CPU.
+        records: More metadata by name (``training``, ``parity``), each stored as JSON under ``matcaps.<name>``.
 
     Raises:
         ValueError: The network is in training mode.
@@ -77,13 +76,13 @@ def export(network: CapsNet, records: dict[str, Any] | None = None) -> onnx.Mode
         node.doc_string = ""
         del node.metadata_props[:]
     del proto.metadata_props[:]
-    del proto.graph.value_info[:]  # shapes between nodes, which every reader infers: a twentieth of the file
+    del proto.graph.value_info[:]  # inner shapes, which readers infer: 5 % of the file
     set_metadata(proto, {**metadata(network), **(records or {})})
     return proto
 
 
 def set_metadata(proto: onnx.ModelProto, values: dict[str, Any]) -> None:
-    """Store values as JSON under ``matcaps.<name>``, in the place of any that stood there under these names."""
+    """Store values as JSON under ``matcaps.<name>``; earlier values of these names are replaced."""
     present = {entry.key: entry for entry in proto.metadata_props}
     for name, value in values.items():
         key = f"matcaps.{name}"
@@ -92,7 +91,7 @@ def set_metadata(proto: onnx.ModelProto, values: dict[str, Any]) -> None:
 
 
 def metadata(network: CapsNet) -> dict[str, Any]:
-    """What the network says of itself: classes, image, layers and routing."""
+    """Metadata of a network: format, classes, image, layers and routing iterations."""
     config = network.config
     margin = (config.image_size - config.crop_size) // 2
     types = {
@@ -100,7 +99,7 @@ def metadata(network: CapsNet) -> dict[str, Any]:
         "conv_caps_1": config.conv_types_1,
         "conv_caps_2": config.conv_types_2,
     }
-    pixels = config.crop_size / config.input_size  # of the image, in one that the first layer sees
+    pixels = config.crop_size / config.input_size  # pixels of the image for one of the first layer's input
     layers = [
         {
             "name": name,

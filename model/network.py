@@ -14,23 +14,23 @@ from matcaps.model.windows import Windows
 
 
 class Prediction(NamedTuple):
-    """What the network says of a batch, with all capsules that led to it."""
+    """The network's output for a batch, with the capsules of all layers."""
 
     logits: Float[Tensor, "batch class"]
-    """Before the logistic; a loss that takes logarithms starts here."""
+    """Of the activations; a loss with logarithms takes these."""
     activations: Float[Tensor, "batch class"]
     poses: Float[Tensor, "batch class 4 4"]
     primary_caps: Capsules
     conv_caps_1: Capsules
     conv_caps_2: Capsules
     class_assignments: Float[Tensor, "batch site type class"]
-    """Share of each capsule of ConvCaps2 that each class got in the last iteration; sums to 1 over classes."""
+    """Assignments of each capsule of ConvCaps2 in the last iteration; they sum to 1 over classes."""
 
 
 class ReceptiveField(NamedTuple):
-    """What the sites of a grid see of the first layer's input.
+    """The pixels of the first layer's input that each site of a grid depends on.
 
-    Site n covers ``size`` pixels from ``start`` + n · ``stride`` on; what lies beyond the edge is padding.
+    Site n covers ``size`` pixels from ``start`` + n · ``stride`` on; pixels beyond the edge are padding.
     """
 
     grid: int
@@ -48,12 +48,12 @@ class ReceptiveField(NamedTuple):
         )
 
     def centres(self) -> Float[Tensor, " grid"]:
-        """Where the middles of the fields in a row lie, in pixels."""
+        """Centres of the fields in a row, in pixels."""
         return self.start + torch.arange(self.grid) * self.stride + self.size / 2
 
 
 class Residual(nn.Module):
-    """Adds to its input what two rounds of ReLU, 3×3 convolution and norm make of it (He et al., ECCV 2016)."""
+    """A residual block: input plus two rounds of ReLU, 3×3 convolution and norm (He et al., ECCV 2016)."""
 
     def __init__(self, channels: int, *, batch_norm: bool) -> None:
         super().__init__()
@@ -89,7 +89,7 @@ class CapsNet(nn.Module):
                 nn.Conv2d(config.channels, channels, 5, padding=2, bias=not config.batch_norm),
                 norm(channels),
                 nn.MaxPool2d(2),
-                nn.ReLU(),  # behind the maxima: the same from a quarter of the values
+                nn.ReLU(),  # after the maxima: the same result from a quarter of the values
             )
             stem = pixels.above(5, 1, padding=2).above(2, 2).above(5, 1, padding=1)
             self.stem = nn.Conv2d(channels, config.stem_channels, 5, padding=1, bias=not config.batch_norm)
@@ -113,10 +113,10 @@ class CapsNet(nn.Module):
             coordinates = torch.cartesian_prod(centres, centres)
 
         self.primary_caps = PrimaryCaps(config.stem_channels, config.primary_types, batch_norm=config.batch_norm)
-        # An image's channels side by side: convolutions, norms and maxima are faster so, and capsules are read off
-        # without a copy. Not the whole network: routed layers have weights of five axes, which that layout is not for.
+        # Channels last: convolutions, norms and maxima are faster, and PrimaryCaps needs no copy. Routed layers have
+        # weights with five axes, for which this layout does not exist.
         for part in (self.pooled, self.stem, self.residual, self.primary_caps):
-            part.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # which torch's stubs leave out
+            part.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
         self.conv_caps_1 = RoutedCaps(
             config.primary_types,
             config.conv_types_1,
@@ -141,7 +141,7 @@ class CapsNet(nn.Module):
     def forward(
         self, images: UInt8[Tensor, "batch channel row column"] | Float[Tensor, "batch channel row column"]
     ) -> Prediction:
-        """Classify images of pixels in 0–255; what is larger than the crop is cropped to its centre.
+        """Classify images of pixels in 0–255; images larger than the crop are cropped to the centre.
 
         Raises:
             ValueError: Wrong number of channels, or an image smaller than the crop.
@@ -149,7 +149,7 @@ class CapsNet(nn.Module):
         return self.forward_standardised(standardise(images, self.config, self.stem.weight.dtype))
 
     def forward_standardised(self, pixels: Float[Tensor, "batch channel resolution resolution"]) -> Prediction:
-        """Classify images that ``standardise`` has made ready."""
+        """Classify images that ``standardise`` returned."""
         features = functional.relu(self.residual(self.stem_norm(self.stem(self.pooled(pixels)))))
         primary = self.primary_caps(features)
         routed_1 = self.conv_caps_1(primary)

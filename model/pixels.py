@@ -1,4 +1,4 @@
-"""Pixels as a network takes them: cropped to the centre, shrunk and standardised (paper, section 6)."""
+"""From images to the network's input: centre crop, shrinking, standardising (paper, section 6)."""
 
 import torch
 from jaxtyping import Float, UInt8
@@ -6,7 +6,7 @@ from torch import Tensor
 
 from matcaps.model.config import CapsNetConfig
 
-SMALLEST_CONTRAST = 1.0  # grey levels: an even image stays even instead of becoming its own noise
+SMALLEST_CONTRAST = 1.0  # grey levels: the noise of an even image is not amplified
 
 
 def standardise(
@@ -14,9 +14,9 @@ def standardise(
     config: CapsNetConfig,
     dtype: torch.dtype = torch.float32,
 ) -> Float[Tensor, "batch channel resolution resolution"]:
-    """The centre crop of each image of pixels in 0–255, with zero mean and unit variance over its pixels and channels.
+    """The centre crop of each image, with zero mean and unit variance over its pixels and channels.
 
-    Where the configuration has a resolution, the crop is shrunk to it first, by averaging areas.
+    Pixels are in 0–255. If the configuration has a resolution, the crop is shrunk to it first, by averaging areas.
 
     Raises:
         ValueError: Wrong number of channels, or an image smaller than the crop.
@@ -40,14 +40,14 @@ def standardise(
 
 
 def area_shares(size: int, smaller: int, like: Float[Tensor, "..."]) -> Float[Tensor, "smaller size"]:
-    """What share each of ``size`` pixels has in each of the ``smaller`` number that cover the same length.
+    """Weights that average ``size`` pixels in a row to ``smaller`` ones by the areas they share.
 
     >>> area_shares(3, 2, torch.zeros(()))
     tensor([[0.6667, 0.3333, 0.0000],
             [0.0000, 0.3333, 0.6667]])
     """
-    # In units of 1 / smaller of a pixel all edges are whole: one pixel spans `smaller` of them, a new one `size`.
-    # Reckoned on the device: a GPU that is recording takes no numbers from the host.
+    # In units of 1 / smaller of a pixel all edges are integers: an old pixel spans `smaller` units, a new one `size`.
+    # Computed on the device: while a CUDA graph is captured, nothing can be copied from the host.
     new = torch.arange(smaller, device=like.device)[:, None]
     old = torch.arange(size, device=like.device)
     common = torch.minimum((new + 1) * size, (old + 1) * smaller) - torch.maximum(new * size, old * smaller)

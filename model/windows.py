@@ -1,4 +1,4 @@
-"""Which child competes for which parents: the geometry of a routed layer, apart from the routing itself."""
+"""The geometry of a routed layer: which children each parent sees."""
 
 import torch
 from jaxtyping import Float, Int64
@@ -8,14 +8,14 @@ from torch import Tensor, nn
 class Windows(nn.Module):
     """The windows through which parents see children, as index tables that move with the module's device.
 
-    Every parent site sees ``positions`` child sites; a child site lies under several windows, or under none
-    when the stride steps over it or the grid's last rows do not fill a window.
+    Every parent site sees ``positions`` child sites. A child site is in one or several windows. It is in none if the
+    stride steps over it, or if the grid's last rows do not fill a window.
 
     Args:
         child_grid: Rows and columns of the children.
         kernel: Rows and columns of a window.
         stride: Step between windows, in child sites; may exceed the kernel.
-        coordinates: One (row, column) per position, added to the votes made there, or None.
+        coordinates: One (row, column) for each position, added to its votes, or None.
 
     Raises:
         ValueError: No window fits the grid, or a number is below 1.
@@ -24,9 +24,9 @@ class Windows(nn.Module):
     seen: Int64[Tensor, "parent_site position"]
     """The child site at each position of each window."""
     slots: Int64[Tensor, "child_site window"]
-    """The slots (parent_site · positions + position) that show a child; unused places hold the slots' number."""
+    """The slots (parent_site · positions + position) of each child site; unused places have the number of slots."""
     windows_of_child: Int64[Tensor, " child_site"]
-    """How many windows reach each child site."""
+    """How many windows see each child site."""
     coordinates: Float[Tensor, "position 2"] | None
 
     def __init__(
@@ -52,7 +52,7 @@ class Windows(nn.Module):
         counts = torch.bincount(children.flatten(), minlength=self.child_sites)
         self.reached_sites = int((counts > 0).sum())
 
-        # Slots sorted by the child they show stand in one run per child, which begins where the runs before end.
+        # Slots sorted by their child site form one run for each child site.
         order = children.flatten().argsort(stable=True)
         begins = counts.cumsum(0) - counts
         place = torch.arange(int(counts.max()))
@@ -66,5 +66,5 @@ class Windows(nn.Module):
         self.register_buffer("coordinates", coordinates, persistent=False)
 
     def mass_unit(self, child_types: int, parent_types: int) -> float:
-        """The mass of a parent if active children were shared out evenly: children / parents."""
+        """The mass of a parent if fully active children were shared evenly: children / parents."""
         return self.reached_sites * child_types / (self.parent_sites * parent_types)

@@ -1,4 +1,4 @@
-"""What many tests share: pictures drawn on the spot, and one export of the tiny network."""
+"""Fixtures of many tests: drawn pictures, and one export of the smallest network."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from matcaps.model.export import export
 
 @pytest.fixture(scope="session")
 def network() -> CapsNet:
-    """The tiny network after a few batches, in evaluation mode: its running statistics are not the initial ones."""
+    """The smallest network in evaluation mode, after a few batches that changed its running statistics."""
     torch.manual_seed(0)
     network = CapsNet(tiny())
     with torch.no_grad():
@@ -25,7 +25,7 @@ def network() -> CapsNet:
 
 @pytest.fixture(scope="session")
 def exported(network: CapsNet) -> onnx.ModelProto:
-    """The tiny network as ONNX."""
+    """The smallest network as ONNX."""
     return export(network, {"training": {"data_set": "shapes", "epochs": 0}})
 
 

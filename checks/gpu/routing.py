@@ -13,11 +13,18 @@ from matcaps.model import mnist, small_norb, small_norb_small
 from matcaps.model.capsules import RoutedCaps
 from matcaps.model.config import CapsNetConfig
 from matcaps.model.kernels import gpu
-from matcaps.model.kernels.layer import Gradients, Layer, Results, empty_gradients, empty_results
+from matcaps.model.kernels.layer import (
+    InputGradients,
+    Inputs,
+    Layer,
+    ResultGradients,
+    Results,
+    empty_gradients,
+    empty_results,
+)
 from matcaps.model.network import CapsNet
 from matcaps.model.routing.eager import em_routing
 
-Inputs = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
 PRESETS: dict[str, Callable[[], CapsNetConfig]] = {
     "small_norb": small_norb,
     "small_norb_small": small_norb_small,
@@ -54,9 +61,9 @@ def check(batch: int = 8, timed_batch: int = 256, rounds: int = 10) -> None:
 def compare(title: str, caps: RoutedCaps, batch: int) -> bool:
     """Whether a layer's results and gradients are right and twice the same; prints what is not."""
     inputs = inputs_of(caps, batch)
-    layer = layer_of(caps)
+    layer = Layer.of(caps.windows, caps.routing, inputs.weights)
     results = forward(layer, inputs, assignments=True)
-    given = torch.randn_like(results.logits), torch.randn_like(results.means), torch.randn_like(results.assignments)
+    given = ResultGradients(*(torch.randn_like(result) for result in results[:3]))
     found = (*results[:3], *backward(layer, inputs, results, given))
     again = forward(layer, inputs, assignments=True)
     same = (*again[:3], *backward(layer, inputs, again, given))
@@ -80,12 +87,13 @@ def measure(network: CapsNet, batch: int, rounds: int) -> None:
     """Milliseconds of a forward pass and of a training step through ConvCaps1 and ConvCaps2, each on its own."""
     for name in LAYERS[:2]:
         caps = getattr(network, name)
-        inputs, layer = inputs_of(caps, batch), layer_of(caps)
+        inputs = inputs_of(caps, batch)
+        layer = Layer.of(caps.windows, caps.routing, inputs.weights)
 
         def kernels(training: bool, inputs: Inputs = inputs, layer: Layer = layer) -> None:
             results = forward(layer, inputs, assignments=False, keep=training)
             if training:
-                backward(layer, inputs, results, (results.logits, results.means, None))
+                backward(layer, inputs, results, ResultGradients(results.logits, results.means, None))
 
         def textbook(training: bool, inputs: Inputs = inputs, caps: RoutedCaps = caps) -> None:
             poses, activations, weights, beta_u, beta_a = (
@@ -100,7 +108,7 @@ def measure(network: CapsNet, batch: int, rounds: int) -> None:
             ours = milliseconds(lambda: kernels(training), rounds) / batch  # noqa: B023
             some = batch
             while some:
-                fewer = inputs[0][:some], inputs[1][:some], *inputs[2:]
+                fewer = inputs._replace(poses=inputs.poses[:some], activations=inputs.activations[:some])
                 try:
                     theirs = milliseconds(lambda: textbook(training, fewer), rounds) / some  # noqa: B023
                     break
@@ -134,43 +142,31 @@ def inputs_of(caps: RoutedCaps, batch: int) -> Inputs:
     child_types, parent_types = caps.weights.shape[1:3]
     poses = torch.randn(batch, caps.windows.child_sites, child_types, 4, 4)
     activations = torch.rand(batch, caps.windows.child_sites, child_types)
-    return poses, activations, caps.weights.detach(), 0.2 * torch.randn(parent_types), torch.randn(parent_types)
-
-
-def layer_of(caps: RoutedCaps) -> Layer:
-    """What the kernels are told of a layer."""
-    windows, routing = caps.windows, caps.routing
-    coordinates = windows.coordinates
-    return Layer(
-        *(windows.seen.contiguous(), windows.slots, windows.windows_of_child, coordinates),
-        routing.iterations,
-        routing.final_inverse_temperature,
-        windows.mass_unit(*caps.weights.shape[1:3]) if routing.mass == "relative" else 1.0,
-        routing.density_temperature,
-        routing.variance_floor,
-    )
+    beta_u, beta_a = 0.2 * torch.randn(parent_types), torch.randn(parent_types)
+    return Inputs(poses, activations, caps.weights.detach(), beta_u, beta_a)
 
 
 def forward(layer: Layer, inputs: Inputs, *, assignments: bool, keep: bool = True) -> Results:
-    results = empty_results(inputs[0], inputs[2], layer.seen, layer.iterations, assignments=assignments, keep=keep)
-    gpu.forward(layer, *inputs, results)
+    results = empty_results(inputs, layer, assignments=assignments, keep=keep)
+    gpu.forward(layer, inputs, results)
     return results
 
 
-def backward(layer: Layer, inputs: Inputs, results: Results, given: tuple[Tensor, Tensor, Tensor | None]) -> Gradients:
-    gradients = empty_gradients(inputs[0], inputs[2])
-    gpu.backward(layer, *inputs, results.weighings, results.gaussians, *given, gradients)
+def backward(layer: Layer, inputs: Inputs, results: Results, given: ResultGradients) -> InputGradients:
+    gradients = empty_gradients(inputs)
+    gpu.backward(layer, inputs, results.kept, given, gradients)
     return gradients
 
 
-def plainly(caps: RoutedCaps, inputs: Inputs, given: tuple[Tensor, Tensor, Tensor], dtype: torch.dtype) -> list[Tensor]:
+def plainly(caps: RoutedCaps, inputs: Inputs, given: ResultGradients, dtype: torch.dtype) -> list[Tensor]:
     """Results and gradients of the plain routing."""
     poses, activations, weights, beta_u, beta_a = (tensor.to(dtype, copy=True).requires_grad_() for tensor in inputs)
     routed = em_routing(poses, activations, weights, beta_u, beta_a, caps.windows, caps.routing)
     assert routed.assignments is not None
     results = [routed.activation_logits, routed.poses, routed.assignments]
     leaves = [poses, activations, weights, beta_u, beta_a]
-    gradients = torch.autograd.grad(results, leaves, [gradient.to(dtype) for gradient in given])
+    given_in_dtype = [gradient.to(dtype) for gradient in given if gradient is not None]
+    gradients = torch.autograd.grad(results, leaves, given_in_dtype)
     return [*(result.detach() for result in results), *gradients]
 
 

@@ -1,1 +1,1 @@
-"""EM routing that never stores votes: one operator, a C++ kernel behind it on a CPU and a Triton one on a GPU."""
+"""EM routing without stored votes: one torch operator, by C++ kernels on a CPU and Triton kernels on a GPU."""

@@ -1,1 +1,1 @@
-"""EM routing: the eager form that reads like Procedure 1, and the dispatch to the fastest implementation."""
+"""EM routing: ``eager`` reads like Procedure 1 and is exported; ``dispatch`` chooses the implementation that runs."""

@@ -1,4 +1,4 @@
-"""The one door to EM routing: which implementation serves is decided here, by device."""
+"""EM routing for all layers: chooses the implementation by device."""
 
 import torch
 from jaxtyping import Float
@@ -22,10 +22,16 @@ def route(
     *,
     assignments: bool = False,
 ) -> Routed:
-    """EM routing by the fastest implementation that runs here; the assignments may come even if not asked for.
+    """Route by the kernels of the inputs' device, or in plain PyTorch (paper, section 3, Procedure 1).
 
-    The plain one serves where a graph is exported, and where there is no kernel: no C++ compiler, no Triton, or more
-    iterations than the kernels have room for. Routing stays in float32 under mixed precision.
+    Plain PyTorch runs while a graph is exported, and where there are no kernels: without a C++ compiler or Triton, on
+    other devices, or with more iterations than the kernels support. Under autocast routing stays in float32.
+
+    Args:
+        assignments: Whether the result must have assignments. Plain PyTorch always returns them.
+
+    Raises:
+        ValueError: Shapes or devices do not fit together.
     """
     if (
         not torch.compiler.is_exporting()
@@ -42,5 +48,5 @@ def _has_kernel(device: str) -> bool:
     return (device == "cpu" and cpu.available()) or (device == "cuda" and gpu.available())
 
 
-# What torch.compiler.assume_constant_result does, without the second and a half that importing the compiler takes.
+# Has the effect of torch.compiler.assume_constant_result, but does not import the compiler, which takes 1.5 s.
 _has_kernel._dynamo_marked_constant = True  # type: ignore[attr-defined]

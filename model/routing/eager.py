@@ -1,9 +1,8 @@
-"""EM routing, the paper's Procedure 1, as batched matrix products in log space: the form that is exported, and read.
+"""EM routing in plain PyTorch: the paper's Procedure 1 as batched matrix products in log space. This form is exported.
 
-Votes are laid out as [row, parent_type, 16, child], a row being one parent site of one image. Children lie next to
-each other, so that every sum over children or over components is one product with a contiguous matrix. Votes are
-made and passed over a few parent types at a time, as many as stay in a processor's cache. Nothing outside this file
-ever sees a vote.
+Votes are laid out as [row, parent_type, 16, child]; a row is one parent site of one image. Children are the innermost
+axis, so every sum over children or over components is a product with a contiguous matrix. Votes are handled in blocks
+of a few parent types, which fit a processor's cache. No other file sees votes.
 
 The paper's symbols: i a child, j a parent, h one of 16 pose components; M_i poses, a_i activations, W_ij weights,
 v_ij votes, R_ij assignments, r_ij = R_ij a_i, μ_j and σ²_j the parent's Gaussian, β_u and β_a, λ.
@@ -19,8 +18,8 @@ from torch.nn import functional
 from matcaps.model.config import RoutingConfig
 from matcaps.model.windows import Windows
 
-SMALLEST_ACTIVATION = 1e-20  # a child that is off altogether still has a logarithm
-UNREACHABLE = -1e30  # log-density of a parent that is not there
+SMALLEST_ACTIVATION = 1e-20  # keeps the logarithm of an inactive child finite
+UNREACHABLE = -1e30  # score of a window that does not exist
 VOTES_AT_ONCE = 12_000  # of one image: those of 8 images fill 6 MB
 
 
@@ -30,7 +29,7 @@ class Routed(NamedTuple):
     activation_logits: Float[Tensor, "batch parent_site parent_type"]
     poses: Float[Tensor, "batch parent_site parent_type 4 4"]
     assignments: Float[Tensor, "batch parent_site position child_type parent_type"] | None
-    """R_ij that the last M-step used, if asked for; over all parents of a child they sum to 1."""
+    """R_ij of the last M-step, if asked for; they sum to 1 over all parents of a child."""
 
 
 def em_routing(
@@ -46,8 +45,17 @@ def em_routing(
 ) -> Routed:
     """Fit each parent's Gaussian to the votes of the children in its window (paper, section 3, Procedure 1).
 
-    Gradients flow through every iteration. Weights of one position are shared by all positions. The results do not
-    depend on ``votes_at_once``, how many votes of an image are passed over at a time.
+    Gradients flow through every iteration.
+
+    Args:
+        poses: M_i of the children.
+        activations: a_i of the children, in [0, 1].
+        weights: W_ij of each position of a window, or of one position for all.
+        beta_u: β_u, cost of a parent's mass for each component.
+        beta_a: β_a, what an active parent saves.
+        windows: Which children each parent sees.
+        config: The constants of the procedure.
+        votes_at_once: Most votes of an image in a block, for speed; results do not depend on it.
 
     Raises:
         ValueError: The children do not fill the windows' grid.
@@ -55,7 +63,7 @@ def em_routing(
     child_sites, child_types = activations.shape[1:]
     parent_types = weights.shape[2]
     if child_sites != windows.child_sites:
-        raise ValueError(f"the windows lie over {windows.child_sites} child sites, found {child_sites}")
+        raise ValueError(f"the windows need {windows.child_sites} child sites, found {child_sites}")
     parent_sites, positions = windows.parent_sites, windows.positions
     children = positions * child_types  # of one window
     seen = windows.seen.flatten()
@@ -66,7 +74,7 @@ def em_routing(
 
     log_activations = activations.clamp_min(SMALLEST_ACTIVATION).log()
     log_activations = log_activations.index_select(1, seen).view(-1, parent_sites, positions, child_types)
-    # Before the first E-step a child is shared evenly by all parents that it votes for, whatever their type.
+    # R_ij = 1 / parents of the child: all types in all windows that see it
     parents_of_child = windows.windows_of_child.index_select(0, seen) * parent_types
     log_masses = log_activations - parents_of_child.to(poses.dtype).log().view(parent_sites, positions, 1)
     log_activations = _with_spare_row(log_activations.view(-1, 1, children))
@@ -80,34 +88,35 @@ def em_routing(
     for iteration in range(config.iterations):
         last = iteration == config.iterations - 1
 
-        # M-step: μ, σ² and activation of every parent from the votes assigned to it
-        mass = log_masses.exp().sum(-1) / mass_unit  # Σ_i r_ij
-        weighing = log_masses.softmax(-1).unsqueeze(-1)  # r_ij / Σ_i r_ij
+        # M-step: r_ij = R_ij a_i
+        mass = log_masses.exp().sum(-1) / mass_unit  # S_j = Σ_i r_ij
+        weighing = log_masses.softmax(-1).unsqueeze(-1)  # r_ij / S_j
         shares = weighing.split(parents_at_once, 1) if iteration else [weighing] * len(all_votes)
         means, variances, distances = [], [], []
         for votes, share in zip(all_votes, shares, strict=True):
-            mean = votes @ share  # μ_j
+            mean = votes @ share  # μ_jh = Σ_i r_ij v_ijh / S_j
             # In two passes: E[v²] − μ² would cancel where a mean is far larger than the deviation around it.
             offsets = votes - mean
             squares = offsets * offsets
-            variance = (squares @ share).clamp_min(config.variance_floor)  # σ²_j
+            variance = (squares @ share).clamp_min(config.variance_floor)  # σ²_jh = Σ_i r_ij (v_ijh − μ_jh)² / S_j
             means.append(mean)
             variances.append(variance)
-            if not last:  # all that the E-step needs of votes: Σ_h (v_ijh − μ_jh)² / σ²_jh
+            if not last:  # for the E-step: Σ_h (v_ijh − μ_jh)² / σ²_jh
                 distances.append((1.0 / variance).view(-1, votes.shape[1], 1, 16) @ squares)
         log_deviation = 0.5 * torch.cat(variances, 1).log().sum((-2, -1))  # Σ_h log σ_jh
+        # a_j = sigmoid(λ (β_a − cost_j)),  cost_j = Σ_h (β_u + log σ_jh) S_j
         cost = (16.0 * beta_u + log_deviation) * mass
         logits = config.inverse_temperature(iteration) * (beta_a - cost)
         if last:
             break
 
-        # E-step: how likely each parent finds each vote, against all other parents of the same child
+        # E-step: R_ij = a_j p_ij / Σ_j a_j p_ij,  p_ij = Π_h N(v_ijh; μ_jh, σ²_jh)^(1 / temperature)
         log_factors = -log_deviation / config.density_temperature - functional.softplus(-logits, threshold=50.0)
-        # In this order: onnxruntime goes for a sum's latest term first. Distances take a block's variances along, while
-        # all variances would come before any distances, and keep the squares of all blocks in memory.
+        # The order of terms matters: onnxruntime computes a sum's last term first. This way it computes a block's
+        # distances with its variances. The other way it keeps the squares of all blocks in memory.
         log_factors = log_factors.unsqueeze(-1)
         scores = torch.cat(distances, 1).squeeze(2) * (-0.5 / config.density_temperature) + log_factors
-        scores = scores - _highest(scores.detach().amax(1), windows, child_types)  # which changes no assignment
+        scores = scores - _highest(scores.detach().amax(1), windows, child_types)  # against overflow; cancels in R_ij
         log_total = _total(scores.exp().sum(1), windows, child_types).log()
         log_assignments = scores - log_total
         log_masses = scores + (log_activations - log_total)  # log r_ij
@@ -128,12 +137,12 @@ def _votes(
     """v_ij = M_i W_ij for each child of each window, plus the coordinates of its position, if there are any."""
     positions, child_types, parent_types = windows.positions, *weights.shape[1:3]
     children = positions * child_types
-    # W ⊗ I₄: with 16×16 weights the votes of a child in all rows are one product
+    # W ⊗ I₄: with 16×16 weights, the votes of a child in all rows are one product
     identity = torch.eye(4, dtype=weights.dtype, device=weights.device)
     expanded = weights.permute(0, 1, 3, 2, 4)[:, :, None, :, :, None, :] * identity[:, None, None, :, None]
     expanded = expanded.reshape(-1, child_types, 16, parent_types * 16)
     expanded = expanded.expand(positions, -1, -1, -1).reshape(children, 16, parent_types * 16)
-    # The spare row comes after the transpose, which onnxruntime would else make part of the product: slower by far.
+    # The spare row comes after the transpose. Otherwise onnxruntime fuses the transpose into the product: much slower.
     rows = _with_spare_row(poses.reshape(-1, children, 16).transpose(0, 1), 1)
     found = []
     for block in expanded.split(16 * parents_at_once, 2):
@@ -149,10 +158,10 @@ def _votes(
 
 
 def _with_spare_row(rows: Float[Tensor, "..."], axis: int = 0) -> Float[Tensor, "..."]:
-    """One row more, of zeros, which stands for no parent.
+    """Append one row of zeros, which is no parent.
 
-    Rows are often a multiple of a large power of two. Votes are turned from [child, row …] to [row …, child], and at
-    such strides all children of a row would fall on the same few places of a cache: twice to five times as slow.
+    Rows are often a multiple of a large power of two. Votes are transposed from [child, row …] to [row …, child]. At
+    such strides all children of a row would share a few places of a cache, which is two to five times as slow.
     """
     return functional.pad(rows, (0, 0) * (rows.dim() - 1 - axis) + (0, 1))
 
@@ -170,7 +179,7 @@ def _total(likelihoods: Float[Tensor, "row child"], windows: Windows, child_type
 def _by_child(
     found: Float[Tensor, "row child"], windows: Windows, child_types: int, nowhere: float
 ) -> Float[Tensor, "batch child_site window child_type"]:
-    """What each window has for a child, gathered by child; ``nowhere`` in the place of windows that are not there."""
+    """Values of each window, gathered by child; ``nowhere`` for windows that do not exist."""
     in_window = found[:-1].reshape(-1, windows.parent_sites * windows.positions, child_types)
     with_nowhere = functional.pad(in_window, (0, 0, 0, 1), value=nowhere)
     by_child = with_nowhere.index_select(1, windows.slots.flatten())
@@ -180,6 +189,6 @@ def _by_child(
 def _by_window(
     found: Float[Tensor, "batch child_site child_type"], spare: Float[Tensor, "row child"], windows: Windows
 ) -> Float[Tensor, "row 1 child"]:
-    """What was found for a child, in each window that sees it; the spare row competes with nobody."""
+    """Values of each child, copied to each window that sees it; the spare row keeps its own."""
     by_window = found.index_select(1, windows.seen.flatten()).view(-1, spare.shape[1])
     return torch.cat([by_window, spare[-1:]]).unsqueeze(1)

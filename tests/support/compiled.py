@@ -1,6 +1,6 @@
-"""``python -m tests.support.compiled``: compiles the GPU kernels for an H100, which need not be there.
+"""``python -m tests.support.compiled``: compiles the GPU kernels for an H100, without a GPU.
 
-What Triton's interpreter runs its compiler may still refuse. A process of its own, because its driver is a fake here.
+Triton's compiler may reject what its interpreter runs. This is a process of its own, since it fakes Triton's driver.
 """
 
 from typing import Any
@@ -10,14 +10,14 @@ from triton.runtime import driver
 from triton.runtime.jit import JITFunction
 
 from matcaps.model.kernels import gpu
-from matcaps.model.kernels.layer import empty_gradients
-from tests.support.interpreted import CASES, forward, inputs_of, layer_of
+from matcaps.model.kernels.layer import Layer, ResultGradients, empty_gradients
+from tests.support.interpreted import CASES, forward, inputs_of
 
 LAUNCH = JITFunction.run
 
 
 class Driver:
-    """What the compiler asks of a device's driver."""
+    """The part of a device's driver that the compiler uses."""
 
     def get_current_target(self) -> GPUTarget:
         return GPUTarget("cuda", 90, 32)
@@ -40,11 +40,11 @@ def main() -> None:
     driver.set_active(Driver())
     JITFunction.run = compile_only
     case, dtype = CASES["windows-that-overlap-in-float32"]
-    inputs, layer = inputs_of("windows-that-overlap-in-float32"), layer_of(case, dtype)
+    inputs = inputs_of("windows-that-overlap-in-float32")
+    layer = Layer.of(case.windows(dtype), case.config, inputs.weights)
     results = forward(layer, inputs, keep=True)
-    gradients = empty_gradients(inputs[0], inputs[2])
-    kept = results.weighings, results.gaussians
-    gpu.backward(layer, *inputs, *kept, results.logits, results.means, results.assignments, gradients)
+    given = ResultGradients(results.logits, results.means, results.assignments)
+    gpu.backward(layer, inputs, results.kept, given, empty_gradients(inputs))
     print(*sorted(compiled))
 
 

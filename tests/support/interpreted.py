@@ -1,20 +1,20 @@
 """``python -m tests.support.interpreted FILE``: runs the GPU kernels in Triton's interpreter.
 
-A process of its own, because Triton is interpreted from its import on (TRITON_INTERPRET=1) or not at all.
+A process of its own, since Triton reads TRITON_INTERPRET=1 when it is imported.
 """
 
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from matcaps.model.kernels import gpu
-from matcaps.model.kernels.layer import Layer, Results, empty_gradients, empty_results
+from matcaps.model.kernels.layer import Inputs, Layer, ResultGradients, Results, empty_gradients, empty_results
 from tests.support.routing_cases import HARD, NAMES, SOFT, Case
 
 DOUBLE, SINGLE = torch.float64, torch.float32
-Inputs = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
 CASES = {
     "windows-that-skip-children": (Case((5, 3), (2, 2), 3, 2, 5, replace(HARD, iterations=2), batch=2, seed=1), DOUBLE),
     "windows-that-overlap": (Case((3, 2), (2, 2), 1, 2, 3, SOFT, seed=2), DOUBLE),
@@ -28,60 +28,47 @@ CASES = {
 
 
 def inputs_of(name: str) -> Inputs:
-    """A case's inputs; those of the last two are hard for float32."""
+    """A case's inputs; float32 has difficulties with those of the last two."""
     case, dtype = CASES[name]
     poses, activations, weights, beta_u, beta_a = case.inputs(SINGLE)
-    if name == "far-from-the-sample":  # it is of the first type alone, which hardly weighs and lies apart
+    if name == "far-from-the-sample":  # the sample has the first type only: low mass, far from the mean
         activations = torch.tensor([1e-6, 0.5, 0.7]).expand_as(activations)
         poses = poses + torch.tensor([0.0, 1000.0, 1000.0])[:, None, None]
         weights = torch.eye(4).expand_as(weights)
-    if name == "masses-that-underflow":  # all agree about one parent; deviations from the other are 10⁵ times as wide
+    if name == "masses-that-underflow":  # all agree on one parent; on the other they scatter 10⁵ times as much
         activations = activations.clamp_min(0.1)
         poses = torch.eye(4) + 1e-3 * poses
         weights = torch.stack([torch.eye(4).expand_as(weights[:, :, 0]), 1e4 * weights[:, :, 1]], 2)
-    return poses.to(dtype), activations.to(dtype), weights.to(dtype), beta_u.to(dtype), beta_a.to(dtype)
+    return Inputs(*(tensor.to(dtype) for tensor in (poses, activations, weights, beta_u, beta_a)))
 
 
-def gradients_given(results: tuple[Tensor, Tensor, Tensor], seed: int) -> tuple[Tensor, Tensor, Tensor]:
+def gradients_given(results: Sequence[Tensor], seed: int) -> ResultGradients:
     """Random gradients of logits, means and assignments."""
     generator = torch.Generator().manual_seed(seed)
-    logits, means, assignments = (torch.randn(result.shape, generator=generator).to(result.dtype) for result in results)
-    return logits, means, assignments
-
-
-def layer_of(case: Case, dtype: torch.dtype) -> Layer:
-    """What the kernels are told of a case."""
-    windows, config = case.windows(dtype), case.config
-    return Layer(
-        *(windows.seen.contiguous(), windows.slots, windows.windows_of_child, windows.coordinates),
-        config.iterations,
-        config.final_inverse_temperature,
-        1.0 if config.mass == "absolute" else windows.mass_unit(case.child_types, case.parent_types),
-        config.density_temperature,
-        config.variance_floor,
-    )
+    return ResultGradients(*(torch.randn(result.shape, generator=generator).to(result.dtype) for result in results))
 
 
 def route(name: str) -> dict[str, Tensor]:
-    """Results, and gradients of what ``gradients_given`` asks for, by name."""
+    """Results, and the input gradients for those of ``gradients_given``, by name."""
     case, dtype = CASES[name]
-    inputs, layer = inputs_of(name), layer_of(case, dtype)
+    inputs = inputs_of(name)
+    layer = Layer.of(case.windows(dtype), case.config, inputs.weights)
     results = forward(layer, inputs, keep=True)
-    gradients = empty_gradients(inputs[0], inputs[2])
+    gradients = empty_gradients(inputs)
     for gradient in gradients:
         gradient.fill_(torch.nan)
     given = gradients_given(results[:3], case.seed)
-    gpu.backward(layer, *inputs, results.weighings, results.gaussians, *given, gradients)
+    gpu.backward(layer, inputs, results.kept, given, gradients)
     found = dict(zip(("logits", "parent poses", "assignments"), results[:3], strict=True))
     return found | {f"gradient of {of}": gradient for of, gradient in zip(NAMES, gradients, strict=True)}
 
 
 def forward(layer: Layer, inputs: Inputs, *, keep: bool) -> Results:
-    """All results, and what a backward needs if it is to be kept."""
-    results = empty_results(inputs[0], inputs[2], layer.seen, layer.iterations, assignments=keep, keep=keep)
+    """Results; with ``keep`` also assignments and what a backward pass needs."""
+    results = empty_results(inputs, layer, assignments=keep, keep=keep)
     for result in results:
         result.fill_(torch.nan)
-    gpu.forward(layer, *inputs, results)
+    gpu.forward(layer, inputs, results)
     return results
 
 
@@ -90,9 +77,10 @@ def main(file: str) -> None:
 
     found = {name: route(name) for name in CASES if name != "windows-that-skip-children"}
     case, dtype = CASES["windows-that-overlap"]
-    kept_nothing = forward(layer_of(case, dtype), inputs_of("windows-that-overlap"), keep=False)
+    inputs = inputs_of("windows-that-overlap")
+    kept_nothing = forward(Layer.of(case.windows(dtype), case.config, inputs.weights), inputs, keep=False)
     found["nothing-kept"] = {"logits": kept_nothing.logits, "parent poses": kept_nothing.means}
-    piece.LARGEST_TABLE = piece.FEWEST = 1  # an image at a time, and as many segments as there are children and rows
+    piece.LARGEST_TABLE = piece.FEWEST = 1  # pieces of one image, segments of one child or row
     found["windows-that-skip-children"] = route("windows-that-skip-children")
     torch.save(found, file)
 

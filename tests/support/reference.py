@@ -1,7 +1,7 @@
-"""EM routing as loops over children and parents, straight from Procedure 1: slow, and for comparison alone.
+"""EM routing as a loop over parents and a loop over children, straight from Procedure 1: slow, for comparison only.
 
-It shares no code with the routing that it is held against: it works out for itself which parents a child votes
-for, and leaves every sum to a loop. Only the 16 components of a pose are handled together.
+It shares no code with the routing that it is compared with. It works out for itself which parents a child votes for.
+The votes for one parent stand side by side in one tensor; no tensor spans two parents before the E-step.
 """
 
 import math
@@ -16,12 +16,11 @@ from matcaps.model.config import RoutingConfig
 Site = tuple[int, int]
 Child = tuple[Site, int]  # site and type
 Parent = tuple[Site, int]
-Votes = dict[Parent, dict[Child, Tensor]]  # v_ij, [16] each
-Scalars = dict[Parent, dict[Child, Tensor]]
+ByParent = dict[Parent, Tensor]
 
 
 class Reference(NamedTuple):
-    """What the loops find; shapes as in ``matcaps.model.routing.eager.Routed``."""
+    """The results of the loops; shapes as in ``matcaps.model.routing.eager.Routed``."""
 
     activation_logits: Tensor
     poses: Tensor
@@ -76,84 +75,78 @@ def _route_one(
     child_types, parent_types = weights.shape[1:3]
     parents = list(product(windows, range(parent_types)))
 
-    votes: Votes = {}
-    log_activation: dict[Child, Tensor] = {}
-    parents_of: dict[Child, list[Parent]] = {}
+    children_of: dict[Parent, list[Child]] = {}
+    votes: ByParent = {}  # v_ij of each child, [child, 16]
+    log_activation: ByParent = {}  # log a_i of each child, [child]
     for parent in parents:
         site, parent_type = parent
-        votes[parent] = {}
-        for position, (row, column) in enumerate(windows[site]):
-            for child_type in range(child_types):
-                child = (row, column), child_type
-                weight = weights[position if len(weights) > 1 else 0, child_type, parent_type]
-                vote = poses[row * child_columns + column, child_type] @ weight
-                if coordinates is not None:
-                    addition = torch.zeros(4, 4, dtype=poses.dtype)
-                    addition[0, 3], addition[1, 3] = coordinates[position]
-                    vote = vote + addition
-                votes[parent][child] = vote.flatten()
-                activation = activations[row * child_columns + column, child_type]
-                log_activation[child] = activation.clamp_min(1e-20).log()
-                parents_of.setdefault(child, []).append(parent)
+        children_of[parent] = [(seen, child_type) for seen in windows[site] for child_type in range(child_types)]
+        of_parent = []
+        for position in range(len(windows[site])):
+            row, column = windows[site][position]
+            child_poses = poses[row * child_columns + column]
+            vote = child_poses @ weights[position if len(weights) > 1 else 0, :, parent_type]
+            if coordinates is not None:
+                addition = torch.zeros(4, 4, dtype=poses.dtype)
+                addition[0, 3], addition[1, 3] = coordinates[position]
+                vote = vote + addition
+            of_parent.append(vote.flatten(1))
+        votes[parent] = torch.cat(of_parent)
+        sites = [row * child_columns + column for row, column in windows[site]]
+        log_activation[parent] = activations[sites].flatten().clamp_min(1e-20).log()
 
-    mass_unit = len(parents_of) / len(parents) if config.mass == "relative" else 1.0
+    # Every vote has a number: those of the first parent come first, in the order of its children.
+    numbers_of: dict[Child, list[int]] = {}
+    everyone = [child for parent in parents for child in children_of[parent]]
+    for number, child in enumerate(everyone):
+        numbers_of.setdefault(child, []).append(number)
+    mass_unit = len(numbers_of) / len(parents) if config.mass == "relative" else 1.0
 
-    log_assignments: Scalars = {parent: {} for parent in parents}  # log R_ij
-    for child, its_parents in parents_of.items():
-        for parent in its_parents:
-            log_assignments[parent][child] = poses.new_tensor(-math.log(len(its_parents)))
+    log_assignment: ByParent = {  # log R_ij of each child, [child]
+        parent: poses.new_tensor([-math.log(len(numbers_of[child])) for child in children_of[parent]])
+        for parent in parents
+    }
 
     for iteration in range(config.iterations):
+        # M-step
         inverse_temperature = config.final_inverse_temperature * (1 - 0.95 ** (iteration + 1))
-        mean: dict[Parent, Tensor] = {}
-        variance: dict[Parent, Tensor] = {}
-        logit: dict[Parent, Tensor] = {}
+        mean: ByParent = {}  # [16]
+        variance: ByParent = {}  # [16]
+        logit: ByParent = {}
         for parent in parents:
             # r_ij in units of the parent's largest: all of them may be too small for a float
-            log_mass = {i: log_assignments[parent][i] + log_activation[i] for i in votes[parent]}
-            log_unit = torch.stack(list(log_mass.values())).max().detach()
-            mass = {i: (log_mass[i] - log_unit).exp() for i in votes[parent]}
-            total = _sum([mass[i] for i in votes[parent]])
-            mean[parent] = _sum([mass[i] * votes[parent][i] for i in votes[parent]]) / total
-            squares = [mass[i] * (votes[parent][i] - mean[parent]) ** 2 for i in votes[parent]]
-            variance[parent] = (_sum(squares) / total).clamp_min(config.variance_floor)
+            log_mass = log_assignment[parent] + log_activation[parent]
+            log_unit = log_mass.max().detach()
+            mass = (log_mass - log_unit).exp()
+            total = mass.sum()
+            mean[parent] = (mass[:, None] * votes[parent]).sum(0) / total
+            squares = mass[:, None] * (votes[parent] - mean[parent]) ** 2
+            variance[parent] = (squares.sum(0) / total).clamp_min(config.variance_floor)
             costs = beta_u[parent[1]] + 0.5 * variance[parent].log()
             cost = costs.sum() * (total * log_unit.exp() / mass_unit)
             logit[parent] = inverse_temperature * (beta_a[parent[1]] - cost)
         if iteration == config.iterations - 1:
             break
-        for child, its_parents in parents_of.items():
-            scores = []
-            for j in its_parents:
-                distances = (votes[j][child] - mean[j]) ** 2 / variance[j]
-                log_density = -0.5 * (distances + variance[j].log()).sum()
-                scores.append(log_density / config.density_temperature - _softplus(-logit[j]))
-            log_total = torch.stack(scores).logsumexp(0)
-            for j, score in zip(its_parents, scores, strict=True):
-                log_assignments[j][child] = score - log_total
 
-    sites, positions = len(windows), len(next(iter(windows.values())))
-    assignments = torch.stack(
-        [
-            log_assignments[site, parent_type][child_site, child_type]
-            for site, sites_seen in windows.items()
-            for child_site in sites_seen
-            for child_type in range(child_types)
-            for parent_type in range(parent_types)
-        ]
-    ).exp()
+        # E-step
+        scores: ByParent = {}  # log (a_j N(v_ij; μ_j, σ²_j)) of each child, [child]
+        for parent in parents:
+            distances = (votes[parent] - mean[parent]) ** 2 / variance[parent]
+            log_density = -0.5 * (distances + variance[parent].log()).sum(1)
+            scores[parent] = log_density / config.density_temperature - _softplus(-logit[parent])
+        all_scores = torch.cat([scores[parent] for parent in parents])
+        log_total = {child: all_scores[numbers].logsumexp(0) for child, numbers in numbers_of.items()}
+        for parent in parents:
+            totals = torch.stack([log_total[child] for child in children_of[parent]])
+            log_assignment[parent] = scores[parent] - totals
+
+    sites_of_parents, positions = len(windows), len(next(iter(windows.values())))
+    assignments = torch.stack([log_assignment[parent] for parent in parents]).exp()  # [site · parent type, child]
     return (
-        torch.stack([logit[parent] for parent in parents]).view(sites, parent_types),
-        torch.stack([mean[parent] for parent in parents]).view(sites, parent_types, 4, 4),
-        assignments.view(sites, positions, child_types, parent_types),
+        torch.stack([logit[parent] for parent in parents]).view(sites_of_parents, parent_types),
+        torch.stack([mean[parent] for parent in parents]).view(sites_of_parents, parent_types, 4, 4),
+        assignments.view(sites_of_parents, parent_types, positions, child_types).permute(0, 2, 3, 1),
     )
-
-
-def _sum(terms: list[Tensor]) -> Tensor:
-    total = terms[0]
-    for term in terms[1:]:
-        total = total + term
-    return total
 
 
 def _softplus(value: Tensor) -> Tensor:

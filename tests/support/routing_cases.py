@@ -1,4 +1,4 @@
-"""Geometries with their numbers, the ways to route them, and how results are compared: for all tests of routing."""
+"""Random cases of routed layers, the implementations of routing, and comparisons of results."""
 
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -15,12 +15,12 @@ from matcaps.model.windows import Windows
 from tests.support.reference import Reference, reference_routing, windows_by_definition
 
 NAMES = ("poses", "activations", "weights", "beta_u", "beta_a")
-MOST_VOTES = 160  # of one example; the loops take a fifth of a millisecond for each in each iteration
+MOST_VOTES = 160  # of one example: more would take the loops too long
 
 
 @dataclass(frozen=True)
 class Case:
-    """One geometry with its constants and the seed of its numbers: what hypothesis prints when a test fails."""
+    """A geometry, the constants of routing and a seed: all that a failing test has to print."""
 
     child_grid: tuple[int, int]
     kernel: tuple[int, int]
@@ -35,14 +35,14 @@ class Case:
     seed: int = 0
 
     def windows(self, dtype: torch.dtype = torch.float64) -> Windows:
-        """The windows, with random coordinates if there are any."""
+        """The windows, with random coordinates if the case has any."""
         positions = self.kernel[0] * self.kernel[1]
         generator = torch.Generator().manual_seed(self.seed)
         coordinates = torch.rand(positions, 2, generator=generator).to(dtype) if self.coordinates else None
         return Windows(self.child_grid, self.kernel, self.stride, coordinates)
 
     def inputs(self, dtype: torch.dtype = torch.float64) -> list[Tensor]:
-        """Poses, activations, weights and betas; the same numbers in either dtype."""
+        """Poses, activations, weights and betas; the same numbers in every dtype."""
         generator = torch.Generator().manual_seed(self.seed)
         sites = self.child_grid[0] * self.child_grid[1]
         positions = 1 if self.shared else self.kernel[0] * self.kernel[1]
@@ -57,13 +57,13 @@ class Case:
 
 
 class Routing(Protocol):
-    """An implementation: poses, activations, weights and betas in, all results out."""
+    """An implementation: it maps poses, activations, weights and betas to all results."""
 
     def __call__(self, windows: Windows, config: RoutingConfig, *inputs: Tensor) -> Reference: ...
 
 
 def route_by_torch(windows: Windows, config: RoutingConfig, *inputs: Tensor) -> Reference:
-    """The plain implementation."""
+    """The implementation in plain PyTorch."""
     poses, activations, weights, beta_u, beta_a = inputs
     result = em_routing(poses, activations, weights, beta_u, beta_a, windows, config)
     assert result.assignments is not None
@@ -71,7 +71,7 @@ def route_by_torch(windows: Windows, config: RoutingConfig, *inputs: Tensor) -> 
 
 
 def route_by_kernel(windows: Windows, config: RoutingConfig, *inputs: Tensor) -> Reference:
-    """The fused one, on the CPU."""
+    """The implementation by kernels, on the CPU."""
     poses, activations, weights, beta_u, beta_a = inputs
     result = fused_routing(poses, activations, weights, beta_u, beta_a, windows, config)
     assert result.assignments is not None
@@ -79,21 +79,25 @@ def route_by_kernel(windows: Windows, config: RoutingConfig, *inputs: Tensor) ->
 
 
 def route_by_loops(case: Case, *inputs: Tensor) -> Reference:
-    """The same by the loops, with the case's geometry and constants."""
+    """The reference: loops, with the case's geometry and constants."""
     poses, activations, weights, beta_u, beta_a = inputs
     geometry = case.child_grid, case.kernel, case.stride
     coordinates = case.windows(poses.dtype).coordinates
     return reference_routing(poses, activations, weights, beta_u, beta_a, *geometry, case.config, coordinates)
 
 
-def routed(routing: Routing | None, case: Case, dtype: torch.dtype, *, nudged: bool = False) -> dict[str, Tensor]:
-    """Outputs of a routing, or of the loops, and the gradients of a fixed mixture of them, by name."""
-    leaves = case.inputs(dtype)
-    if nudged:  # by an ulp or two, up or down
-        generator = torch.Generator().manual_seed(case.seed + 2)
-        ulp = torch.finfo(dtype).eps
-        leaves = [leaf * (1 + ulp * torch.randn(leaf.shape, generator=generator).sign()) for leaf in leaves]
-    leaves = [leaf.requires_grad_() for leaf in leaves]
+def routed(
+    routing: Routing | None, case: Case, dtype: torch.dtype, *, nudge: float = 0.0, nudge_seed: int = 2
+) -> dict[str, Tensor]:
+    """Outputs of a routing, or of the loops, and the gradients of a fixed mixture of them, by name.
+
+    Before that, ``nudge`` changes each input by this part of itself, up or down at random.
+    """
+    generator = torch.Generator().manual_seed(case.seed + nudge_seed)
+    leaves = [
+        (leaf * (1 + nudge * torch.randn(leaf.shape, generator=generator).sign())).requires_grad_()
+        for leaf in case.inputs(dtype)
+    ]
     result = routing(case.windows(dtype), case.config, *leaves) if routing else route_by_loops(case, *leaves)
     generator = torch.Generator().manual_seed(case.seed + 1)
     mixture = torch.zeros((), dtype=dtype)
@@ -105,11 +109,14 @@ def routed(routing: Routing | None, case: Case, dtype: torch.dtype, *, nudged: b
     return {name: value.detach().double() for name, value in values.items()}
 
 
+ROUTINGS: dict[str, Routing] = {"torch": route_by_torch, "kernel": route_by_kernel}
+
+
 @st.composite
 def cases(
     draw: st.DrawFn, *, temperatures: tuple[float, ...], floors: tuple[float, ...], scales: tuple[float, ...]
 ) -> Case:
-    """Any small geometry; as many types as the loops have time for."""
+    """Any small geometry, with as many types as the loops have time for."""
     kernel = draw(st.tuples(st.integers(1, 5), st.integers(1, 5)))
     rows, columns = (min(6, extent + draw(st.integers(0, 3))) for extent in kernel)
     stride = draw(st.integers(1, 3))
@@ -141,8 +148,8 @@ def cases(
 def largest_error(found: dict[str, Tensor], truth: dict[str, Tensor], *, gradient: bool, unit: float = 0.0) -> float:
     """The largest error of any output, or of any gradient, relative to the largest element of its tensor.
 
-    What is smaller than ``unit``, or than a thousandth of the largest tensor's, counts as that large: a gradient
-    that is nothing but rounding has no relative error.
+    A largest element below ``unit``, or below a thousandth of the largest tensor's, counts as that large: a gradient
+    that consists of rounding errors has no relative error.
     """
     names = [name for name in truth if name.startswith("gradient") == gradient]
     sizes = {name: float(truth[name].abs().max()) for name in names}
@@ -170,7 +177,7 @@ def close(found: Tensor, expected: Tensor) -> bool:
 
 
 def gradients(result: Reference, leaves: list[Tensor]) -> list[Tensor]:
-    """Gradients of a mixture of activations and poses in which no two elements weigh the same."""
+    """Gradients of a weighted sum of activations and poses; no two elements have the same weight."""
     logits, poses = result.activation_logits, result.poses
     mixture = (logits.sigmoid() * torch.linspace(1, 2, logits.numel(), dtype=logits.dtype).view_as(logits)).sum()
     mixture = mixture + (poses * torch.linspace(1, 2, poses.numel(), dtype=poses.dtype).view_as(poses)).sum()

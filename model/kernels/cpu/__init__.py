@@ -1,85 +1,104 @@
-"""The CPU's kernels: tensors' memory handed to the C++ library."""
+"""The CPU's kernels: passes the memory of tensors to the C++ library."""
 
 import ctypes
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from matcaps.model.kernels.cpu.library import Layer as Memory
-from matcaps.model.kernels.cpu.library import available, library
-from matcaps.model.kernels.layer import Gradients, Layer, Results, padded
+from matcaps.model.kernels.cpu.library import BackwardTensors, ForwardTensors, LayerStruct, available, library
+from matcaps.model.kernels.layer import InputGradients, Inputs, Kept, Layer, ResultGradients, Results, padded
 
 __all__ = ["MOST_ITERATIONS", "available", "backward", "forward"]
 
 MOST_ITERATIONS = 8
-"""Of routing, that the kernel has room for."""
+"""The most routing iterations that the kernels support."""
 
 
-def forward(
-    layer: Layer,
-    poses: Tensor,
-    activations: Tensor,
-    weights: Tensor,
-    beta_u: Tensor,
-    beta_a: Tensor,
-    results: Results,
-    *,
-    width: int | None = None,
-) -> None:
-    """Fill the results of a batch; all tensors are contiguous and of one float type. ``width`` as in ``library``."""
-    _call("matcaps_forward", layer, width, poses, activations, weights, beta_u, beta_a, *results)
+def forward(layer: Layer, inputs: Inputs, results: Results, *, width: int | None = None) -> None:
+    """Fill the results of a batch. ``width`` is in bits, as in ``library``.
+
+    Raises:
+        MemoryError: There is not enough memory for the kernel's tables.
+    """
+    tensors = ForwardTensors(
+        poses=_address(inputs.poses),
+        activations=_address(inputs.activations),
+        weights=_address(inputs.weights),
+        beta_u=_address(inputs.beta_u),
+        beta_a=_address(inputs.beta_a),
+        logits=_address(results.logits),
+        means=_address(results.means),
+        assignments=_address(results.assignments),
+        weighings=_address(results.weighings),
+        gaussians=_address(results.gaussians),
+    )
+    _run(library(width).matcaps_forward, layer, inputs, tensors)
 
 
 def backward(
     layer: Layer,
-    poses: Tensor,
-    activations: Tensor,
-    weights: Tensor,
-    beta_u: Tensor,
-    beta_a: Tensor,
-    weighings: Tensor,
-    gaussians: Tensor,
-    logits_gradient: Tensor,
-    means_gradient: Tensor,
-    assignments_gradient: Tensor | None,
-    gradients: Gradients,
+    inputs: Inputs,
+    kept: Kept,
+    given: ResultGradients,
+    gradients: InputGradients,
     *,
     width: int | None = None,
 ) -> None:
-    """Fill the gradients of a batch, from those of the results and what ``forward`` kept."""
-    inputs = poses, activations, weights, beta_u, beta_a, weighings, gaussians
-    given = logits_gradient, means_gradient, assignments_gradient
-    _call("matcaps_backward", layer, width, *inputs, *given, *gradients)
+    """Fill the gradients of a batch from those of the results and from what ``forward`` kept.
 
-
-def _call(function: str, layer: Layer, width: int | None, poses: Tensor, *tensors: Tensor | None) -> None:
-    weights = tensors[1]
-    assert weights is not None
-    sites, positions = layer.seen.shape
-    images, child_sites, child_types = poses.shape[:3]
-    memory = Memory(
-        images,
-        child_sites,
-        sites,
-        positions,
-        child_types,
-        weights.shape[2],
-        padded(weights.shape[2]),
-        weights.shape[0] == 1,
-        layer.slots.shape[1],
-        layer.iterations,
-        torch.get_num_threads(),
-        layer.seen.data_ptr(),
-        layer.slots.data_ptr(),
-        layer.windows_of_child.data_ptr(),
-        None if layer.coordinates is None else layer.coordinates.data_ptr(),
-        layer.final_inverse_temperature,
-        layer.mass_unit,
-        layer.density_temperature,
-        layer.variance_floor,
+    Raises:
+        MemoryError: There is not enough memory for the kernel's tables.
+    """
+    tensors = BackwardTensors(
+        poses=_address(inputs.poses),
+        activations=_address(inputs.activations),
+        weights=_address(inputs.weights),
+        beta_u=_address(inputs.beta_u),
+        weighings=_address(kept.weighings),
+        gaussians=_address(kept.gaussians),
+        logits_gradient=_address(given.logits),
+        means_gradient=_address(given.means),
+        assignments_gradient=_address(given.assignments),
+        poses_gradient=_address(gradients.poses),
+        activations_gradient=_address(gradients.activations),
+        weights_gradient=_address(gradients.weights),
+        beta_u_gradient=_address(gradients.beta_u),
+        beta_a_gradient=_address(gradients.beta_a),
     )
-    addresses = [tensor.data_ptr() if tensor is not None and tensor.numel() else None for tensor in (poses, *tensors)]
-    array = (ctypes.c_void_p * len(addresses))(*addresses)
-    enough = getattr(library(width), function)(ctypes.byref(memory), int(poses.dtype == torch.float64), array)
+    _run(library(width).matcaps_backward, layer, inputs, tensors)
+
+
+def _address(tensor: Tensor | None) -> int | None:
+    return tensor.data_ptr() if tensor is not None and tensor.numel() else None
+
+
+def _run(function: Callable[..., int], layer: Layer, inputs: Inputs, tensors: ctypes.Structure) -> None:
+    images, child_sites, child_types = inputs.poses.shape[:3]
+    parent_sites, positions = layer.seen.shape
+    parent_types = inputs.weights.shape[2]
+    struct = LayerStruct(
+        images=images,
+        child_sites=child_sites,
+        parent_sites=parent_sites,
+        positions=positions,
+        child_types=child_types,
+        parent_types=parent_types,
+        lanes=padded(parent_types),
+        shared=inputs.weights.shape[0] == 1,
+        windows_at_most=layer.slots.shape[1],
+        iterations=layer.iterations,
+        threads=torch.get_num_threads(),
+        seen=layer.seen.data_ptr(),
+        slots=layer.slots.data_ptr(),
+        windows_of_child=layer.windows_of_child.data_ptr(),
+        coordinates=_address(layer.coordinates),
+        final_inverse_temperature=layer.final_inverse_temperature,
+        mass_unit=layer.mass_unit,
+        density_temperature=layer.density_temperature,
+        variance_floor=layer.variance_floor,
+    )
+    doubles = inputs.poses.dtype == torch.float64
+    enough = function(ctypes.byref(struct), ctypes.byref(tensors), int(doubles))
     if not enough:
         raise MemoryError(f"not enough memory to route {images} images on the CPU")

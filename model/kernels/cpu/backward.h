@@ -1,8 +1,8 @@
-// The gradient of Procedure 1, from the last iteration to the first, from what the forward pass kept.
+// The backward pass: the gradient of Procedure 1, from the last iteration to the first.
 //
-// Written g for a gradient, q for that of log r_ij, e for that of a density's logarithm over its temperature:
+// g is a gradient, q the gradient of log r_ij, e the gradient of a log-density over its temperature:
 //   M-step   q = w (Σ_h o_h (gμ_h + gσ²_h o_h) − Σ_h gσ²_h σ²_h + S gS),   w = r / S,  o = v − μ
-//   E-step   e = (q − R Σ_parents q) / temperature;  Σ e, Σ e o and Σ e o² give those of logit, μ and σ²
+//   E-step   e = (q − R Σ_parents q) / temperature;  Σ e, Σ e o and Σ e o² give the gradients of logit, μ, σ²
 //   votes    gv = Σ_t w_t (gμ_t + 2 gσ²_t o_t) − Σ_t e_t o_(t−1) / σ²_(t−1), for all iterations in one pass
 #pragma once
 
@@ -19,13 +19,7 @@ class Backward {
   typedef Vector<T, L> V;
 
  public:
-  struct Tensors {
-    const T *poses, *activations, *weights, *beta_u, *beta_a, *weighings, *gaussians;
-    const T *logits_gradient, *means_gradient, *assignments_gradient;  // the last may be null
-    T *poses_gradient, *activations_gradient, *weights_gradient, *beta_u_gradient, *beta_a_gradient;
-  };
-
-  Backward(const Layer& layer, const Tensors& tensors)
+  Backward(const Layer& layer, const BackwardTensors<T>& tensors)
       : g_(layer, tensors.weights),
         t_(tensors),
         iterations_(layer.iterations),
@@ -102,7 +96,7 @@ class Backward {
   const T* weighing(int64_t t, int64_t image, int64_t p, int64_t c) const {
     return t_.weighings + ((((t - 1) * g_.layer.images + image) * g_.P + p) * g_.C + c) * g_.width;
   }
-  // q, and e in its place once its sums are known.
+  // q; overwritten by e when the sums of q are known.
   T* error(int64_t t, int64_t b, int64_t p, int64_t c) const {
     return errors_ + ((((t - 1) * chunk_ + b) * g_.P + p) * g_.C + c) * g_.width;
   }
@@ -136,7 +130,7 @@ class Backward {
     differentiate_fit(iterations_ - 1, first, b, p, block, of_logit, V{}, of_mean, of_variance);
   }
 
-  // From the gradients of logit, ½ Σ log σ², μ and σ² to the coefficients of q, and those of the betas.
+  // From the gradients of logit, ½ Σ log σ², μ and σ²: the coefficients of q, and the gradients of the betas.
   void differentiate_fit(int64_t t, int64_t first, int64_t b, int64_t p, int64_t block, V of_logit, V of_log_deviation,
                          const V* of_mean, const V* of_variance) const {
     const T* from = gaussian(t, first + b, p) + block * L;
@@ -207,7 +201,7 @@ class Backward {
       }
   }
 
-  // R gR of a child, for a block of parents, where the assignments' gradient is not zero.
+  // R gR of a child, for a block of parents, if the loss depends on assignments.
   V add_assigned(int64_t first, int64_t b, int64_t p, int64_t site, int64_t c, int64_t block, const T* gaussian) const {
     V gradient{};
     const T* from = t_.assignments_gradient + (((first + b) * g_.P + p) * g_.C + c) * g_.J + block * L;
@@ -237,7 +231,7 @@ class Backward {
     }
   }
 
-  // e of every child and a block of parents, and from its moments what iteration t − 1 needs.
+  // e of every child and a block of parents; its moments give the gradients of the Gaussians of iteration t − 1.
   void differentiate_scores(int64_t t, int64_t first, int64_t begin, int64_t end, int64_t p, int64_t block) const {
     V sums[images_at_once][33] = {};
     for (int64_t k = 0; k < g_.K; ++k)
@@ -325,13 +319,14 @@ class Backward {
                            : iterations_ == 2 ? add_vote_gradients<T, L, 3>
                            : iterations_ == 1 ? add_vote_gradients<T, L, 1>
                                               : add_vote_gradients<T, L, 0>;
-          add(int(terms_), pose, weights, g_.coordinates(k), centre, factors, levels, slopes, pose_gradient, weight_gradient);
+          add(int(terms_), pose, weights, g_.coordinates(k), centre, factors, levels, slopes, pose_gradient,
+              weight_gradient);
         }
       }
     }
   }
 
-  // What all windows that reach a site's children found, in a fixed order. A child that none reaches has zero.
+  // Adds up the gradients from all windows that see a site's children, in a fixed order. A child in no window has zero.
   void finish_children(int64_t first, int64_t b, int64_t site) const {
     const int64_t windows = g_.layer.windows_of_child[site];
     const int64_t* slots = g_.layer.slots + site * g_.layer.windows_at_most;
@@ -363,7 +358,7 @@ class Backward {
 
  private:
   const Geometry<T, L> g_;
-  const Tensors t_;
+  const BackwardTensors<T> t_;
   const int64_t iterations_, terms_, chunk_, run_;
   const Buffer<T> errors_, coefficients_, betas_, slot_sums_, assigned_sums_, child_sums_, activation_sums_,
       slot_poses_, packed_gradient_;

@@ -1,4 +1,4 @@
-// Procedure 1 (paper, section 3): T M-steps with an E-step between any two.
+// The forward pass: Procedure 1 (paper, section 3), T M-steps with an E-step between any two.
 #pragma once
 
 #include <algorithm>
@@ -13,12 +13,7 @@ class Forward {
   typedef Vector<T, L> V;
 
  public:
-  struct Tensors {
-    const T *poses, *activations, *weights, *beta_u, *beta_a;
-    T *logits, *means, *assignments, *weighings, *gaussians;  // the last three may be null
-  };
-
-  Forward(const Layer& layer, const Tensors& tensors)
+  Forward(const Layer& layer, const ForwardTensors<T>& tensors)
       : g_(layer, tensors.weights),
         t_(tensors),
         chunk_(g_.chunk()),
@@ -29,7 +24,7 @@ class Forward {
   void run() {
     const int threads = int(g_.layer.threads);
     const int64_t images = g_.layer.images;
-    // Where there are few parent sites, the images are what is shared out among the threads.
+    // With few parent sites, the threads share out the images as well.
     const int64_t group = g_.P * 2 >= threads * 4 ? chunk_ : (chunk_ + threads - 1) / threads;
 #pragma omp parallel num_threads(threads)
     for (int64_t first = 0; first < images; first += chunk_) {
@@ -103,7 +98,7 @@ class Forward {
         largest = log_mass > largest ? log_mass : largest;
       }
     }
-    return largest < T(-1e29) ? V{} : largest;  // a lane that is no parent
+    return largest < T(-1e29) ? V{} : largest;  // an unused lane
   }
 
   void add_run(int64_t t, int64_t image, int64_t b, int64_t p, int64_t k, int64_t i, int64_t number, int64_t block,
@@ -120,7 +115,7 @@ class Forward {
 
   void m_step(int64_t t, int64_t first, int64_t begin, int64_t end, int64_t p, int64_t block) const {
     V centre[images_at_once][16], sums[images_at_once][33] = {};
-    // Sums are taken around an estimate of the mean: E[v²] − μ² would cancel where it is far from the origin.
+    // Sums are taken around an estimate of the mean: E[v²] − μ² would cancel where the mean is far from 0.
     for (int64_t b = begin; b < end; ++b) {
       if (t > 0) {
         const T* before = gaussian(t - 1, first, b, p) + block * L;
@@ -160,8 +155,8 @@ class Forward {
         const auto far = shift * shift > 4 * clamped[h];
         for (int lane = 0; lane < std::min<int64_t>(L, g_.J - block * L); ++lane) cancelled |= far[lane] != 0;
       }
-      // Seldom: masses that underflowed are taken again in a unit of the parent's own, and sums around a centre
-      // that proved too far off are taken again around the mean that they gave.
+      // Rare: masses that underflowed are computed again in the parent's own unit. Sums around a centre too far from
+      // the mean are computed again around that mean.
       if (attempt == 2 || !(vanished || cancelled)) break;
       if (vanished) unit = largest_log_mass(t, image, b, p, block);
       for (int h = 0; h < 16; ++h) centre[h] = vanished ? centre[h] : mean[h];
@@ -211,7 +206,7 @@ class Forward {
         // log a_j = −softplus(−logit)
         const T softplus = std::max(-logit[lane], T(0)) + std::log1p(std::exp(-std::abs(logit[lane])));
         constant[b - begin][lane] =
-            block * L + lane < g_.J ? constant[b - begin][lane] - softplus : T(-1e30);  // no parent: no share
+            block * L + lane < g_.J ? constant[b - begin][lane] - softplus : T(-1e30);  // an unused lane gets no share
       }
     }
     for (int64_t k = 0; k < g_.K; ++k)
@@ -228,8 +223,8 @@ class Forward {
       }
   }
 
-  // E-step, second half: what a child's scores are normalised by, over all parents in all windows that reach it:
-  // exp(score − total) is R_ij.
+  // E-step, second half: the total of a child's scores over all its parents, in all windows that see it.
+  // R_ij is exp(score − total).
   void total(int64_t b, int64_t site) const {
     const int64_t windows = g_.layer.windows_of_child[site];
     const int64_t* slots = g_.layer.slots + site * g_.layer.windows_at_most;
@@ -274,7 +269,7 @@ class Forward {
   }
 
   const Geometry<T, L> g_;
-  const Tensors t_;
+  const ForwardTensors<T> t_;
   const int64_t chunk_;
   const Buffer<T> scores_, totals_, kept_;
 };

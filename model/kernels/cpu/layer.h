@@ -1,4 +1,4 @@
-// What the kernels are handed: geometry, constants and the tensors' memory. Symbols as in layer.py.
+// The interface between Python and the kernels: geometry, constants and the tensors' memory. Symbols as in layer.py.
 #pragma once
 
 #include <algorithm>
@@ -9,7 +9,7 @@
 
 namespace matcaps {
 
-// Mirrored field by field in library.py.
+// library.py repeats these three structs field by field.
 struct Layer {
   int64_t images, child_sites, parent_sites, positions, child_types, parent_types, lanes;
   int64_t shared;           // whether one weight serves all positions
@@ -20,18 +20,32 @@ struct Layer {
   double final_inverse_temperature, mass_unit, density_temperature, variance_floor;
 };
 
-// Rows of what is kept of a parent: see layer.py.
+// Shapes: see layer.py.
+template <typename T>
+struct ForwardTensors {
+  const T *poses, *activations, *weights, *beta_u, *beta_a;
+  T *logits, *means, *assignments, *weighings, *gaussians;  // the last three may be null
+};
+
+template <typename T>
+struct BackwardTensors {
+  const T *poses, *activations, *weights, *beta_u, *weighings, *gaussians;
+  const T *logits_gradient, *means_gradient, *assignments_gradient;  // the last may be null
+  T *poses_gradient, *activations_gradient, *weights_gradient, *beta_u_gradient, *beta_a_gradient;
+};
+
+// Rows of a parent's Gaussian: see layer.py.
 constexpr int row_of_means = 0, row_of_variances = 16, row_of_mass = 32, row_of_reciprocal = 33, row_of_unit = 34,
               row_of_logit = 35, rows_of_a_gaussian = 36;
 
-constexpr int images_at_once = 8;    // at most: what lies between two passes over their votes shall stay in the cache
-constexpr int children_at_once = 8;  // their weights stay in the nearest cache while the images take turns
+constexpr int images_at_once = 8;    // at most: their scores have to stay in the cache between two passes
+constexpr int children_at_once = 8;  // their weights stay in the nearest cache for all images
 
 struct Free {
   void operator()(void* memory) const { std::free(memory); }
 };
 
-// Aligned for the widest vectors; not initialised.
+// Memory aligned for the widest vectors; not initialised.
 template <typename T>
 class Buffer {
  public:
@@ -45,8 +59,8 @@ class Buffer {
   std::unique_ptr<T, Free> memory_;
 };
 
-// Sizes and constants in the numbers' own type, with the weights packed: [K or 1][block][I][16][L], so that a run of
-// child types is one run of memory for a block of parent types.
+// Sizes, and constants of type T. Weights are packed as [K or 1][block][I][16][L]: for a block of parent types, a run
+// of child types is one run of memory.
 template <typename T, int L>
 struct Geometry {
   const Layer& layer;
@@ -84,7 +98,7 @@ struct Geometry {
         }
   }
 
-  // Images that are worked through together: no more than keep the threads busy. Results do not depend on it.
+  // Number of images that are routed together: as few as keep the threads busy. Results do not depend on it.
   int64_t chunk() const {
     return std::min({layer.images, std::max<int64_t>(2, layer.threads), int64_t(images_at_once)});
   }
@@ -106,7 +120,7 @@ struct Geometry {
 
 template <typename T>
 inline T activation_of(T activation) {
-  return activation < T(1e-20) ? T(1e-20) : activation;  // a child that is off altogether still has a logarithm
+  return activation < T(1e-20) ? T(1e-20) : activation;  // keeps the logarithm of an inactive child finite
 }
 
 }  // namespace matcaps

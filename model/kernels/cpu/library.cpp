@@ -1,10 +1,10 @@
-// The library's two functions, for one width of vectors (MATCAPS_BYTES), in either type of numbers.
+// The library's functions, compiled for one width of vectors (MATCAPS_BYTES), for float and double.
 #include "backward.h"
 #include "forward.h"
 
 namespace {
 
-// Vectors are as wide as the machine's, but no wider than the padded axis of parent types.
+// Calls `act` with the number of lanes: as many as fit the processor's vectors and divide the padded parent types.
 template <typename T, int L, typename Act>
 void with_lanes(const matcaps::Layer& layer, const Act& act) {
   if constexpr (L * sizeof(T) > MATCAPS_BYTES)
@@ -16,20 +16,16 @@ void with_lanes(const matcaps::Layer& layer, const Act& act) {
 }
 
 template <typename T>
-void forward(const matcaps::Layer& layer, void* const* memory) {
-  const auto at = [&](int n) { return static_cast<T*>(memory[n]); };
+void forward(const matcaps::Layer& layer, const void* tensors) {
   with_lanes<T, 16>(layer, [&](auto lanes) {
-    matcaps::Forward<T, lanes>(layer, {at(0), at(1), at(2), at(3), at(4), at(5), at(6), at(7), at(8), at(9)}).run();
+    matcaps::Forward<T, lanes>(layer, *static_cast<const matcaps::ForwardTensors<T>*>(tensors)).run();
   });
 }
 
 template <typename T>
-void backward(const matcaps::Layer& layer, void* const* memory) {
-  const auto at = [&](int n) { return static_cast<T*>(memory[n]); };
+void backward(const matcaps::Layer& layer, const void* tensors) {
   with_lanes<T, 16>(layer, [&](auto lanes) {
-    matcaps::Backward<T, lanes>(layer, {at(0), at(1), at(2), at(3), at(4), at(5), at(6), at(7), at(8), at(9), at(10),
-                                       at(11), at(12), at(13), at(14)})
-        .run();
+    matcaps::Backward<T, lanes>(layer, *static_cast<const matcaps::BackwardTensors<T>*>(tensors)).run();
   });
 }
 
@@ -39,16 +35,17 @@ extern "C" {
 
 int matcaps_most_iterations() { return matcaps::Backward<float, 4>::most_iterations; }
 
-// Both answer whether there was enough memory for what lies between the passes.
-int matcaps_forward(const matcaps::Layer* layer, int doubles, void* const* memory) try {
-  doubles ? forward<double>(*layer, memory) : forward<float>(*layer, memory);
+// `tensors` is a ForwardTensors or a BackwardTensors of float, or of double if `doubles`.
+// Both return whether there was enough memory for the tables between the passes.
+int matcaps_forward(const matcaps::Layer* layer, const void* tensors, int doubles) try {
+  doubles ? forward<double>(*layer, tensors) : forward<float>(*layer, tensors);
   return true;
 } catch (const std::bad_alloc&) {
   return false;
 }
 
-int matcaps_backward(const matcaps::Layer* layer, int doubles, void* const* memory) try {
-  doubles ? backward<double>(*layer, memory) : backward<float>(*layer, memory);
+int matcaps_backward(const matcaps::Layer* layer, const void* tensors, int doubles) try {
+  doubles ? backward<double>(*layer, tensors) : backward<float>(*layer, tensors);
   return true;
 } catch (const std::bad_alloc&) {
   return false;

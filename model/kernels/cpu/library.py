@@ -1,4 +1,4 @@
-"""The C++ kernel as a shared library: compiled at first use, kept in the user's cache, loaded once."""
+"""The C++ kernels as a shared library: compiled at first use, stored in the user's cache folder, loaded once."""
 
 import ctypes
 import hashlib
@@ -21,16 +21,16 @@ WIDTHS = {
     256: ("-mavx2", "-mfma"),
     128: (),
 }
-"""Bits of a vector, and what a compiler needs to know to use them on x86; other processors have 128 bits."""
+"""Compiler flags on x86 by bits of a vector. Other processors have vectors of 128 bits and need no flags."""
 
 log = logging.getLogger(__name__)
 
 
 class CompilationError(RuntimeError):
-    """There is no compiler, or it did not take the sources."""
+    """There is no compiler, or it failed to compile the sources."""
 
 
-class Layer(ctypes.Structure):
+class LayerStruct(ctypes.Structure):
     """``matcaps::Layer`` of layer.h, field by field."""
 
     _fields_ = (
@@ -43,20 +43,41 @@ class Layer(ctypes.Structure):
     )
 
 
+class ForwardTensors(ctypes.Structure):
+    """``matcaps::ForwardTensors`` of layer.h, field by field."""
+
+    _fields_ = (
+        *((name, ctypes.c_void_p) for name in ("poses", "activations", "weights", "beta_u", "beta_a")),
+        *((name, ctypes.c_void_p) for name in ("logits", "means", "assignments", "weighings", "gaussians")),
+    )
+
+
+class BackwardTensors(ctypes.Structure):
+    """``matcaps::BackwardTensors`` of layer.h, field by field."""
+
+    _fields_ = (
+        *((name, ctypes.c_void_p) for name in ("poses", "activations", "weights", "beta_u")),
+        *((name, ctypes.c_void_p) for name in ("weighings", "gaussians")),
+        *((name, ctypes.c_void_p) for name in ("logits_gradient", "means_gradient", "assignments_gradient")),
+        *((name, ctypes.c_void_p) for name in ("poses_gradient", "activations_gradient", "weights_gradient")),
+        *((name, ctypes.c_void_p) for name in ("beta_u_gradient", "beta_a_gradient")),
+    )
+
+
 def widest() -> int:
-    """Bits of the widest vectors that this processor has."""
+    """Bits of this processor's widest vectors."""
     return {"AVX512": 512, "AVX2": 256}.get(torch.backends.cpu.get_cpu_capability(), 128)
 
 
 @cache
 def library(width: int | None = None) -> ctypes.CDLL:
-    """The kernel for vectors of so many bits (by default the widest), compiled if it is not in the cache.
+    """The kernels for vectors of ``width`` bits, by default the widest; compiled unless the cache has them.
 
-    ``CXX`` names the compiler (by default c++) and ``CXXFLAGS`` adds to its flags, as in any build; the cache is
-    ``$XDG_CACHE_HOME/matcaps``.
+    The variable ``CXX`` names the compiler (by default c++) and ``CXXFLAGS`` adds to its flags. The cache is
+    ``$XDG_CACHE_HOME/matcaps``, by default ``~/.cache/matcaps``.
 
     Raises:
-        CompilationError: No compiler is there, or it failed; the message has its last lines.
+        CompilationError: No compiler is installed, or it failed; the message has its last lines.
     """
     compiler = os.environ.get("CXX", "c++")
     path = shutil.which(compiler)
@@ -73,15 +94,15 @@ def library(width: int | None = None) -> ctypes.CDLL:
     if not file.exists():
         _compile([*command, str(SOURCES / "library.cpp")], file)
     loaded = ctypes.CDLL(str(file))
-    for function in (loaded.matcaps_forward, loaded.matcaps_backward):
-        function.argtypes = (ctypes.POINTER(Layer), ctypes.c_int, ctypes.POINTER(ctypes.c_void_p))
+    for function, tensors in ((loaded.matcaps_forward, ForwardTensors), (loaded.matcaps_backward, BackwardTensors)):
+        function.argtypes = (ctypes.POINTER(LayerStruct), ctypes.POINTER(tensors), ctypes.c_int)
         function.restype = ctypes.c_int
     return loaded
 
 
 @cache
 def available() -> bool:
-    """Whether the kernel can be used here. The first time it may take seconds; a refusal is logged once."""
+    """Whether the kernels can be used here. The first call may compile for seconds; a failure is logged once."""
     try:
         library()
     except (CompilationError, OSError) as error:
@@ -97,7 +118,7 @@ def _cache() -> Path:
 
 
 def _key(command: list[str]) -> str:
-    """What the library depends on: torch, the compiler and its flags, the processor, the sources."""
+    """A hash of all that the library depends on: torch, the compiler and its flags, the processor, the sources."""
     version = subprocess.run([command[0], "--version"], capture_output=True, check=False).stdout
     facts = [torch.__version__.encode(), version, platform.processor().encode(), platform.machine().encode()]
     facts += [str(argument).encode() for argument in command]
@@ -106,7 +127,7 @@ def _key(command: list[str]) -> str:
 
 
 def _compile(command: list[str], file: Path) -> None:
-    # Beside its place, and moved there when whole: two processes may compile at once, and one may be killed.
+    # Into a temporary folder, then moved: two processes may compile at once, and one may be killed.
     with tempfile.TemporaryDirectory(dir=file.parent) as folder:
         made = Path(folder) / file.name
         result = subprocess.run([*command, "-o", str(made)], capture_output=True, text=True, check=False)

@@ -1,4 +1,4 @@
-// Vectors of L numbers in the compiler's own extension, and the few functions that it lacks for them.
+// Vectors of L numbers (the compiler's extension), and functions that the extension does not have.
 #pragma once
 
 #include <cmath>
@@ -23,9 +23,9 @@ struct Float<float> {
   typedef int32_t Bits;
   static constexpr int mantissa = 23, bias = 127, degree = 7;
   static constexpr float rounder = 12582912.0f;  // 1.5 · 2^23: adding it leaves an integer in the low bits
-  static constexpr float lowest = -87.33f;       // below, exp has no normal number
+  static constexpr float lowest = -87.33f;       // below this, exp is not a normal number
   static constexpr float ln2_high = 0.693359375f, ln2_low = -2.12194440e-4f;
-  static constexpr float vanishing = 1e-28f;  // a mass below may have lost children to underflow
+  static constexpr float vanishing = 1e-28f;  // in a smaller mass, children may have underflowed
 };
 template <>
 struct Float<double> {
@@ -52,13 +52,13 @@ inline Vector<T, L> all(T value) {
   return Vector<T, L>{} + value;
 }
 
-// The larger one; a NaN in `value` stays.
+// The larger one of both; a NaN in `value` stays a NaN.
 template <typename V>
 inline V at_least(V value, V bound) {
   return value < bound ? bound : value;
 }
 
-// Σ over the lanes, in halves: always in the same order.
+// Σ over the lanes, half by half, always in the same order.
 template <typename T, int L>
 inline T sum_of(Vector<T, L> value) {
   T lanes[L];
@@ -70,7 +70,7 @@ inline T sum_of(Vector<T, L> value) {
   return lanes[0];
 }
 
-// exp to about an ulp; 0 where the result would not be a normal number. For values that do not exceed 88.
+// exp with an error of about one ulp, for values up to 88; 0 where the result would not be a normal number.
 template <typename T, int L>
 inline Vector<T, L> exp_of(Vector<T, L> value) {
   typedef typename Float<T>::Bits Bits;
@@ -97,14 +97,14 @@ inline Vector<T, L> exp_of(Vector<T, L> value) {
   return value < F::lowest ? Vector<T, L>{} : series * scale;
 }
 
-// ½ Σ log of 16 positive normal numbers: mantissas are multiplied and exponents added, so that one log is enough.
+// ½ Σ log of 16 positive normal numbers. Mantissas are multiplied and exponents added, so one log is enough.
 template <typename T, int L>
 inline Vector<T, L> half_log_of_product(const Vector<T, L>* values) {
   typedef typename Float<T>::Bits Bits;
   typedef Vector<Bits, L> Integers;
   typedef Float<T> F;
   auto product = all<T, L>(1);
-  auto poison = Vector<T, L>{};  // a NaN or an infinity among the numbers shall not be taken for a number
+  auto poison = Vector<T, L>{};  // makes the result NaN if a value is NaN or infinite
   Integers exponents{};
   for (int h = 0; h < 16; ++h) {
     Integers bits;
@@ -140,7 +140,7 @@ inline void fold(Vector<T, L>* values) {
   if constexpr (half > 1) fold<T, L, half / 2, number / 2>(values);
 }
 
-// sums[h] += Σ over the lanes of values[h], for 16 vectors at once. `values` is used up.
+// sums[h] += Σ over the lanes of values[h], for 16 vectors at once. `values` is overwritten.
 template <typename T, int L>
 inline void add_sums(Vector<T, L>* values, T* sums) {
   fold<T, L, L / 2, 16>(values);

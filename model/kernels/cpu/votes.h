@@ -1,6 +1,6 @@
-// The three loops that votes are made in, used in registers, and forgotten: all that is large is here.
+// The three loops that compute votes and use them in registers. Nearly all time is spent here.
 //
-// A block is L parent types side by side, one in each lane. v = M W for a run of children at one position of a
+// A block is L parent types, one in each lane. v = M W for a run of children at one position of a
 // window: `poses` are their 4×4 matrices one after the other, `weights` 16 vectors for each, W's elements row by row.
 // An offset is a vote minus a centre; `coordinates` (row, column, 0, 0) are added to a vote's right-hand column.
 #pragma once
@@ -15,8 +15,8 @@ constexpr int rows_at_once = 2;  // 32 registers
 constexpr int rows_at_once = 1;  // 16 registers
 #endif
 
-// The offsets of some rows of a vote. The vote is rounded first, alike in every pass: with variances at their floor
-// the square of a rounding error counts, and it may not differ from one pass to the next.
+// The offsets of some rows of a vote. The vote is rounded before the centre is subtracted, the same in every pass. With
+// variances at their floor the square of a rounding error matters, so it must not differ between passes.
 template <typename T, int L, int rows>
 inline __attribute__((always_inline)) void offsets_of(const T* pose, const T* weights, const T* coordinates,
                                                       const Vector<T, L>* centre, Vector<T, L>* offsets) {
@@ -68,11 +68,12 @@ inline void add_moments(int children, const T* poses, const T* weights, const T*
   sums[0] += mass;
 }
 
-// results[child] += Σ_h o_h (linear_h + square_h o_h), the factors `step` vectors apart; without `linear` if so told.
+// results[child] += Σ_h o_h (linear_h + square_h o_h). Factors are `step` vectors apart.
+// Without `with_linear` there is no linear part.
 template <typename T, int L, bool with_linear>
 inline void add_quadratics(int children, const T* poses, const T* weights, const T* coordinates,
-                           const Vector<T, L>* centre, const Vector<T, L>* linear, const Vector<T, L>* square, int64_t step,
-                           Vector<T, L>* results) {
+                           const Vector<T, L>* centre, const Vector<T, L>* linear, const Vector<T, L>* square,
+                           int64_t step, Vector<T, L>* results) {
   typedef Vector<T, L> V;
   constexpr int rows = rows_at_once;
   for (int row = 0; row < 4; row += rows)
@@ -80,7 +81,7 @@ inline void add_quadratics(int children, const T* poses, const T* weights, const
       V offsets[rows * 4];
       offsets_of<T, L, rows>(poses + child * 16 + row * 4, weights + child * 16 * L, coordinates + row,
                              centre + row * 4, offsets);
-      V even{}, odd{};  // two chains: one would wait for itself
+      V even{}, odd{};  // two sums: the additions of one would wait for each other
 #pragma GCC unroll 16
       for (int h = 0; h < rows * 4; ++h) {
         V factor = square[(row * 4 + h) * step] * offsets[h];
@@ -92,10 +93,12 @@ inline void add_quadratics(int children, const T* poses, const T* weights, const
 }
 
 // With dv_h = Σ_n x_n (level_hn + slope_hn o_h), the gradients of one child's pose and of its weights:
-// pose_gradient += Σ over lanes dv Wᵀ, weight_gradient += Mᵀ dv. `terms` is the number of n, 0 for one known late.
+// pose_gradient += Σ over lanes dv Wᵀ, weight_gradient += Mᵀ dv. `terms` is the number of n, or 0 if
+// only `late_terms` has it.
 template <typename T, int L, int terms>
 inline void add_vote_gradients(int late_terms, const T* pose, const T* weights, const T* coordinates,
-                               const Vector<T, L>* centre, const Vector<T, L>* factors, const Vector<T, L>* levels, const Vector<T, L>* slopes,
+                               const Vector<T, L>* centre, const Vector<T, L>* factors, const Vector<T, L>* levels,
+                               const Vector<T, L>* slopes,
                                T* pose_gradient, T* weight_gradient) {
   typedef Vector<T, L> V;
   const int number = terms ? terms : late_terms;

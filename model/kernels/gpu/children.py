@@ -1,7 +1,7 @@
-"""The kernels that see children: what one is to each of its parents, in all windows that reach it, and back.
+"""Kernels of children: each child with all its parents, in all windows that see it.
 
-A program has one site of one image and ``types`` of its child types. It alone reads and writes what they have in
-[row, child, lane] tables, for each of their places belongs to one child; so sums keep their order.
+A program has one site of one image and ``types`` of its child types. Every element of a [row, child, lane] table
+belongs to one child, so no other program reads or writes it, and sums have a fixed order.
 """
 
 from typing import no_type_check
@@ -31,7 +31,7 @@ def compete(
     types: tl.constexpr,
     block: tl.constexpr,
 ):
-    """E-step: log r in the place of scores, normalised over all parents of a child; assignments R if asked for."""
+    """E-step: replaces scores by log r, normalised over all parents of a child; writes assignments R if asked for."""
     image = tl.program_id(0) // child_sites
     site = tl.program_id(0) % child_sites
     i = tl.program_id(1) * types + tl.arange(0, types)[:, None]
@@ -49,7 +49,7 @@ def compete(
             higher = tl.maximum(top, tl.max(score, 1)[:, None])
             total = total * tl.exp(top - higher) + tl.sum(tl.exp(score - higher), 1)[:, None]
             top = higher
-    total = top + tl.log(tl.maximum(total, 1))  # the largest score alone is 1; a child without parents has none
+    total = top + tl.log(tl.maximum(total, 1))  # the largest score adds 1; a child without parents has a total of 0
     log_activation = tl.load(log_activations + tl.program_id(0) * child_types + i)
     for window in range(windows):
         slot = tl.load(slots + site * windows_at_most + window).to(tl.int32)
@@ -87,9 +87,9 @@ def differentiate_competition(
     types: tl.constexpr,
     block: tl.constexpr,
 ):
-    """Errors e = (q − R Σ q) / temperature in the place of q, the gradients of log r.
+    """Replaces q, the gradients of log r, by errors e = (q − R Σ q) / temperature.
 
-    What q sums to over a child's parents joins ``activation_sums``, over all iterations the gradient of its log a.
+    The sum of q over a child's parents is added to ``activation_sums``: over all iterations, the gradient of log a.
     """
     image = tl.program_id(0) // child_sites
     site = tl.program_id(0) % child_sites
@@ -147,9 +147,9 @@ def gather(
     child_types: tl.constexpr,
     types: tl.constexpr,
 ):
-    """Gradients of poses: what each of a child's windows and each block of parent types found, [block, row, child, 16].
+    """Gradients of poses: adds up [block, row, child, 16] over a child's windows and all blocks of parent types.
 
-    A child that no window reaches has zero.
+    A child in no window has zero.
     """
     image = tl.program_id(0) // child_sites
     site = tl.program_id(0) % child_sites
@@ -170,5 +170,5 @@ def gather(
 @triton.jit
 @no_type_check
 def _child(slot, image, i, sites, positions: tl.constexpr, child_types: tl.constexpr):
-    """Where a slot's child types stand in a table of [row, child]."""
+    """The places of a slot's child types in a table of [row, child]."""
     return ((image * sites + slot // positions) * positions + slot % positions) * child_types + i

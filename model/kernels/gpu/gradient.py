@@ -1,6 +1,6 @@
-"""The way back through Procedure 1, from the last iteration to the first, a piece of the batch at a time.
+"""The backward pass: from the last iteration to the first, as launches of kernels, piece by piece of the batch.
 
-With q the gradient of log r, e that of a log-density and w = r / S:
+q is the gradient of log r, e that of a log-density over its temperature, w = r / S:
   M-step  q = w (Σ_h o_h (gμ_h + gσ²_h o_h) − Σ_h gσ²_h σ²_h + S gS),  o = v − μ
   E-step  e = (q − R Σ_parents q) / temperature;  Σ e, Σ e o and Σ e o² give the gradients of logit, μ and σ²
   votes   Σ_t w_t (gμ_t + 2 gσ²_t o_t) − Σ_t e_t o_(t−1) / σ²_(t−1)
@@ -12,25 +12,20 @@ from torch import Tensor
 
 from matcaps.model.kernels.gpu import children, parents, passes, vote_gradients
 from matcaps.model.kernels.gpu.piece import PAIRS_OF_VOTE_GRADIENTS, Piece, cut, pack, pieces
-from matcaps.model.kernels.layer import Gradients, Layer
+from matcaps.model.kernels.layer import InputGradients, Inputs, Kept, Layer, ResultGradients
 from matcaps.model.routing.eager import SMALLEST_ACTIVATION
 
 
 def backward(
     layer: Layer,
-    poses: Tensor,
-    activations: Tensor,
-    weights: Tensor,
-    beta_u: Tensor,
-    beta_a: Tensor,
-    weighings: Tensor,
-    gaussians: Tensor,
-    logits_gradient: Tensor,
-    means_gradient: Tensor,
-    assignments_gradient: Tensor | None,
-    gradients: Gradients,
+    inputs: Inputs,
+    kept: Kept,
+    given: ResultGradients,
+    gradients: InputGradients,
 ) -> None:
-    """Fill the gradients of a batch, from those of the results and what ``forward`` kept."""
+    """Fill the gradients of a batch from those of the results and from what ``forward`` kept."""
+    poses, activations, weights, beta_u, _ = inputs
+    weighings, gaussians = kept
     parent_types, packed = weights.shape[2], pack(weights)
     of_weights, of_betas = torch.zeros_like(packed), packed.new_zeros(2, packed.shape[3])
     iterations, lanes = layer.iterations, packed.shape[3]
@@ -45,7 +40,7 @@ def backward(
             if iteration < iterations - 1:
                 piece.moments(passes.GIVEN, errors[iteration + 1], now, now)
             parents.differentiate_fit[piece.parents_grid](
-                *(logits_gradient[some], means_gradient[some], piece.sums, now, last),
+                *(given.logits[some], given.means[some], piece.sums, now, last),
                 *(piece.coefficients, terms, betas[iteration], beta_u, piece.segments, piece.rows, parent_types),
                 **piece.constants(iteration),
                 lanes=lanes,
@@ -55,10 +50,10 @@ def backward(
             )
             weighing, of_children = (passes.ROUTED, masses[iteration - 1]) if iteration else (passes.EVEN, errors[0])
             piece.quadratics(weighing, of_children, now, errors[iteration])
-            assigned = assignments_gradient is not None and iteration == iterations - 1 > 0
+            assigned = given.assignments is not None and iteration == iterations - 1 > 0
             children.differentiate_competition[piece.children_grid](
                 *(errors[iteration], of_children, piece.log_activations),
-                assignments_gradient[some] if assignments_gradient is not None else errors,
+                errors if given.assignments is None else given.assignments[some],
                 *(gradients.activations[some], *piece.windows),
                 *(piece.sites, piece.child_sites, piece.windows_at_most, parent_types),
                 density_temperature=layer.density_temperature,
@@ -71,7 +66,7 @@ def backward(
             )
         of_weights += _differentiate_votes(piece, masses, errors[1:], terms, gradients.poses[some])
         of_betas += betas.sum((0, 1))
-    # Above, the gradient of log a; and none of an activation that the logarithm's guard holds back.
+    # So far these are gradients of log a. An activation below the logarithm's lower bound has none.
     alive = activations >= SMALLEST_ACTIVATION
     gradients.activations.copy_(torch.where(alive, gradients.activations / activations, 0.0))
     gradients.weights.copy_(of_weights[..., :parent_types].transpose(2, 3).unflatten(3, (4, 4)))
@@ -80,7 +75,7 @@ def backward(
 
 
 def _differentiate_votes(piece: Piece, masses: Tensor, errors: Tensor, terms: Tensor, poses_gradient: Tensor) -> Tensor:
-    """Fill the gradient of poses; the answer is that of packed weights."""
+    """Fill the gradient of poses and return the gradient of packed weights."""
     types = min(triton.next_power_of_2(piece.child_types), PAIRS_OF_VOTE_GRADIENTS // piece.block)
     programs = piece.positions * triton.cdiv(piece.child_types, types)
     segments, span = cut(piece.rows, programs * piece.blocks)

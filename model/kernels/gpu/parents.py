@@ -1,6 +1,6 @@
-"""The kernels that see parents: Gaussians and activations from sums over children, and the way back.
+"""Kernels of parents: Gaussians and activations from sums over children, and their gradients.
 
-Tables as in ``votes``. A program has ``rows`` by ``block`` parents and is one warp, so that it may write where it read.
+Tables as in ``passes``. A program has ``rows`` by ``block`` parents. It is one warp, so it can write where it read.
 """
 
 from typing import no_type_check
@@ -15,7 +15,7 @@ from matcaps.model.kernels.gpu.votes import load_all
 @kernel
 @no_type_check
 def units(masses, gaussians, children: tl.constexpr, lanes: tl.constexpr, chunk: tl.constexpr, block: tl.constexpr):
-    """The largest log r of each parent's children, the unit in which none of its parents loses all its mass."""
+    """Units: the largest log r of each parent's children, so that no parent's mass underflows as a whole."""
     n = tl.program_id(0)
     lane = tl.program_id(1) * block + tl.arange(0, block)[None, :]
     largest = tl.full([chunk, block], -3e38, masses.dtype.element_ty)
@@ -52,8 +52,8 @@ def fit(
 ):
     """M-step: mean, variance and activation from sums around a centre; the coefficients of the E-step's scores.
 
-    A parent is ``far`` where the centre proved so far from the mean that its variance has cancelled; a ``repeated``
-    fit is of such parents alone.
+    A parent is ``far`` if the centre is so far from the mean that the variance has cancelled. A ``repeated`` fit
+    handles such parents only.
     """
     row = tl.program_id(0) * rows + tl.arange(0, rows)[:, None]
     lane = tl.program_id(1) * block + tl.arange(0, block)[None, :]
@@ -74,7 +74,9 @@ def fit(
     if not even:
         unit = tl.load(gaussian + UNIT * lanes)
         mass = in_unit * tl.exp(unit)
-    floor = tl.full([rows, block], variance_floor, sums.dtype.element_ty)  # tl.maximum takes a number for a float32
+    floor = tl.full(
+        [rows, block], variance_floor, sums.dtype.element_ty
+    )  # tl.maximum would make a plain number a float32
     log_deviation = in_unit * 0
     cancelled = in_unit * 0
     coefficient = coefficients + n * (33 * lanes) + lane
@@ -95,7 +97,7 @@ def fit(
     logit = inverse_temperature * (tl.load(beta_a + lane, mask=parent, other=0) - cost)
     log_activation = tl.minimum(logit, 0) - tl.log(1 + tl.exp(-tl.abs(logit)))
     score = log_activation - log_deviation / density_temperature
-    tl.store(coefficient + 32 * lanes, tl.where(parent, score, -1e30), mask=written)  # no parent: no share
+    tl.store(coefficient + 32 * lanes, tl.where(parent, score, -1e30), mask=written)  # an unused lane gets no share
     tl.store(gaussian + MASS * lanes, mass, mask=written)
     tl.store(gaussian + RECIPROCAL * lanes, reciprocal, mask=written)
     tl.store(gaussian + UNIT * lanes, unit, mask=written)
@@ -131,8 +133,8 @@ def differentiate_fit(
 ):
     """The coefficients of the gradient of log r, and an iteration's terms of the votes' gradient.
 
-    Gradients of logit and mean are given for the last iteration; the others' come from the ``moments`` of the errors
-    of the E-step that followed. ``betas`` are [row, 2, lane]: gradients of β_u and β_a.
+    Gradients of logit and mean are given for the last iteration. Those of the others come from the ``moments`` of the
+    next E-step's errors. ``betas`` are [row, 2, lane]: gradients of β_u and β_a.
     """
     row = tl.program_id(0) * rows + tl.arange(0, rows)[:, None]
     lane = tl.program_id(1) * block + tl.arange(0, block)[None, :]
@@ -200,7 +202,7 @@ def differentiate_fit(
 @triton.jit
 @no_type_check
 def _totals(sums, n, lane, segments, all_rows, lanes: tl.constexpr):
-    """The 33 sums over all segments of children, in their order; the loads of a segment wait for none of each other."""
+    """The 33 sums over all segments of children, in a fixed order; the loads of a segment are independent."""
     at = sums + n * (33 * lanes) + lane
     totals = load_all(at, lanes, 33)
     for segment in range(1, segments):

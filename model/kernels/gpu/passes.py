@@ -1,8 +1,8 @@
-"""The two passes over votes that the procedure and its gradient are made of: sums over children, and quadratics.
+"""Two passes over votes: moments (sums over children) and quadratics (one number for each vote).
 
 A row is one parent site of one image (row = image · sites + site), a child one place c = position · types + type of
 its window, a lane one parent type; tables are [row, number, lane] or [row, child, lane], lanes padded and contiguous.
-A program has ``rows`` by ``block`` parents, for which one load of weights [position or 1, child type, 16, lane] serves.
+A program has ``rows`` by ``block`` parents. Its rows share each load of weights [position or 1, child type, 16, lane].
 """
 
 from typing import no_type_check
@@ -15,9 +15,9 @@ from matcaps.model.kernels.gpu.votes import coordinates_of, load_all, load_negat
 EVEN = tl.constexpr(0)
 """Weigh a child by its activation over the number of its parents: the first iteration."""
 ROUTED = tl.constexpr(1)
-"""Weigh it by exp(log r − unit): the other iterations."""
+"""Weigh a child by exp(log r − unit): the other iterations."""
 GIVEN = tl.constexpr(2)
-"""Weigh it by what the table holds."""
+"""Weigh a child by the table's value."""
 
 
 @kernel
@@ -51,7 +51,7 @@ def moments(
 ):
     """Σ r, Σ r o and Σ r o² with o = v − centre, as [segment, row, 33, lane]: of ``span`` children a segment.
 
-    ``repeated`` passes leave out tiles in which no parent is ``far``; a ``step`` above 1 takes a sample of children.
+    ``repeated`` passes skip tiles in which no parent is ``far``; a ``step`` above 1 takes a sample of children.
     """
     row = tl.program_id(0) * rows + tl.arange(0, rows)[:, None]
     lane = tl.program_id(1) * block + tl.arange(0, block)[None, :]

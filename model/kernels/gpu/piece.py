@@ -1,4 +1,4 @@
-"""Some images of a batch with what the kernels need of their layer: tables, tiles, grids, and the two passes."""
+"""A piece: some images of a batch, with the tables, tiles and launch grids of the kernels, and the two passes."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -13,17 +13,17 @@ from matcaps.model.routing.eager import SMALLEST_ACTIVATION
 LARGEST_TABLE = 2**25
 """Elements of [row, child, lane] that a piece may have: 128 MiB in float32. A backward holds one per iteration."""
 
-# Tiles of child and parent pairs, from the compiler's report for an H100: two pairs to a thread take 200 registers in
-# the sums and four take 255 in the votes' gradient, next to nothing spilled; eight warps fit a multiprocessor in both.
+# Tiles of child and parent pairs, chosen by the compiler's report for an H100. Two pairs a thread take 200 registers in
+# `moments`, four take 255 in `vote_gradients`, with hardly any spilled. Eight warps fit a multiprocessor in both.
 PAIRS, PAIRS_OF_VOTE_GRADIENTS, WARPS = 256, 512, 4
 PROGRAMS = 1024
-"""What a launch is cut into, if there is enough to cut: four rounds of an H100."""
+"""Programs of a launch, if there is enough work: four rounds of an H100."""
 FEWEST = 16
-"""Children or rows of a segment, so that partial sums stay few."""
+"""Fewest children or rows of a segment, so that there are few partial sums."""
 
 
 class Piece:
-    """Images in a row; all tensors are contiguous, and weights as ``pack`` lays them out."""
+    """Consecutive images; all tensors are contiguous, and weights are packed by ``pack``."""
 
     def __init__(self, layer: Layer, poses: Tensor, activations: Tensor, weights: Tensor, parent_types: int) -> None:
         self.layer, self.poses, self.weights, self.parent_types = layer, poses, weights, parent_types
@@ -37,7 +37,7 @@ class Piece:
         alive = activations.clamp_min(SMALLEST_ACTIVATION)
         self.log_activations = alive.log()
         self.even = alive / (layer.windows_of_child.clamp_min(1) * parent_types)[:, None]
-        """r of the first iteration; of no use where a child has no parents."""
+        """r of the first iteration; without meaning for a child without parents."""
 
         rows = PAIRS // self.block
         tiles = triton.cdiv(self.rows, rows) * self.blocks
@@ -59,12 +59,12 @@ class Piece:
         self.coefficients = self.table(33)
         """For ``quadratics``: [row, 33, lane]."""
 
-        # A parent's numbers are written by the warp that read them.
+        # One warp: it writes the numbers of the parents that it read.
         few = 64 // self.block
         self.parents_tile = {"rows": few, "block": self.block, "num_warps": 1}
         self.parents_grid = triton.cdiv(self.rows, few), self.blocks
 
-        # No more threads than elements: two that shared one might read what the other has written in its place.
+        # No more threads than elements: of two threads with one element, one could read what the other has written.
         types = min(32, triton.next_power_of_2(self.child_types))
         self.children_tile = {"types": types, "num_warps": max(1, min(4, types * self.block // 128))}
         self.children_grid = images * self.child_sites, triton.cdiv(self.child_types, types)
@@ -72,12 +72,12 @@ class Piece:
         self.windows_at_most = layer.slots.shape[1]
 
     def table(self, *numbers: int) -> Tensor:
-        """An unfilled [row, number, lane], or as many as the leading numbers say."""
+        """An unfilled table [row, number, lane], with leading axes if more numbers are given."""
         *leading, last = numbers
         return self.poses.new_empty(*leading, self.rows, last, self.lanes)
 
     def constants(self, iteration: int) -> dict[str, float]:
-        """What the kernels of parents are told of the routing."""
+        """Constants of the routing for the kernels of parents."""
         return {
             "inverse_temperature": self.layer.inverse_temperature(iteration),
             "mass_unit": self.layer.mass_unit,
@@ -95,7 +95,7 @@ class Piece:
         *,
         step: int = 1,
     ) -> None:
-        """Fill ``sums``; where ``far`` is given, those of the tiles in which it marks a parent."""
+        """Fill ``sums``; if ``far`` is given, only in tiles in which it marks a parent."""
         passes.moments[self._grid](
             *self.children_given,
             masses,
@@ -128,7 +128,7 @@ class Piece:
 
 
 def cut(length: int, tiles: int) -> tuple[int, int]:
-    """Segments and their length: so many that tiles become ``PROGRAMS``, but none shorter than ``FEWEST``."""
+    """Number and length of segments: enough for ``PROGRAMS`` programs, but none shorter than ``FEWEST``."""
     span = triton.cdiv(length, max(1, min(PROGRAMS // tiles, length // FEWEST)))
     return triton.cdiv(length, span), span
 
@@ -137,7 +137,7 @@ def pieces(layer: Layer, poses: Tensor, lanes: int) -> Iterator[slice]:
     """Even runs of images, each with tables of ``LARGEST_TABLE`` elements at most, or one image."""
     images, child_sites, child_types = poses.shape[:3]
     sites, positions = layer.seen.shape
-    of_an_image = sites * lanes * max(positions * child_types, 64 * layer.iterations)  # whatever has most numbers a row
+    of_an_image = sites * lanes * max(positions * child_types, 64 * layer.iterations)  # the largest table
     number = min(images, triton.cdiv(images * max(of_an_image, child_sites * child_types * 16), LARGEST_TABLE))
     for index in range(number):
         yield slice(images * index // number, images * (index + 1) // number)

@@ -1,6 +1,6 @@
-"""Procedure 1 by kernels: M-steps with E-steps between them, a piece of the batch at a time.
+"""The forward pass: Procedure 1 as launches of kernels, one piece of the batch after the other.
 
-``weighings`` hold log r here, and the unit of a parent's masses is kept as its logarithm: neither can underflow.
+On a GPU ``weighings`` are log r, and a parent's unit is stored as its logarithm: neither can underflow.
 """
 
 import torch
@@ -8,22 +8,15 @@ from torch import Tensor
 
 from matcaps.model.kernels.gpu import children, parents, passes
 from matcaps.model.kernels.gpu.piece import Piece, pack, pieces
-from matcaps.model.kernels.layer import ROWS_OF_A_GAUSSIAN, Layer, Results
+from matcaps.model.kernels.layer import ROWS_OF_A_GAUSSIAN, Inputs, Layer, Results
 
 SAMPLE = 8
-"""Every which child of a position the first centre is the mean of."""
+"""The first centre is the mean of each eighth child type of a position."""
 
 
-def forward(
-    layer: Layer,
-    poses: Tensor,
-    activations: Tensor,
-    weights: Tensor,
-    beta_u: Tensor,
-    beta_a: Tensor,
-    results: Results,
-) -> None:
-    """Fill the results of a batch; all tensors are contiguous and of one float type."""
+def forward(layer: Layer, inputs: Inputs, results: Results) -> None:
+    """Fill the results of a batch."""
+    poses, activations, weights, beta_u, beta_a = inputs
     parent_types, packed = weights.shape[2], pack(weights)
     sites = len(layer.seen)
     if layer.iterations == 1 and results.assignments.numel():
@@ -47,12 +40,12 @@ def forward(
 def _route(
     piece: Piece, beta_u: Tensor, beta_a: Tensor, gaussians: Tensor, masses: list[Tensor], assignments: Tensor
 ) -> None:
-    """Fill Gaussians of each iteration and log r of each but the first; log r may all be one table."""
+    """Fill the Gaussians of each iteration, and log r of each but the first; ``masses`` may repeat one table."""
     iterations = piece.layer.iterations
     far = torch.empty(piece.rows, piece.lanes, dtype=torch.int32, device=piece.poses.device)
     given = piece.sums, piece.coefficients, far, beta_u, beta_a
     for iteration in range(iterations):
-        # M-step, around the means of the iteration before; at first around those of a sample.
+        # M-step, with sums around the means of the iteration before; in the first, around the means of a sample.
         now, weighing, of_children = gaussians[iteration], passes.ROUTED, masses[iteration - 1] if masses else far
         if iteration == 0:
             weighing = passes.EVEN
@@ -64,7 +57,7 @@ def _route(
             centres = gaussians[iteration - 1]
         piece.moments(weighing, of_children, now, centres)
         _fit(piece, iteration, now, centres, *given)
-        # Again where that centre was too far off; the kernels look which parents are, the host need not know.
+        # Again for parents whose mean is far from the centre. The kernels find them, without a copy to the host.
         piece.moments(weighing, of_children, now, now, far)
         _fit(piece, iteration, now, now, *given, repeated=True)
         if iteration == iterations - 1:

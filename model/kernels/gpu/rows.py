@@ -1,4 +1,4 @@
-"""Where a parent's numbers stand among those of ``matcaps.model.kernels.layer``, and what kernels have in common."""
+"""Rows of a parent's Gaussian (``ROWS_OF_A_GAUSSIAN`` in ``layer.py``), and the decorator of all kernels."""
 
 from functools import partial
 
@@ -14,7 +14,7 @@ RECIPROCAL = tl.constexpr(33)
 UNIT = tl.constexpr(34)  # its logarithm here
 LOGIT = tl.constexpr(35)
 
-# Compiled once for all of these numbers: the last batch of an epoch, which may be smaller, is not waited for.
+# Kernels are not compiled anew for other values of these: an epoch's last batch may be smaller.
 _NUMBERS = [
     "all_rows",
     "sites",

@@ -1,4 +1,4 @@
-"""The pass over votes that gives poses and weights their gradients; tables as in ``passes``."""
+"""The pass over votes for the gradients of poses and weights; tables as in ``passes``."""
 
 from typing import no_type_check
 
@@ -94,7 +94,7 @@ def vote_gradients(
                     else:
                         next_of_weights += (of_weights[other],)
                 of_weights = next_of_weights
-            # The first four lanes take one of the four sums each: one store of 16 bytes in the layout that is there.
+            # Each of the first four lanes takes one of the four sums: one store of 16 bytes, without a new layout.
             result = zero
             for inner in tl.static_range(4):
                 result = tl.where(within == inner, tl.sum(of_pose[inner], 1)[:, None], result)

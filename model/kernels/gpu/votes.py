@@ -1,9 +1,9 @@
-"""A vote's 16 components, v = M W plus the coordinates of its position, made in registers wherever they are needed.
+"""A vote's 16 components, v = M W plus the coordinates of its position, computed in registers.
 
-Kernels unroll their loops over components: only what is indexed by constants stays in registers.
+Loops over components are unrolled: only tuples indexed by constants stay in registers.
 """
 
-from typing import no_type_check  # takes a kernel out of the tests' import hook, in whose wrapper Triton is lost
+from typing import no_type_check  # keeps the tests' import hook from wrapping kernels, which Triton cannot read then
 
 import triton
 import triton.language as tl
@@ -12,7 +12,7 @@ import triton.language as tl
 @triton.jit
 @no_type_check
 def load_all(at, stride, number: tl.constexpr):
-    """So many tiles, a stride apart."""
+    """A tuple of ``number`` tiles, a stride apart."""
     found = ()
     for index in tl.static_range(number):
         found += (tl.load(at + index * stride),)
@@ -22,7 +22,7 @@ def load_all(at, stride, number: tl.constexpr):
 @triton.jit
 @no_type_check
 def load_negative(at, stride, number: tl.constexpr):
-    """The same with the other sign: what a sum starts from that is to be an offset."""
+    """The same with the other sign: an offset starts from the negative centre."""
     found = ()
     for index in tl.static_range(number):
         found += (-tl.load(at + index * stride),)
@@ -32,7 +32,7 @@ def load_negative(at, stride, number: tl.constexpr):
 @triton.jit
 @no_type_check
 def coordinates_of(coordinates, k, located: tl.constexpr):
-    """What is added to elements [0, 3] and [1, 3] of the votes from a position."""
+    """The coordinates of a position, for elements [0, 3] and [1, 3] of its votes."""
     if located:
         down = tl.load(coordinates + 2 * k)
         right = tl.load(coordinates + 2 * k + 1)

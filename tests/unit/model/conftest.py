@@ -1,12 +1,23 @@
 """Every test that takes ``route`` runs once with each implementation of EM routing."""
 
+from collections.abc import Iterator
+
 import pytest
+import torch
 
-from tests.support.routing_cases import Routing, route_by_kernel, route_by_torch
+from tests.support.routing_cases import ROUTINGS, Routing
 
 
-@pytest.fixture(scope="session", params=[route_by_torch, route_by_kernel], ids=["torch", "kernel"])
+@pytest.fixture(scope="session", params=ROUTINGS)
 def route(request: pytest.FixtureRequest) -> Routing:
     """An implementation."""
-    routing: Routing = request.param
-    return routing
+    return ROUTINGS[request.param]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Layers this small are faster without threads; that threads change no result has a test of its own."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)

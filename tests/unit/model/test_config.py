@@ -1,4 +1,4 @@
-"""What a config accepts, what it refuses, and what its presets build."""
+"""What a config accepts and rejects, and what its presets build."""
 
 from dataclasses import FrozenInstanceError, replace
 from typing import Any
@@ -39,18 +39,18 @@ def parameters(config: CapsNetConfig) -> int:
         ("variance_floor", float("nan")),
     ],
 )
-def test_routing_names_what_it_refuses(name: str, value: Any) -> None:
-    """A constant that Procedure 1 cannot work with is refused by its name and value."""
+def test_a_routing_config_rejects_a_value_out_of_range_by_name(name: str, value: Any) -> None:
+    """The error has the name and the value of the constant."""
     with pytest.raises(ValueError, match=name) as error:
         RoutingConfig(**{name: value})
     assert repr(value) in str(error.value)
 
 
-def test_routing_names_an_unknown_mass() -> None:
-    """Where no type checker stands in the way, a mass that is neither of the two is refused by name."""
+def test_a_routing_config_rejects_an_unknown_mass() -> None:
+    """A mass that is neither of the two, which a type checker would find too, is an error."""
     config = RoutingConfig()
     object.__setattr__(config, "mass", "heavy")
-    with pytest.raises(ValueError, match="mass is 'absolute' or 'relative', found 'heavy'"):
+    with pytest.raises(ValueError, match="mass must be 'absolute' or 'relative', found 'heavy'"):
         config.__post_init__()
 
 
@@ -73,14 +73,14 @@ def test_routing_names_an_unknown_mass() -> None:
         ("residual_blocks", -1),
     ],
 )
-def test_network_names_what_it_refuses(name: str, value: Any) -> None:
-    """A size or a list of classes that no network can have is refused by its name and value."""
+def test_a_network_config_rejects_a_value_out_of_range_by_name(name: str, value: Any) -> None:
+    """The error has the name and the value of the field."""
     with pytest.raises(ValueError, match=name) as error:
         replace(tiny(), **{name: value})
     assert repr(value) in str(error.value)
 
 
-def test_a_crop_larger_than_the_image_names_both() -> None:
+def test_a_crop_larger_than_the_image_is_an_error_with_both_sizes() -> None:
     """The error on a crop repeats the image size that bounds it."""
     with pytest.raises(ValueError, match=r"between 17 and image_size=19, found 20"):
         replace(tiny(), image_size=19)
@@ -112,7 +112,7 @@ def test_presets_iterate_three_times(config: CapsNetConfig) -> None:
 
 @pytest.mark.parametrize("config", PRESETS)
 def test_as_published_changes_the_procedure_and_no_size(config: CapsNetConfig) -> None:
-    """To the letter means λ → 0.01, masses as they are, densities as they are, and no norms."""
+    """As published means λ → 0.01, absolute masses, no temperature and no norms."""
     published = as_published(config)
     assert published.routing == replace(
         config.routing, final_inverse_temperature=0.01, mass="absolute", density_temperature=1.0
@@ -122,14 +122,14 @@ def test_as_published_changes_the_procedure_and_no_size(config: CapsNetConfig) -
     assert not [name for name, _ in CapsNet(as_published(tiny())).named_modules() if name.endswith("Norm2d")]
 
 
-def test_classes_of_mnist_can_be_those_of_fashion() -> None:
+def test_mnist_takes_the_class_names_of_fashion_mnist() -> None:
     """Fashion-MNIST is the same network with other names."""
     names = tuple("abcdefghij")
     assert mnist(names) == replace(mnist(), classes=names)
 
 
 def test_configs_are_frozen() -> None:
-    """A config that a network was built from cannot change under it."""
+    """A config cannot change after a network was built from it."""
     config = tiny()
     with pytest.raises(FrozenInstanceError):
         config.channels = 2  # type: ignore[misc]
@@ -138,7 +138,7 @@ def test_configs_are_frozen() -> None:
     assert len({tiny(), tiny(), small_norb()}) == 2
 
 
-def test_inverse_temperature_rises_towards_its_end() -> None:
+def test_inverse_temperature_rises_towards_its_limit() -> None:
     """λ_t = final (1 − 0.95^(t+1)): 0.0005, 0.000975, 0.00142625 in the paper's three iterations."""
     config = RoutingConfig(final_inverse_temperature=0.01)
     found = [config.inverse_temperature(iteration) for iteration in range(3)]

@@ -1,4 +1,4 @@
-"""The whole network: shapes, what it looks at, and what it does not mind."""
+"""The whole network: shapes, receptive fields, and invariances."""
 
 from dataclasses import replace
 
@@ -85,8 +85,8 @@ def test_activations_are_logistic_and_assignments_are_shares(config: CapsNetConf
 
 
 @pytest.mark.parametrize("size", [20, 21, 24, 31])
-def test_the_crop_is_the_centre(size: int) -> None:
-    """The network sees the central pixels, whatever surrounds them."""
+def test_the_network_sees_the_central_crop(size: int) -> None:
+    """The pixels around the central crop change nothing."""
     config = tiny()
     image = pictures(config, size=size)
     margin = (size - config.crop_size) // 2
@@ -98,7 +98,7 @@ def test_the_crop_is_the_centre(size: int) -> None:
     torch.testing.assert_close(standardise(elsewhere, config), standardise(crop, config), rtol=0, atol=0)
 
 
-def test_mixed_precision_rounds_no_pixels() -> None:
+def test_autocast_does_not_round_pixels() -> None:
     """Under autocast pixels are standardised to the same bits."""
     image = pictures(SHRUNK)
     with torch.autocast("cpu", torch.bfloat16):
@@ -107,7 +107,7 @@ def test_mixed_precision_rounds_no_pixels() -> None:
 
 
 def test_a_crop_is_shrunk_by_averaging_areas() -> None:
-    """Of 24×24 pixels each of 12×12 blocks is one mean, and each of 18×18 covers one and a third: the whole is kept."""
+    """12 pixels from 24 are means of blocks, 18 from 24 are weighted by the areas they cover."""
     image = pictures(SHRUNK).double()
     halves = image.unfold(2, 2, 2).unfold(3, 2, 2).mean((-2, -1))
     shares = area_shares(24, 12, torch.zeros((), dtype=torch.float64))
@@ -123,8 +123,8 @@ def test_a_crop_is_shrunk_by_averaging_areas() -> None:
     torch.testing.assert_close(standardise(image, SHRUNK, torch.float64), expected)
 
 
-def test_pixels_mean_the_same_as_bytes_and_as_floats() -> None:
-    """uint8 images, which the artefact takes, and floats, which augmentation makes, give the same."""
+def test_bytes_and_floats_give_the_same_results() -> None:
+    """The artefact takes uint8 images and augmentation returns floats; the results are the same."""
     network, image = build(tiny()), pictures(tiny())
     with torch.no_grad():
         as_bytes, as_floats = network(image.to(torch.uint8)), network(image)
@@ -132,8 +132,8 @@ def test_pixels_mean_the_same_as_bytes_and_as_floats() -> None:
 
 
 @pytest.mark.parametrize(("contrast", "brightness"), [(0.5, 0.0), (1.0, 40.0), (0.25, -20.0), (3.0, 500.0)])
-def test_contrast_and_brightness_do_not_matter(contrast: float, brightness: float) -> None:
-    """A picture and the same with other contrast and brightness are standardised to the same input."""
+def test_contrast_and_brightness_change_nothing(contrast: float, brightness: float) -> None:
+    """An image with other contrast and brightness is standardised to the same input."""
     config = tiny(channels=2)
     image = pictures(config).double()
     standard = standardise(image, config, torch.float64)
@@ -143,7 +143,7 @@ def test_contrast_and_brightness_do_not_matter(contrast: float, brightness: floa
 
 
 def test_both_cameras_are_standardised_together() -> None:
-    """What one channel is darker than the other by is left in."""
+    """A difference in brightness between the channels is kept."""
     config = tiny(channels=2)
     image = pictures(config)
     image[:, 1] /= 2
@@ -153,8 +153,8 @@ def test_both_cameras_are_standardised_together() -> None:
 
 @pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize("level", [0, 77, 255])
-def test_even_images_are_finite(level: int, training: bool) -> None:
-    """A black, grey or white image has finite results and gradients, and stays even instead of becoming noise."""
+def test_even_images_have_finite_results_and_gradients(level: int, training: bool) -> None:
+    """A black, grey or white image is standardised to zeros, and no result or gradient is infinite or NaN."""
     network = build(tiny()).train(training)
     image = torch.full((2, 1, 24, 24), float(level), requires_grad=True)
     assert (standardise(image, network.config) == 0).all()
@@ -169,8 +169,8 @@ def test_even_images_are_finite(level: int, training: bool) -> None:
 
 
 @pytest.mark.parametrize("config", [tiny(), POOLED, DEEP])
-def test_every_parameter_learns(config: CapsNetConfig) -> None:
-    """On ordinary images in training mode no parameter is left without a gradient."""
+def test_every_parameter_has_a_gradient(config: CapsNetConfig) -> None:
+    """On random images in training mode no parameter's gradient is zero."""
     network = build(config).train()
     prediction = network(pictures(config, batch=4))
     (prediction.logits.square().sum() + prediction.poses.square().sum()).backward()
@@ -181,11 +181,11 @@ def test_every_parameter_learns(config: CapsNetConfig) -> None:
 
 @pytest.mark.parametrize("config", [replace(tiny(), crop_size=crop) for crop in (17, 20, 23, 24)])
 def test_receptive_fields_are_where_gradients_come_from(config: CapsNetConfig) -> None:
-    """With one iteration, so that windows do not compete, a site depends on its receptive field and nothing else."""
+    """With one iteration, in which windows do not compete, a site depends on its receptive field only."""
     config = replace(config, routing=replace(config.routing, iterations=1))
     network = build(config, torch.float64)
     for name, field in network.fields.items():
-        # Standardising lets every pixel act on every other one: the probe begins behind it.
+        # After standardising: through it every pixel changes every other one.
         crop = torch.randn(2, 1, config.crop_size, config.crop_size, dtype=torch.float64, requires_grad=True)
         features = network.primary_caps(network.stem(crop))
         layers = {"primary_caps": features.poses}
@@ -205,9 +205,11 @@ def test_receptive_fields_are_where_gradients_come_from(config: CapsNetConfig) -
 
 
 @pytest.mark.parametrize(("crop", "blocks"), [(18, 0), (19, 0), (20, 0), (24, 0), (19, 1), (24, 2)])
-def test_fields_over_maxima_reach_beyond_the_edge(crop: int, blocks: int) -> None:
-    """A primary capsule sees 14×14 pixels from 4 outside on, and a residual block 4 more each way; maxima choose among
-    them, now these, now those."""
+def test_receptive_fields_over_maxima_reach_beyond_the_edge(crop: int, blocks: int) -> None:
+    """A primary capsule sees 14×14 pixels from 4 outside on, and 4 more on each side for a residual block.
+
+    Maxima depend on one pixel of several, so the pixels of many images together are the field.
+    """
     network = build(replace(tiny(), crop_size=crop, pooled_channels=3, residual_blocks=blocks), torch.float64)
     field = network.fields["primary_caps"]
     assert (field.grid, field.size, field.stride, field.start) == (crop // 2 - 2, 14 + 8 * blocks, 2, -4 - 4 * blocks)
@@ -227,7 +229,7 @@ def test_fields_over_maxima_reach_beyond_the_edge(crop: int, blocks: int) -> Non
 
 @pytest.mark.parametrize("config", CONFIGS)
 def test_coordinates_are_receptive_field_centres(config: CapsNetConfig) -> None:
-    """A vote for a class carries the centre of its site's receptive field, row before column, in parts of the crop."""
+    """Coordinates are row and column of the receptive field's centre, as fractions of the crop."""
     network = build(config)
     field = network.fields["conv_caps_2"]
     coordinates = network.class_caps.windows.coordinates
@@ -243,7 +245,7 @@ def test_coordinates_are_receptive_field_centres(config: CapsNetConfig) -> None:
         assert layer.windows.coordinates is None
 
 
-def test_coordinates_of_32_pixels() -> None:
+def test_coordinates_of_32_pixels_are_those_of_the_paper() -> None:
     """The paper's last grid sees 17 pixels at a site, 4 apart: centres at 8.5, 12.5, 16.5 and 20.5 of 32."""
     coordinates = build(small_norb_small()).class_caps.windows.coordinates
     assert coordinates is not None
@@ -251,8 +253,8 @@ def test_coordinates_of_32_pixels() -> None:
     assert (32 * coordinates[:4, 1]).tolist() == [8.5, 12.5, 16.5, 20.5]
 
 
-def test_coordinate_addition_can_be_left_out() -> None:
-    """Without it the class layer has no coordinates, and the layers below are as they were."""
+def test_without_coordinate_addition_the_layers_below_stay_the_same() -> None:
+    """The class layer has no coordinates then, and only its results change."""
     config = replace(tiny(), coordinate_addition=False)
     network = build(config)
     assert network.class_caps.windows.coordinates is None
@@ -266,15 +268,15 @@ def test_coordinate_addition_can_be_left_out() -> None:
     ("shape", "found"),
     [((1, 2, 24, 24), "2 of 24×24"), ((1, 1, 19, 24), "1 of 19×24"), ((1, 1, 24, 8), "1 of 24×8")],
 )
-def test_images_that_do_not_fit_are_named(shape: tuple[int, ...], found: str) -> None:
-    """The error says what was wanted and what was found."""
+def test_images_of_a_wrong_shape_are_an_error_that_names_it(shape: tuple[int, ...], found: str) -> None:
+    """The error says what was expected and what was found."""
     with pytest.raises(ValueError, match=f"1 channels and at least 20×20 pixels, found {found}"):
         build(tiny())(torch.zeros(shape, dtype=torch.uint8))
 
 
 @pytest.mark.parametrize("config", [*CONFIGS, small_norb_small()])
 def test_float32_agrees_with_float64(config: CapsNetConfig) -> None:
-    """In evaluation mode the precision that ships is off by no more than 1e-4 of the largest element."""
+    """In evaluation mode float32 differs by at most 1e-4 of the largest element."""
     image = pictures(config)
     with torch.no_grad():
         found, truth = build(config)(image), build(config, torch.float64)(image.double())
@@ -282,8 +284,8 @@ def test_float32_agrees_with_float64(config: CapsNetConfig) -> None:
         assert (part - exact).abs().max() <= 1e-4 * exact.abs().max().clamp_min(1)
 
 
-def test_examples_do_not_meet_in_evaluation() -> None:
-    """What the network says of an image does not depend on what else is in the batch."""
+def test_images_of_a_batch_do_not_influence_each_other() -> None:
+    """In evaluation mode an image's results do not depend on the rest of the batch."""
     network, image = build(tiny(), torch.float64), pictures(tiny(), batch=3).double()
     with torch.no_grad():
         together = network(image)

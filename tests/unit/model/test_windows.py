@@ -1,4 +1,4 @@
-"""Who competes for whom, against the definition of a strided window."""
+"""Which children each parent sees, compared with the definition of a strided window."""
 
 import pytest
 import torch
@@ -43,7 +43,7 @@ def test_parents_see_what_the_definition_says(
 def test_slots_lead_back_to_every_parent_of_a_child(
     geometry: tuple[tuple[int, int], tuple[int, int], int],
 ) -> None:
-    """The slots of a child are all places that show it, each once; what is left holds the number of slots."""
+    """A child's slots are all places that show it, each once; unused places have the number of slots."""
     windows = Windows(*geometry)
     shown = windows.seen.flatten().tolist()
     assert windows.slots.shape == (windows.child_sites, int(windows.windows_of_child.max()))
@@ -57,15 +57,15 @@ def test_slots_lead_back_to_every_parent_of_a_child(
     ("grid", "kernel", "stride", "orphans"),
     [(14, 3, 2, 27), (12, 3, 2, 23), (6, 3, 1, 0), (4, 4, 1, 0), (5, 1, 2, 16), (7, 2, 3, 33)],
 )
-def test_sites_that_no_window_reaches(grid: int, kernel: int, stride: int, orphans: int) -> None:
-    """A stride leaves out the last row and column of an even grid, and steps over sites if the kernel is smaller."""
+def test_a_stride_leaves_sites_without_a_window(grid: int, kernel: int, stride: int, orphans: int) -> None:
+    """It leaves out the last row and column of an even grid, and steps over sites if the kernel is smaller."""
     windows = Windows((grid, grid), (kernel, kernel), stride)
     assert windows.child_sites - windows.reached_sites == orphans
     assert (windows.windows_of_child == 0).sum() == orphans
 
 
 def test_tables_move_with_the_module_and_stay_out_of_checkpoints() -> None:
-    """Geometry follows from the config: it is a buffer, so that it moves, and is not saved."""
+    """Geometry follows from the config: buffers move with the module and are not saved."""
     windows = Windows((3, 3), (2, 2), 1, torch.zeros(4, 2))
     assert set(dict(windows.named_buffers())) == {"seen", "slots", "windows_of_child", "coordinates"}
     assert not windows.state_dict()
@@ -76,15 +76,17 @@ def test_tables_move_with_the_module_and_stay_out_of_checkpoints() -> None:
     ("grid", "kernel", "stride"),
     [((0, 3), (1, 1), 1), ((3, 3), (1, 0), 1), ((3, 3), (1, 1), 0), ((3, -1), (1, 1), 2)],
 )
-def test_numbers_below_1_are_named(grid: tuple[int, int], kernel: tuple[int, int], stride: int) -> None:
-    """The error repeats the grid, the kernel and the stride that it found."""
+def test_numbers_below_1_are_an_error_that_names_them(
+    grid: tuple[int, int], kernel: tuple[int, int], stride: int
+) -> None:
+    """The error has the grid, the kernel and the stride."""
     with pytest.raises(ValueError, match="at least 1") as error:
         Windows(grid, kernel, stride)
     assert f"{grid}, {kernel}, {stride}" in str(error.value)
 
 
 @pytest.mark.parametrize("kernel", [(4, 1), (1, 6), (4, 6)])
-def test_a_window_larger_than_the_grid_is_named(kernel: tuple[int, int]) -> None:
-    """The error names both sizes."""
+def test_a_window_larger_than_the_grid_is_an_error_that_names_both(kernel: tuple[int, int]) -> None:
+    """The error has both sizes."""
     with pytest.raises(ValueError, match=rf"{kernel[0]}×{kernel[1]} window does not fit a 3×5 grid"):
         Windows((3, 5), kernel, 1)

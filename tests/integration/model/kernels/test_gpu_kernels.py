@@ -1,4 +1,4 @@
-"""The GPU's kernels without a GPU: interpreted they find what the plain routing finds, and they compile for an H100."""
+"""The GPU's kernels without a GPU: interpreted, they agree with plain PyTorch, and they compile for an H100."""
 
 import os
 import subprocess
@@ -26,7 +26,7 @@ def start(*arguments: str, **environment: str) -> subprocess.Popen[str]:
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> Found:
-    """What the kernels find, interpreted: each case's results and gradients by name."""
+    """Results and gradients of each case by name, from interpreted kernels."""
     file = tmp_path_factory.mktemp("interpreted") / "found.pt"
     with start("-m", "tests.support.interpreted", str(file), TRITON_INTERPRET="1") as process:
         process.communicate()
@@ -45,7 +45,7 @@ def compiler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[subprocess.Po
 
 
 def expected(name: str, found: dict[str, Tensor], dtype: torch.dtype) -> dict[str, Tensor]:
-    """The same from the plain routing."""
+    """The same from plain PyTorch."""
     case, _ = CASES[name]
     leaves = [tensor.to(dtype).requires_grad_() for tensor in inputs_of(name)]
     results = route_by_torch(case.windows(dtype), case.config, *leaves)
@@ -58,8 +58,8 @@ def expected(name: str, found: dict[str, Tensor], dtype: torch.dtype) -> dict[st
 @needs_triton
 @pytest.mark.usefixtures("compiler")
 @pytest.mark.parametrize("name", CASES)
-def test_values_and_gradients_are_those_of_the_plain_routing(name: str, found: Found) -> None:
-    """In float64 they agree to 1e-10; in float32 they are as exact as the plain routing is, all but a factor of 30."""
+def test_values_and_gradients_are_those_of_plain_pytorch(name: str, found: Found) -> None:
+    """In float64 they agree to 1e-10; in float32 their error is at most 30 times that of plain PyTorch."""
     truth = expected(name, found[name], torch.float64)
     plain = expected(name, found[name], SINGLE) if CASES[name][1] == SINGLE else truth
     for gradient in (False, True):
@@ -69,7 +69,7 @@ def test_values_and_gradients_are_those_of_the_plain_routing(name: str, found: F
 
 
 @needs_triton
-def test_what_is_hard_for_float32_is_hard(found: Found) -> None:
+def test_the_case_of_underflowing_masses_underflows(found: Found) -> None:
     """A parent's masses are all below the smallest float32, and its mean is finite."""
     shares, means = found["masses-that-underflow"]["assignments"], found["masses-that-underflow"]["parent poses"]
     assert (shares[..., 1] == 0).all()
@@ -90,15 +90,15 @@ def test_children_that_no_window_reaches_have_no_gradient(found: Found) -> None:
 
 
 @needs_triton
-def test_what_is_kept_changes_no_bit(found: Found) -> None:
-    """Without a backward to follow the results are the same numbers."""
+def test_keeping_tables_for_the_backward_pass_changes_no_bit(found: Found) -> None:
+    """Without a backward pass to follow, the results are the same numbers."""
     for name, value in found["nothing-kept"].items():
         assert torch.equal(value, found["windows-that-overlap"][name])
 
 
 @needs_triton
 def test_all_kernels_compile_for_a_gpu(compiler: subprocess.Popen[str]) -> None:
-    """What the interpreter runs the compiler takes, too."""
+    """Triton's compiler accepts every kernel that the interpreter runs."""
     printed, _ = compiler.communicate()
     assert compiler.returncode == 0
     forward = {"moments", "fit", "quadratics", "compete", "units"}
@@ -108,17 +108,17 @@ def test_all_kernels_compile_for_a_gpu(compiler: subprocess.Popen[str]) -> None:
 
 @needs_triton
 @pytest.mark.parametrize("module", ["passes", "vote_gradients", "parents", "children", "votes"])
-def test_the_tests_check_of_shapes_leaves_kernels_alone(module: str) -> None:
-    """Triton reads a kernel's names where the kernel was written; a wrapper around it would hide them."""
-    found = import_module(f"model.fused.gpu.{module}")
+def test_the_shape_checks_of_tests_do_not_wrap_kernels(module: str) -> None:
+    """Triton looks up names in a kernel's module; a wrapper around the kernel would hide them."""
+    found = import_module(f"matcaps.model.kernels.gpu.{module}")
     kernels = [value for value in vars(found).values() if hasattr(value, "fn") and value.__module__ == found.__name__]
     assert kernels
     assert all(kernel.fn.__globals__ is vars(found) for kernel in kernels)
 
 
-def test_without_triton_the_rest_works() -> None:
-    """Where Triton is not installed the kernels say so, and importing them is no error."""
-    script = "import sys; sys.modules['triton'] = None; from model.fused import gpu; print(gpu.available())"
+def test_kernels_are_unavailable_without_triton() -> None:
+    """Without Triton importing the package works, and the kernels count as unavailable."""
+    script = "import sys; sys.modules['triton'] = None; from matcaps.model.kernels import gpu; print(gpu.available())"
     with start("-c", script) as process:
         printed, _ = process.communicate()
     assert printed.strip() == "False"

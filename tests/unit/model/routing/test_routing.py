@@ -1,4 +1,4 @@
-"""What holds exactly of EM routing whatever the numbers, and the traps that implementations fall into."""
+"""Exact properties of EM routing for any numbers, and known traps of implementations."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -28,7 +28,7 @@ from tests.support.routing_cases import (
 
 @LAYERS
 def test_assignments_of_a_child_sum_to_1_over_all_its_parents(route: Routing, case: Case) -> None:
-    """A child shares itself out among every type in every window that reaches it, not inside each window."""
+    """The sum is over every type in every window that sees the child, not within one window."""
     assignments = route(case.windows(), case.config, *case.inputs()).assignments.sum(-1)
     total = torch.zeros(case.batch, *case.child_grid, case.child_types, dtype=torch.float64)
     windows = windows_by_definition(case.child_grid, case.kernel, case.stride)
@@ -71,7 +71,7 @@ def test_children_that_no_window_reaches_have_no_gradient(
 
 @LAYERS
 def test_permuting_child_types_changes_nothing(route: Routing, case: Case) -> None:
-    """The order of the children is no part of the result."""
+    """Results do not depend on the order of child types."""
     poses, activations, weights, *betas = case.inputs()
     order = torch.randperm(case.child_types, generator=torch.Generator().manual_seed(3))
     before = route(case.windows(), case.config, poses, activations, weights, *betas)
@@ -84,7 +84,7 @@ def test_permuting_child_types_changes_nothing(route: Routing, case: Case) -> No
 
 @LAYERS
 def test_permuting_parents_permutes_results(route: Routing, case: Case) -> None:
-    """Parents that change places, with their weights and betas, take their results along."""
+    """Results are permuted as the weights and betas of the parents are."""
     poses, activations, weights, beta_u, beta_a = case.inputs()
     order = torch.randperm(case.parent_types, generator=torch.Generator().manual_seed(4))
     before = route(case.windows(), case.config, poses, activations, weights, beta_u, beta_a)
@@ -96,8 +96,8 @@ def test_permuting_parents_permutes_results(route: Routing, case: Case) -> None:
 
 
 @LAYERS
-def test_examples_of_a_batch_do_not_meet(route: Routing, case: Case) -> None:
-    """Each example is routed as if it were alone."""
+def test_images_of_a_batch_do_not_influence_each_other(route: Routing, case: Case) -> None:
+    """Each image has the results of a batch of its own."""
     poses, activations, *parameters = case.inputs()
     together = route(case.windows(), case.config, poses, activations, *parameters)
     for example in range(case.batch):
@@ -125,7 +125,7 @@ def test_a_constant_added_to_all_votes_shifts_poses_only(route: Routing, case: C
 
 @LAYERS
 def test_transforming_children_transforms_parents(route: Routing, case: Case) -> None:
-    """votes(T M) = T votes(M): where T keeps the set of variances, parents turn with children and stay as active."""
+    """votes(T M) = T votes(M): if T only permutes variances, means transform with it and activations stay."""
     poses, *others = case.inputs()
     transform = torch.tensor([[0, -1, 0, 0], [0, 0, 0, 1], [1, 0, 0, 0], [0, 0, -1, 0]], dtype=torch.float64)
     windows = Windows(case.child_grid, case.kernel, case.stride)
@@ -137,7 +137,7 @@ def test_transforming_children_transforms_parents(route: Routing, case: Case) ->
 
 
 def test_a_single_iteration_commutes_with_any_transform(route: Routing) -> None:
-    """Means of even assignments follow any 4×4 matrix, not only one that keeps variances."""
+    """With even assignments, means transform with any 4×4 matrix."""
     case = replace(CONVOLUTION, config=replace(SOFT, iterations=1))
     poses, *others = case.inputs()
     transform = torch.randn(4, 4, generator=torch.Generator().manual_seed(5)).double()
@@ -175,8 +175,8 @@ def test_a_more_active_child_pulls_the_mean_towards_its_vote(route: Routing) -> 
 
 @pytest.mark.parametrize("case", [CONVOLUTION, CLASSES, replace(CONVOLUTION, stride=3)])
 def test_the_mean_of_relative_masses_is_the_mean_activation(route: Routing, case: Case) -> None:
-    """Whatever the geometry, a unit of relative mass is what a parent gets of fully active children."""
-    # Votes that agree have variances at a floor of 1, whose logarithm is 0: what is left of a logit is −λ 16 β_u S.
+    """In any geometry, a relative mass of 1 is a parent's share of fully active children."""
+    # Votes that agree have variances at a floor of 1, with a logarithm of 0: the logit is −λ 16 β_u S.
     config = replace(case.config, mass="relative", variance_floor=1.0)
     poses, activations, weights, _, beta_a = case.inputs()
     beta_u = torch.full_like(beta_a, 0.3)
@@ -193,7 +193,7 @@ def test_the_mean_of_relative_masses_is_the_mean_activation(route: Routing, case
 
 @pytest.mark.parametrize("iterations", [1, 2, 3, 5])
 def test_inverse_temperature_follows_the_schedule(route: Routing, iterations: int) -> None:
-    """Where the votes cost nothing, a logit is β_a times 0.01 (1 − 0.95^(t+1)), t counted from 0."""
+    """If votes cost nothing, a logit is β_a times 0.01 (1 − 0.95^(t+1)), t counted from 0."""
     config = RoutingConfig(iterations, 0.01, "absolute", 1.0, variance_floor=1.0)
     poses, activations, weights, beta_u, beta_a = CONVOLUTION.inputs()
     logits = route(CONVOLUTION.windows(), config, 0 * poses, activations, weights, 0 * beta_u, beta_a).activation_logits
@@ -203,7 +203,7 @@ def test_inverse_temperature_follows_the_schedule(route: Routing, iterations: in
 @pytest.mark.parametrize("temperature", [1.0, 16.0])
 @pytest.mark.parametrize("coordinates", [False, True])
 def test_gradients_pass_through_every_iteration(route: Routing, temperature: float, coordinates: bool) -> None:
-    """Finite differences agree for every input and every output: nothing stops a gradient on its way."""
+    """Finite differences agree in a random direction of each input and each output: no gradient is cut off."""
     config = replace(SOFT, density_temperature=temperature, final_inverse_temperature=0.5)
     case = Case((3, 2), (2, 1), 1, 2, 2, config, coordinates=coordinates, scale=0.3, seed=6)
     poses, activations, *parameters = case.inputs()
@@ -213,21 +213,21 @@ def test_gradients_pass_through_every_iteration(route: Routing, temperature: flo
     def results(*inputs: Tensor) -> tuple[Tensor, ...]:
         return tuple(route(windows, config, *inputs))
 
-    assert torch.autograd.gradcheck(results, leaves)
+    assert torch.autograd.gradcheck(results, leaves, fast_mode=True)
 
 
 def switched_off(poses: Tensor, activations: Tensor) -> tuple[Tensor, Tensor]:
-    """Children none of which is active."""
+    """Inactive children."""
     return poses, torch.zeros_like(activations)
 
 
 def in_agreement(poses: Tensor, activations: Tensor) -> tuple[Tensor, Tensor]:
-    """Children whose votes are all the same: zero."""
+    """Children whose votes are all zero."""
     return torch.zeros_like(poses), activations
 
 
 def huge(poses: Tensor, activations: Tensor) -> tuple[Tensor, Tensor]:
-    """Children whose poses are a thousand times as large as any that a network starts from."""
+    """Children with poses a thousand times as large as those of an untrained network."""
     return 1e3 * poses, activations
 
 
@@ -237,7 +237,7 @@ def huge(poses: Tensor, activations: Tensor) -> tuple[Tensor, Tensor]:
 def test_extremes_leave_results_and_gradients_finite(
     route: Routing, case: Case, dtype: torch.dtype, extreme: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 ) -> None:
-    """No inactive, unanimous or huge children make anything infinite or NaN."""
+    """Inactive, unanimous or huge children make no result and no gradient infinite or NaN."""
     poses, activations, *parameters = case.inputs(dtype)
     leaves = [leaf.requires_grad_() for leaf in (*extreme(poses, activations), *parameters)]
     result = route(case.windows(dtype), case.config, *leaves)
@@ -261,8 +261,8 @@ def test_variances_do_not_cancel_where_means_are_large(route: Routing, config: R
 
 @LAYERS
 @pytest.mark.parametrize("parents_at_once", [1, 2, 3])
-def test_passing_over_votes_in_blocks_changes_nothing(case: Case, parents_at_once: int) -> None:
-    """All parents at a time, or a few of them, also where the last block is smaller: the same values and gradients."""
+def test_blocks_of_votes_change_nothing(case: Case, parents_at_once: int) -> None:
+    """Values and gradients are the same in one block and in several, also if the last block is smaller."""
     windows = case.windows()
     votes_at_once = parents_at_once * windows.parent_sites * windows.positions * case.child_types
     results = []
@@ -276,8 +276,8 @@ def test_passing_over_votes_in_blocks_changes_nothing(case: Case, parents_at_onc
     assert all(close(part, whole) for whole, part in zip(*results, strict=True))
 
 
-def test_children_that_do_not_fill_the_grid_are_refused(route: Routing) -> None:
-    """The error names the number of child sites that were expected and found."""
+def test_a_wrong_number_of_child_sites_is_an_error(route: Routing) -> None:
+    """The error has the expected number of child sites and the number found."""
     poses, activations, *parameters = CONVOLUTION.inputs()
     with pytest.raises(ValueError, match="30 child sites, found 29"):
         route(CONVOLUTION.windows(), SOFT, poses[:, 1:], activations[:, 1:], *parameters)
