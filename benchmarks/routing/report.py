@@ -38,9 +38,9 @@ class Settings:
                 raise ValueError(f"{name} must hold at least one value")
         for name in ("batch", "threads"):
             if min(getattr(self, name)) < 1:
-                raise ValueError(f"{name} must be at least 1, found {getattr(self, name)}")
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.rounds < 1:
-            raise ValueError(f"rounds must be at least 1, found {self.rounds}")
+            raise ValueError(f"rounds must be at least 1, got {self.rounds}")
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from benchmarks.machine import Machine, places
 from benchmarks.rounds import Spread, interleave
-from benchmarks.routing.table import place, short, table
+from benchmarks.tables import place, short, table
 from benchmarks.training.steps import batch_of, made
 from matcaps.training.config import RECIPES, TrainConfig
 from matcaps.training.engine.step import EAGER_STEPS
@@ -40,12 +40,12 @@ class Settings:
 
     def __post_init__(self) -> None:
         if not self.threads or min(self.threads) < 1:
-            raise ValueError(f"threads must hold values of at least 1, found {self.threads}")
+            raise ValueError(f"threads must be one or more numbers of at least 1, got {self.threads}")
         if unknown := set(self.recipes) - set(RECIPES):
-            raise ValueError(f"recipes are {', '.join(RECIPES)}, found {', '.join(sorted(unknown))}")
+            raise ValueError(f"recipes are {', '.join(RECIPES)}, got {', '.join(sorted(unknown))}")
         for name in ("batch", "rounds"):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, found {getattr(self, name)}")
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
 
 
 @dataclass(frozen=True)

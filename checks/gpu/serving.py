@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from checks.server import ROOT, ServerError, ask_server
+from benchmarks.harness.process import ROOT
+from checks.gpu.server import ServerError, ask_server
 from matcaps.service.backends.buckets import BucketSession, bucket_sizes
 from matcaps.service.backends.cpu import CpuSession
 from matcaps.service.backends.cuda import CudaOptions, count_gpus, open_on_gpu
