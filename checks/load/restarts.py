@@ -12,7 +12,7 @@ import tyro
 from tqdm import tqdm
 
 from benchmarks.harness.client import Client
-from benchmarks.harness.process import START_S, free_port
+from benchmarks.harness.process import START_S, StartError, free_port
 from benchmarks.harness.servers import matcaps
 from benchmarks.harness.trivial import write_model
 from checks.known_answers import grey_request, is_right
@@ -72,9 +72,10 @@ async def _run(times: int, callers: int) -> tuple[Counter[str], list[str]]:
                     try:
                         await asyncio.wait_for(answered.wait(), START_S)
                         await asyncio.sleep(chance.uniform(0.0, LONGEST_S))
+                    except TimeoutError:
+                        raise StartError(f"no right answer after {START_S:.0f} s: {process.output()[-800:]}") from None
                     finally:
                         await asyncio.to_thread(process.stop, signal.SIGKILL)
-                        sys.stderr.write(process.output())
         finally:
             done.set()
             await asyncio.gather(*tasks)

@@ -36,6 +36,8 @@ def check(seconds: float = 5.0) -> None:
     with tempfile.TemporaryDirectory(prefix="replicas-") as name, Deployment(Path(name)) as deployment:
         broken = asyncio.run(_run(deployment, seconds))
     print("\n".join(broken) or "nothing was lost")
+    if broken:
+        print("\n".join(f"end of the log of {name}: {text}" for name, text in deployment.logs.items()))
     sys.exit(bool(broken))
 
 
@@ -45,6 +47,7 @@ class Deployment:
     def __init__(self, folder: Path) -> None:
         self.ports = {"first": free_port(), "second": free_port(), "nginx": free_port()}
         self._models, self._folder, self._redis = folder / "models", folder, folder / "redis"
+        self.logs: dict[str, str] = {}  # the ends of those of ended processes
         self._running: dict[str, Process] = {}
         write_model(self._models)
         values = {"folder": folder, "port": self.ports["nginx"], **self.ports}
@@ -80,7 +83,7 @@ class Deployment:
 
     def _forget(self, name: str) -> None:
         process = self._running.pop(name)
-        sys.stderr.write(process.output())
+        self.logs[name] = process.output()[-800:]
         process.end()
 
 

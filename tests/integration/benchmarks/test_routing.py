@@ -12,6 +12,8 @@ from benchmarks.routing import growth, rates
 from benchmarks.routing.implementations import IMPLEMENTATIONS
 from benchmarks.routing.report import Settings
 
+FEW: dict[growth.Axis, tuple[int, ...]] = {"types": (8, 32), "grid": (8, 14), "iterations": (1, 3)}
+
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
@@ -22,7 +24,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(rounds, "SHORTEST_SAMPLE_S", 0.001)
         patch.setattr(growth, "BATCH", 1)
-        for axis, values in (("types", (8, 32)), ("grid", (8, 14)), ("iterations", (1, 3))):
+        for axis, values in FEW.items():
             patch.setitem(growth.AXES, axis, values)
         patch.setitem(rates.MATRIX, "cpu", 128)
         patch.setitem(rates.COPIED_BYTES, "cpu", 2**20)

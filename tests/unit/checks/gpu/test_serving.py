@@ -64,7 +64,9 @@ def test_an_error_above_the_bound_is_named(path: Path, error: float) -> None:
 
     wrong: list[str] = []
     figures = check_model(path, [(PLAIN, 0), (PLAIN, 1), (TF32, 0)], open_off, OPTIONS, wrong)
-    assert [line.partition(": off by ")[0] for line in wrong] == [f"m/1, plain, GPU 1, batch {n}" for n in (1, 2, 3)]
+    assert [line.partition(": error at most ")[0] for line in wrong] == [
+        f"m/1, plain, GPU 1, batch {n}" for n in (1, 2, 3)
+    ]
     assert not figures[0].errors[PLAIN] <= 1e-4
     assert not figures[0].errors[TF32] <= 1e-4
 
