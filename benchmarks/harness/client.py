@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -49,19 +50,54 @@ class Answer:
         return json.loads(self.body)
 
 
+class Parser:
+    """Parses the answers of one connection, one after the other."""
+
+    def __init__(self) -> None:
+        self.keep_alive = True
+        self._complete: Answer | None = None
+        self._headers: dict[str, str] = {}
+        self._body = b""
+        self._parser = httptools.HttpResponseParser(self)
+
+    def feed(self, data: bytes) -> Answer | None:
+        """Take what arrived; the answer, once it is complete.
+
+        Raises:
+            httptools.HttpParserError: The bytes are not HTTP.
+        """
+        self._parser.feed_data(data)
+        answer, self._complete = self._complete, None
+        return answer
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Called by httptools. A header that comes twice becomes a list, separated by commas."""
+        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+        self._headers[key] = f"{self._headers[key]}, {text}" if key in self._headers else text
+
+    def on_body(self, body: bytes) -> None:
+        """Called by httptools."""
+        self._body += body
+
+    def on_message_complete(self) -> None:
+        """Called by httptools."""
+        self.keep_alive = self._parser.should_keep_alive()
+        self._complete = Answer(self._parser.get_status_code(), self._body, self._headers)
+        self._headers, self._body = {}, b""
+        self._parser = httptools.HttpResponseParser(self)
+
+
 class Connection(asyncio.Protocol):
     """One connection, which carries one request at a time."""
 
     def __init__(self) -> None:
         self._transport: asyncio.Transport | None = None
         self._answer: asyncio.Future[Answer] | None = None
-        self._body = b""
-        self._headers: dict[str, str] = {}
-        self._parser = httptools.HttpResponseParser(self)
+        self._parser = Parser()
         self.open = False
         self.idle_since = 0.0
 
-    async def ask(self, request: bytes, timeout_s: float = ANSWER_S) -> Answer:
+    async def ask(self, request: bytes) -> Answer:
         """Send the bytes of a request, and wait for its answer.
 
         Raises:
@@ -70,9 +106,8 @@ class Connection(asyncio.Protocol):
         """
         assert self._transport is not None
         self._answer = asyncio.get_running_loop().create_future()
-        self._body, self._headers = b"", {}
         self._transport.write(request)
-        async with asyncio.timeout(timeout_s):
+        async with asyncio.timeout(ANSWER_S):
             return await self._answer
 
     def close(self) -> None:
@@ -87,32 +122,19 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         try:
-            self._parser.feed_data(data)
+            answer = self._parser.feed(data)
         except httptools.HttpParserError as error:
             self._fail(f"not HTTP: {error}")
             self.close()
+            return
+        if answer is not None:
+            self.open = self.open and self._parser.keep_alive
+            if self._answer is not None and not self._answer.done():
+                self._answer.set_result(answer)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.open = False
         self._fail("the connection ended before the answer did")
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Called by the parser. A header that comes twice becomes a list, separated by commas."""
-        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
-        self._headers[key] = f"{self._headers[key]}, {text}" if key in self._headers else text
-
-    def on_body(self, body: bytes) -> None:
-        """Called by the parser."""
-        self._body += body
-
-    def on_message_complete(self) -> None:
-        """Called by the parser."""
-        if not self._parser.should_keep_alive():
-            self.open = False
-        answer = Answer(self._parser.get_status_code(), self._body, self._headers)
-        self._parser = httptools.HttpResponseParser(self)
-        if self._answer is not None and not self._answer.done():
-            self._answer.set_result(answer)
 
     def _fail(self, reason: str) -> None:
         if self._answer is not None and not self._answer.done():
@@ -132,7 +154,7 @@ class Client:
         """Connections that wait for an answer."""
         return len(self._all) - len(self._idle)
 
-    async def ask(self, request: bytes, timeout_s: float = ANSWER_S) -> Answer:
+    async def ask(self, request: bytes) -> Answer:
         """Send the bytes of a request over an idle connection, or over a new one.
 
         Raises:
@@ -144,7 +166,7 @@ class Client:
             self._drop(self._idle.pop())
         connection = self._idle.pop() if self._idle else await self._connect()
         try:
-            answer = await connection.ask(request, timeout_s)
+            answer = await connection.ask(request)
         except BaseException:
             self._drop(connection)
             raise
@@ -177,12 +199,20 @@ def ask(port: int, request: Request, timeout_s: float = ANSWER_S) -> Answer:
         OSError: There is no connection, or it ends before the answer does.
         TimeoutError: The answer takes too long.
     """
-
-    async def once() -> Answer:
-        client = Client(port)
-        try:
-            return await client.ask(request.encode(), timeout_s)
-        finally:
-            client.close()
-
-    return asyncio.run(once())
+    until = time.monotonic() + timeout_s
+    parser = Parser()
+    # The request follows the connection at once: a server that drains closes connections without a request.
+    with socket.create_connection((HOST, port), timeout_s) as connection:
+        connection.sendall(request.encode())
+        while time.monotonic() < until:
+            connection.settimeout(max(0.001, until - time.monotonic()))
+            data = connection.recv(1 << 16)
+            if not data:
+                raise ConnectionError("the connection ended before the answer did")
+            try:
+                answer = parser.feed(data)
+            except httptools.HttpParserError as error:
+                raise ConnectionError(f"not HTTP: {error}") from error
+            if answer is not None:
+                return answer
+    raise TimeoutError(f"no answer within {timeout_s:g} s")
