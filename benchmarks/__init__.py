@@ -1,1 +1,1 @@
-"""What is fast, measured side by side; nothing here is asserted by a test."""
+"""Speed, measured side by side; no test asserts a speed."""

@@ -1,4 +1,4 @@
-"""``python -m benchmarks {routing,training,serving}``: what is compared is interleaved in one run."""
+"""``python -m benchmarks {routing,training,serving}``: measures side by side, interleaved in one run."""
 
 import io
 import json
@@ -11,98 +11,93 @@ from typing import Annotated, Any
 import tyro
 from matplotlib.figure import Figure
 
-import benchmarks.routing.picture
-import benchmarks.routing.report
-import benchmarks.routing.table
-import benchmarks.serving.picture
-import benchmarks.serving.report
-import benchmarks.serving.table
-import benchmarks.training.report
-from benchmarks.serving.generator import MissingGeneratorError
-from benchmarks.serving.process import StartError
+from benchmarks.harness.process import StartError
+from benchmarks.routing import plot as routing_plot
+from benchmarks.routing import report as routing_report
+from benchmarks.routing import table as routing_table
+from benchmarks.serving import plot as serving_plot
+from benchmarks.serving import report as serving_report
+from benchmarks.serving import table as serving_table
+from benchmarks.serving.wrk import MissingWrkError
+from benchmarks.training import report as training_report
 from matcaps.training.engine.checkpoint import write_atomically
 
 JsonFile = Annotated[Path | None, tyro.conf.arg(name="json")]
+ROUTING, TRAINING, SERVING = routing_report.Settings(), training_report.Settings(), serving_report.Settings()
+Flat = tyro.conf.arg(name="")  # options without the name of the parameter in front
 
 
 def routing(
-    settings: Annotated[
-        benchmarks.routing.report.Settings, tyro.conf.arg(name="")
-    ] = benchmarks.routing.report.Settings(),  # noqa: B008
+    settings: Annotated[routing_report.Settings, Flat] = ROUTING,
     json_: JsonFile = None,
     picture: Path | None = None,
 ) -> None:
-    """EM routing in its implementations.
+    """Compare the implementations of EM routing.
 
-    Times (ms per image of whole networks, forward and training step, in turn), the ratio to the textbook, peak memory,
-    largest errors, multiply-adds per second against the machine's, and how one layer's time grows. Some six minutes
-    on two cores, most of them the textbook's.
+    Time per image of whole networks (forward and training step), the ratio to the textbook, peak memory, largest
+    errors, multiply-adds per second beside the machine's, and how one layer's time grows. Takes about six minutes on
+    two cores, most of it for the textbook.
 
     Args:
         json_: file for the figures
-        picture: file for the picture, of any kind that matplotlib writes
+        picture: file for the plot, in any format of matplotlib
     """
-    report = benchmarks.routing.report.measure(settings, command=_command())
-    print(benchmarks.routing.table.markdown(report))
-    _write(asdict(report), benchmarks.routing.picture.picture(report) if picture else None, json_, picture)
+    report = routing_report.measure(settings, command=_command())
+    print(routing_table.markdown(report))
+    _write(asdict(report), routing_plot.picture(report) if picture else None, json_, picture)
 
 
 def training(
-    settings: Annotated[
-        benchmarks.training.report.Settings, tyro.conf.arg(name="")
-    ] = benchmarks.training.report.Settings(),  # noqa: B008
+    settings: Annotated[training_report.Settings, Flat] = TRAINING,
     json_: JsonFile = None,
     picture: Path | None = None,
 ) -> None:
-    """Whole training steps of the recipes, in mixed precision and in float32, beside the paper's CNN.
+    """Compare whole training steps in mixed precision, in float32, and of the paper's CNN.
 
-    Some two minutes on two cores.
+    Takes about two minutes on two cores.
 
     Args:
         json_: file for the figures
-        picture: file for the picture, of any kind that matplotlib writes
+        picture: file for the plot, in any format of matplotlib
     """
-    report = benchmarks.training.report.measure(settings, command=_command())
-    print(benchmarks.training.report.markdown(report))
-    _write(asdict(report), benchmarks.training.report.picture(report) if picture else None, json_, picture)
+    report = training_report.measure(settings, command=_command())
+    print(training_report.markdown(report))
+    _write(asdict(report), training_report.picture(report) if picture else None, json_, picture)
 
 
 def serving(
-    settings: Annotated[
-        benchmarks.serving.report.Settings, tyro.conf.arg(name="")
-    ] = benchmarks.serving.report.Settings(),  # noqa: B008
+    settings: Annotated[serving_report.Settings, Flat] = SERVING,
     json_: JsonFile = None,
     picture: Path | None = None,
 ) -> None:
-    """The service beside a bare handler and other engines.
+    """Compare the service with a bare handler, with other servers, and with its network alone.
 
-    Requests a second and latencies, images a second by binary tensors, and the service against its network alone.
-    Needs wrk, and the peers that scripts/make-peers installs; one that is missing is named, and the rest measured.
-    Some five minutes.
+    Requests per second and latency, and images per second as binary tensors. Needs wrk, and the servers that
+    scripts/make-peers installs; one that is not installed is left out and named. Takes about five minutes.
 
     Args:
         json_: file for the figures
-        picture: file for the picture, of any kind that matplotlib writes
+        picture: file for the plot, in any format of matplotlib
     """
     try:
-        report = benchmarks.serving.report.measure(settings, command=_command())
-    except (MissingGeneratorError, StartError) as error:
+        report = serving_report.measure(settings, command=_command())
+    except (MissingWrkError, StartError) as error:
         sys.exit(f"python -m benchmarks serving: {error}")
-    print(benchmarks.serving.table.markdown(report))
-    _write(asdict(report), benchmarks.serving.picture.picture(report) if picture else None, json_, picture)
+    print(serving_table.markdown(report))
+    _write(asdict(report), serving_plot.picture(report) if picture else None, json_, picture)
 
 
 def _command() -> str:
     return shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]])
 
 
-def _write(figures: dict[str, Any], drawn: Figure | None, json_: Path | None, picture: Path | None) -> None:
+def _write(figures: dict[str, Any], plot: Figure | None, json_: Path | None, picture: Path | None) -> None:
     if json_ is not None:
         content = json.dumps(figures, indent=1, ensure_ascii=False, default=str)
         write_atomically(json_, lambda file: file.write(content.encode()))
-    if drawn is not None and picture is not None:
+    if plot is not None and picture is not None:
         image = io.BytesIO()
-        drawn.savefig(image, format=picture.suffix.lstrip(".") or "png", dpi=150)
+        plot.savefig(image, format=picture.suffix.lstrip(".") or "png", dpi=150)
         write_atomically(picture, lambda file: file.write(image.getvalue()))
 
 

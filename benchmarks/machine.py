@@ -1,4 +1,4 @@
-"""What figures depend on besides the code: the machine and the versions."""
+"""The machine, the versions and the commit of a report."""
 
 import os
 import platform
@@ -17,30 +17,30 @@ PROCESSORS = Path("/proc/cpuinfo")
 
 
 def devices() -> list[str]:
-    """Of torch, that are measured here: the CPU, and the GPU if there is one."""
+    """Torch's devices that are measured: the CPU, and the GPU if there is one."""
     return ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
 
 
 def places(threads: tuple[int, ...]) -> list[tuple[str, int | None]]:
-    """Devices and threads: the CPU with each number of threads, and the GPU, whose threads nobody counts."""
+    """Devices and threads: the CPU with each number of threads, and the GPU with None."""
     return [("cpu", number) for number in threads] + [(device, None) for device in devices()[1:]]
 
 
 @dataclass(frozen=True)
 class Machine:
-    """Where and when, and of what code."""
+    """Where, when and with which code something was measured."""
 
     processor: str
     cores: int
     load: float
-    """Processes that wanted a core in the minute before: figures taken beside others are theirs too."""
+    """Load average of the minute before: other work on the machine changes the figures."""
     gpu: str | None
     system: str
     python: str
     torch: str
     onnxruntime: str
     kernel: str
-    """Of the CPU: the width of its vectors, or that there is none and plain PyTorch took its place."""
+    """The CPU kernel's vector width, or none where plain PyTorch replaces it."""
     commit: str
     date: str
 

@@ -1,4 +1,4 @@
-"""Interleaved timing: what is compared takes turns, so that a machine's moods fall on all alike."""
+"""Interleaved timing: actions take turns, so that other work on the machine slows all alike."""
 
 import math
 import random
@@ -10,17 +10,17 @@ from typing import Any, TypeVar
 
 from tqdm import tqdm
 
-SHORTEST_SAMPLE_S = 0.1  # what is quicker is called several times in a row
-LONG_S = 1.0  # what takes longer is not called twice for its first time's sake
-REST_S = 0.05  # between samples: onnxruntime's threads wait for more work for about that long, on a core each
-FEWEST_ROUNDS = 2  # counted ones, however long they take
+SHORTEST_SAMPLE_S = 0.1  # a faster action is called several times in a row
+LONG_S = 1.0  # a slower action is not called a second time to warm up
+REST_S = 0.05  # between samples: for about that long onnxruntime's threads spin, each on a core
+FEWEST_ROUNDS = 2  # counted rounds, however long they take
 
 Name = TypeVar("Name", bound=Hashable)
 
 
 @dataclass(frozen=True)
 class Spread:
-    """The middle and the ends of what several rounds took, in milliseconds."""
+    """Median, fastest and slowest of several rounds, in milliseconds."""
 
     median_ms: float
     fastest_ms: float
@@ -29,7 +29,7 @@ class Spread:
 
     @classmethod
     def of(cls, seconds: list[float], images: int = 1) -> "Spread":
-        """Of one sample for each round, in milliseconds per image.
+        """The spread of one sample for each round, in milliseconds per image.
 
         >>> Spread.of([0.002, 0.010, 0.004], images=2)
         Spread(median_ms=2.0, fastest_ms=1.0, slowest_ms=5.0, rounds=3)
@@ -41,18 +41,17 @@ class Spread:
 def interleave(
     actions: Mapping[Name, Callable[[], object]], rounds: int, limit_s: float, progress: "tqdm[Any]"
 ) -> dict[Name, list[float]]:
-    """Seconds that one call of each action took, in each counted round.
+    """Seconds of one call of each action, in each counted round.
 
-    A round takes every action once, in an order of its own. The first round is not counted: it warms up, and finds
-    how often each action has to be called for a sample. Of several calls in a row, one more goes ahead that is not
-    counted: it refills the caches that the others emptied. No round begins that would not end before the limit,
-    except for the first two that count.
+    A round runs every action once, in a random order. The first round is not counted: it warms up, and finds how many
+    calls make a sample. A sample of several calls begins with one that is not counted, which refills the caches. A
+    round that would end after the limit does not begin, except for the first two that count.
 
     Args:
-        actions: what is compared
-        rounds: counted ones
-        limit_s: of all rounds together
-        progress: moves on by ``(rounds + 1) * len(actions)``
+        actions: By name.
+        rounds: Counted rounds.
+        limit_s: Seconds of all rounds together.
+        progress: Moves on by ``(rounds + 1) * len(actions)``
     """
     names = list(actions)
     began = ended = time.perf_counter()
@@ -69,7 +68,7 @@ def interleave(
             if name not in calls:
                 taken = _seconds(actions[name], 1)
                 if taken < LONG_S:
-                    taken = _seconds(actions[name], 1)  # the very first call allocates and loads
+                    taken = _seconds(actions[name], 1)  # the first call allocates and loads
                 calls[name] = max(1, math.ceil(SHORTEST_SAMPLE_S / taken))
             elif calls[name] == 1:
                 samples[name].append(_seconds(actions[name], 1))
@@ -83,7 +82,7 @@ def interleave(
 
 
 def _seconds(action: Callable[[], object], calls: int) -> float:
-    """Of one call, on average."""
+    """Average seconds of a call."""
     start = time.perf_counter()
     for _ in range(calls):
         action()

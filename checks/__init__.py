@@ -1,1 +1,1 @@
-"""What must hold under load and faults. Each check runs for minutes and is started by scripts/check-*."""
+"""What must hold under load and faults; ``python -m checks`` lists it."""

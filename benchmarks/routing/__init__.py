@@ -1,1 +1,1 @@
-"""EM routing, timed beside its textbook form."""
+"""EM routing, measured beside its textbook form."""

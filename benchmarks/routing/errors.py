@@ -1,4 +1,4 @@
-"""How far each implementation is from the plain one in float64, at two images."""
+"""The error of each implementation against plain PyTorch in float64, with two images."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,15 +18,15 @@ BATCH = 2
 
 @dataclass(frozen=True)
 class Error:
-    """Largest differences from the reference, as parts of the largest element."""
+    """Largest differences from the reference, relative to the largest element."""
 
     preset: Preset
     device: str
     implementation: str
     logits: float
-    """Of the classes, in evaluation mode; onnxruntime answers activations, whose logits are taken."""
+    """Of the classes, in evaluation mode; those of onnxruntime are computed from its activations."""
     gradients: float | None
-    """Of a training step: the worst of all parameters, each by its own largest element. None in onnxruntime."""
+    """Of a training step: the largest of all parameters, each relative to its largest element. None in onnxruntime."""
 
 
 def measure_errors(presets: tuple[Preset, ...], graphs: Graphs) -> Iterator[Error]:

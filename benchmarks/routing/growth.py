@@ -1,4 +1,4 @@
-"""How the time of one routed layer grows with capsule types, with the grid and with routing iterations."""
+"""The time of one routed layer by capsule types, by grid and by routing iterations."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,13 +18,13 @@ from matcaps.model.windows import Windows
 Axis = Literal["types", "grid", "iterations"]
 AXES: dict[Axis, tuple[int, ...]] = {"types": (8, 16, 32, 64), "grid": (8, 14, 20), "iterations": (1, 2, 3, 4, 5)}
 BASE: dict[Axis, int] = {"types": 32, "grid": 14, "iterations": 3}
-"""ConvCaps1 of the large preset: 3×3 windows, two apart; as many parent types as child types."""
+"""ConvCaps1 of the large preset: 3×3 windows with stride 2, and as many parent types as child types."""
 BATCH = 8
 
 
 @dataclass(frozen=True)
 class Growth:
-    """What the layer takes where one number differs from ConvCaps1's."""
+    """The time of a layer that differs from ConvCaps1 in one number."""
 
     axis: Axis
     value: int
@@ -33,12 +33,12 @@ class Growth:
     threads: int | None
     batch: int
     pairs: int
-    """Of a child and a parent, for an image: what an M-step or an E-step goes through."""
+    """Pairs of a child and a parent in an image, which each M-step and E-step reads."""
     per_image: Spread
 
 
 def measure_growth(threads: int, rounds: int, limit_s: float) -> Iterator[Growth]:
-    """Time the layer as the network routes it by default, on a GPU if there is one."""
+    """Time the layer with the default implementation, on a GPU if there is one."""
     device = devices()[-1]
     torch.set_num_threads(threads)
     points = [(axis, value, tuple({**BASE, axis: value}.values())) for axis, values in AXES.items() for value in values]

@@ -1,4 +1,4 @@
-"""What is measured: whole networks with the same weights, which differ in how they route and in nothing else."""
+"""The networks that are measured: with the same weights, they differ only in their routing function."""
 
 import logging
 import warnings
@@ -31,19 +31,19 @@ PRESETS: dict[Preset, Callable[[], CapsNetConfig]] = {
 
 @dataclass(frozen=True)
 class Implementation:
-    """A way to route, with the most images at once of each step that 4 GB and some patience allow."""
+    """A routing function, and its largest batch by step that fits into 4 GB and takes seconds."""
 
     routing: Callable[..., Routed]
     largest_batch: dict[Step, int]
     exported: bool = False
-    """Whether it is its exported graph that is measured, in onnxruntime: forward only, and on the CPU."""
+    """Whether its exported graph is measured, in onnxruntime: forward only, on the CPU only."""
 
     @property
     def steps(self) -> tuple[Step, ...]:
         return ("forward",) if self.exported else STEPS
 
     def batch(self, step: Step, wanted: int) -> int:
-        """The images that it takes at once where so many are wanted."""
+        """The batch that is measured where this one is wanted."""
         return min(wanted, self.largest_batch[step])
 
 
@@ -57,11 +57,11 @@ IMPLEMENTATIONS = {
     "textbook, onnxruntime": Implementation(textbook_routing, {"forward": 8}, exported=True),
     "matcaps, onnxruntime": Implementation(route, {"forward": 16}, exported=True),
 }
-"""By the names that the figures bear. ``fused`` is what ``CapsNet`` does by default on the device at hand."""
+"""By their names in the tables. ``fused`` is the default of ``CapsNet`` on the device."""
 
 
 class RoutedBy(RoutedCaps):
-    """A routed layer with the parameters of another, and a routing function of one's own."""
+    """A routed layer with the parameters of another layer and another routing function."""
 
     def __init__(self, layer: RoutedCaps, routing: Callable[..., Routed]) -> None:
         nn.Module.__init__(self)
@@ -82,7 +82,7 @@ class RoutedBy(RoutedCaps):
 
 
 def build(preset: Preset, name: str, device: str = "cpu") -> CapsNet:
-    """The network of a preset, always with the same random weights, that routes as the implementation does."""
+    """The network of a preset with one implementation; its random weights are always the same."""
     torch.manual_seed(0)
     network = CapsNet(PRESETS[preset]())
     routing = IMPLEMENTATIONS[name].routing
@@ -95,9 +95,9 @@ def build(preset: Preset, name: str, device: str = "cpu") -> CapsNet:
 
 def exported(preset: Preset, name: str) -> onnx.ModelProto:
     """The implementation's graph for onnxruntime."""
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it misses torchvision, which nothing here needs
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # warns that torchvision is missing
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", ".*LeafSpec.*", FutureWarning)  # the exporter's, about its own ways
+        warnings.filterwarnings("ignore", ".*LeafSpec.*", FutureWarning)  # of the exporter, about its own code
         return export(build(preset, name).eval())
 
 
@@ -112,7 +112,7 @@ def examples(preset: Preset, batch: int, device: str = "cpu") -> tuple[Tensor, T
 
 
 def prediction(network: CapsNet, images: Tensor) -> Tensor:
-    """The class logits in evaluation mode, without gradients: what is timed as ``forward``."""
+    """The class logits in evaluation mode without gradients; timed as ``forward``."""
     network.eval()
     with torch.no_grad():
         logits: Tensor = network(images).logits
@@ -120,14 +120,14 @@ def prediction(network: CapsNet, images: Tensor) -> Tensor:
 
 
 def training_step(network: CapsNet, images: Tensor, labels: Tensor) -> None:
-    """Forward, cross-entropy and backward, without an optimiser's step: what is timed as ``training``."""
+    """Forward, cross-entropy and backward, without an optimizer step; timed as ``training``."""
     network.train()
     network.zero_grad()
     functional.cross_entropy(network(images).logits, labels).backward()
 
 
 def action(network: CapsNet, step: Step, images: Tensor, labels: Tensor) -> Callable[[], None]:
-    """One pass over one batch, finished when it returns on a GPU too."""
+    """One pass over one batch, which waits for the GPU."""
 
     def act() -> None:
         if step == "forward":

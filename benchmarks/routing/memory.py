@@ -1,10 +1,10 @@
-"""The memory that one forward or training step takes at its peak, in a process of its own.
+"""The peak memory of one forward or training step, in a process of its own.
 
-On a CPU it is the resident set at its peak during the step, less the resident set of the process at rest: with
-everything imported, the network or the session made, and one forward of a single image done. Weights, libraries and
-thread pools are therefore no part of it; activations, votes, gradients and workspaces are. Linux forgets the peak of
-before when asked to; elsewhere the peak so far stands for the rest, and the figure is a lower bound.
-On a GPU it is the peak of torch's own account of what is allocated, less what was allocated at rest.
+On a CPU it is the peak resident set during the step, minus the resident set at rest. At rest everything is imported,
+the network or the session is made, and one image has been through it. Weights, libraries and thread pools are
+therefore left out; activations, votes, gradients and workspaces count. Linux can reset the peak. Elsewhere the peak
+so far is taken for the resident set at rest, so the figure is a lower bound.
+On a GPU it is torch's peak of allocated memory, minus what was allocated at rest.
 """
 
 import contextlib
@@ -32,20 +32,20 @@ STATUS, FORGET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 @dataclass(frozen=True)
 class Memory:
-    """What a step takes at its peak."""
+    """The peak memory of a step."""
 
     preset: Preset
     device: str
     step: Step
     implementation: str
     batch: int
-    """The largest that was wanted, or that the implementation takes."""
+    """The largest wanted batch, or the implementation's largest."""
     mib: float
     mib_per_image: float
 
 
 def measure_memory(presets: tuple[Preset, ...], batch: int, threads: int, graphs: Graphs) -> Iterator[Memory]:
-    """Measure every implementation on each device, each step in a fresh process."""
+    """Measure every implementation on each device, each step in a new process."""
     cases = [
         (preset, device, step, name)
         for preset in presets
@@ -54,7 +54,7 @@ def measure_memory(presets: tuple[Preset, ...], batch: int, threads: int, graphs
         for step in implementation.steps
         if not (implementation.exported and device != "cpu")
     ]
-    # Each process is the fork of one that did nothing but import this file: as fresh as a new one, and there sooner.
+    # Each process is forked from one that has only imported this file: as clean as a new one, and faster to start.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
     with (
@@ -71,9 +71,9 @@ def measure_memory(presets: tuple[Preset, ...], batch: int, threads: int, graphs
 
 
 def mebibytes(preset: Preset, name: str, step: Step, batch: int, threads: int, device: str, graph: Path) -> float:
-    """Peak of one step over this process at rest, as the head of the file has it; meant for a fresh process.
+    """Peak memory of one step above this process at rest; call it once in a new process.
 
-    ``graph`` is the file for onnxruntime, if the implementation is an exported one.
+    ``graph`` is the file for onnxruntime if the implementation is exported.
     """
     torch.set_num_threads(threads)
     if IMPLEMENTATIONS[name].exported:

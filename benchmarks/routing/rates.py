@@ -1,9 +1,8 @@
-"""What routing achieves of what the machine can do: arithmetic and memory traffic against measured ceilings.
+"""Arithmetic and memory traffic of routing, beside what the machine reaches.
 
-Both are counted from the procedure, not by the processor: they are what a kernel has to do that makes votes anew in
-every pass and leaves log-densities behind in an E-step. Ceilings are a large matrix product and a large copy, timed
-in turn with the routing. All are multiply-adds; FLOP are twice as many. On a GPU it is the same
-measurement with the device's own ceilings, without TF32; no GPU was at hand so far, so that part was never run.
+Both are counted from the procedure, not by the processor: a kernel computes votes again in every pass, and stores
+log-densities in an E-step. The ceilings are a large matrix product and a large copy, interleaved with the routing.
+All are multiply-adds; FLOP are twice as many. On a GPU the ceilings are measured without TF32; this was never run.
 """
 
 from collections.abc import Callable, Iterator
@@ -27,7 +26,7 @@ COPIED_BYTES = {"cpu": 2**28, "cuda": 2**30}
 
 @dataclass(frozen=True)
 class Rate:
-    """What the three routed layers of the default implementation achieve in a forward pass, timed alone."""
+    """The rates of the three routed layers in a forward pass of the default implementation."""
 
     preset: Preset
     device: str
@@ -35,13 +34,13 @@ class Rate:
     batch: int
     per_image: Spread
     pairs: int
-    """Of a child and a parent, for an image."""
+    """Pairs of a child and a parent in an image."""
     multiply_adds: int
-    """For an image, votes alone: 64 for each pair in each M-step and E-step."""
+    """Of the votes of an image: 64 for each pair in each M-step and E-step."""
     multiply_adds_with_sums: int
-    """For an image, with the two for each component of a vote that an M-step or an E-step sums."""
+    """Of an image, with the two sums over each component of a vote in an M-step or an E-step."""
     bytes_moved: int
-    """For an image: children and weights read in each step, log-densities written once and read twice, parents."""
+    """Of an image: children and weights are read in each step, log-densities written once and read twice."""
     multiply_adds_per_s: float
     multiply_adds_with_sums_per_s: float
     matrix_product_multiply_adds_per_s: float
@@ -52,7 +51,7 @@ class Rate:
 
 
 def measure_rates(presets: tuple[Preset, ...], threads: tuple[int, ...], rounds: int, limit_s: float) -> Iterator[Rate]:
-    """Time the routed layers on the inputs that they have in the network."""
+    """Time the routed layers on their inputs in the network."""
     runs = len(presets) * len(places(threads)) * 3 * (rounds + 1)
     with tqdm(desc="rates", unit="run", total=runs) as progress:
         for preset in presets:
@@ -63,7 +62,7 @@ def measure_rates(presets: tuple[Preset, ...], threads: tuple[int, ...], rounds:
 
 
 def pairs(layer: RoutedCaps) -> int:
-    """Of a child and a parent that it votes for, in one image.
+    """Pairs of a child and a parent that it votes for, in one image.
 
     >>> from matcaps.model.windows import Windows
     >>> from matcaps.model import RoutingConfig

@@ -1,4 +1,4 @@
-"""``python -m benchmarks routing``: all that is measured of EM routing, as one report."""
+"""Everything that ``python -m benchmarks routing`` measures."""
 
 from dataclasses import dataclass
 
@@ -20,10 +20,10 @@ class Settings:
 
     Attributes:
         presets: networks
-        batch: images at once
-        threads: of torch and onnxruntime on the CPU
-        rounds: interleaved ones that count, after one that does not
-        limit: seconds for what is interleaved together; no round begins that would go beyond, but two always count
+        batch: batch sizes
+        threads: numbers of threads of torch and onnxruntime on the CPU
+        rounds: interleaved rounds that count, after one that does not
+        limit: seconds of what is interleaved together; at least two rounds are run
     """
 
     presets: tuple[Preset, ...] = ("small_norb", "small_norb_small")
@@ -38,9 +38,9 @@ class Settings:
                 raise ValueError(f"{name} must hold at least one value")
         for name in ("batch", "threads"):
             if min(getattr(self, name)) < 1:
-                raise ValueError(f"{name} must be at least 1, found {getattr(self, name)}")
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.rounds < 1:
-            raise ValueError(f"rounds must be at least 1, found {self.rounds}")
+            raise ValueError(f"rounds must be at least 1, got {self.rounds}")
 
 
 @dataclass(frozen=True)
@@ -58,8 +58,8 @@ class Report:
 
 
 def measure(settings: Settings, command: str = "") -> Report:
-    """Measure everything, one after the other; ``command`` is what the report says that it comes from."""
-    torch.backends.cudnn.allow_tf32 = False  # a GPU's convolutions shall not be less exact than all the rest
+    """Measure everything, one after the other; ``command`` is quoted in the report."""
+    torch.backends.cudnn.allow_tf32 = False  # the convolutions of a GPU must be as exact as everything else
     machine = Machine.here()
     names = [name for name, implementation in IMPLEMENTATIONS.items() if implementation.exported]
     cases = [(preset, name) for preset in settings.presets for name in names]

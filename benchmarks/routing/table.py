@@ -1,14 +1,13 @@
-"""A report in Markdown, to be pasted."""
-
-from collections.abc import Iterable, Sequence
+"""The report of ``python -m benchmarks routing`` in Markdown."""
 
 from benchmarks.routing.growth import AXES, BASE
 from benchmarks.routing.implementations import STEPS
 from benchmarks.routing.report import Report
+from benchmarks.tables import place, short, table
 
 
 def markdown(report: Report) -> str:
-    """What was measured, with the command, the machine and the commit."""
+    """All figures, with the command, the machine and the commit."""
     sections = [
         f"`{report.command}`\n\n{report.machine}",
         _times(report),
@@ -30,8 +29,8 @@ def _times(report: Report) -> str:
         cell = f"{short(time.per_image.median_ms)} ({spread}){fewer}, {short(time.ratio)}×"
         rows.setdefault((time.preset, time.step, on, time.implementation), []).append(cell)
     said = (
-        "Milliseconds per image, median (fastest–slowest round); how many times as fast as the textbook. "
-        "“at 4”: measured with four images at once, where 4 GB or some patience were the bound on stored votes."
+        "Milliseconds per image, median (fastest–slowest round), and the textbook's time divided by it. "
+        "“at 4”: measured with four images at once, since stored votes of more take over 4 GB or minutes."
     )
     return said + "\n\n" + table(head, ([*key, *cells] for key, cells in rows.items()), numbers=4)
 
@@ -49,8 +48,8 @@ def _memory_and_errors(report: Report) -> str:
         gradients = "–" if error.gradients is None else f"{error.gradients:.1e}"
         rows.append([error.preset, error.device, error.implementation, *peaks, f"{error.logits:.1e}", gradients])
     said = (
-        "Peak memory over the process at rest (`benchmarks/memory.py`), for so many images at once; "
-        "largest error against plain float64 at batch 2, relative to the largest element."
+        "Peak memory above that of the process at rest (`benchmarks/routing/memory.py`), with the batch; "
+        "largest error against plain PyTorch in float64 at batch 2, relative to the largest element."
     )
     return said + "\n\n" + table(head, rows, numbers=3)
 
@@ -72,7 +71,8 @@ def _rates(report: Report) -> str:
         for rate in report.rates
     ]
     said = (
-        "The three routed layers alone, forward at batch 8, against what the machine reaches (`benchmarks/rates.py`)."
+        "The three routed layers alone, forward at batch 8, beside a matrix product and a copy on the same machine "
+        "(`benchmarks/routing/rates.py`)."
     )
     return said + "\n\n" + table(head, rows, numbers=2)
 
@@ -90,25 +90,5 @@ def _growth(report: Report) -> str:
     ]
     base = f"{BASE['types']} types, a {BASE['grid']}×{BASE['grid']} grid and {BASE['iterations']} iterations"
     on = place(report.growth[0].threads)
-    said = f"One routed layer (3×3, stride 2) by the default implementation ({on}), with {base} but for one of them."
+    said = f"One routed layer (3×3, stride 2) by the default implementation ({on}); one number changes, of {base}."
     return said + "\n\n" + table(head, rows, numbers=1)
-
-
-def place(threads: int | None) -> str:
-    """Where something ran: on so many threads of the CPU, or on the GPU."""
-    return "GPU" if threads is None else f"{threads} thread{'s' if threads > 1 else ''}"
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[str]], numbers: int) -> str:
-    """Columns from ``numbers`` on are set to the right."""
-    rule = ["---" if column < numbers else "---:" for column in range(len(head))]
-    return "\n".join("| " + " | ".join(row) + " |" for row in [head, rule, *rows])
-
-
-def short(number: float) -> str:
-    """Three digits, or all before the point.
-
-    >>> short(0.01234), short(4.56), short(123.4), short(1135.2)
-    ('0.0123', '4.56', '123', '1135')
-    """
-    return f"{number:.0f}" if number >= 100 else f"{number:#.3g}"

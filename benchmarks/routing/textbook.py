@@ -1,4 +1,4 @@
-"""EM routing as papers and tutorials write it: votes materialised, everything elementwise. The yardstick."""
+"""EM routing as papers and tutorials write it: votes are stored, and everything is elementwise."""
 
 import torch
 from torch import Tensor
@@ -17,7 +17,7 @@ def textbook_routing(
     windows: Windows,
     config: RoutingConfig,
 ) -> Routed:
-    """What ``em_routing`` computes, from the same arguments.
+    """The result of ``em_routing`` for the same arguments.
 
     The layout is [batch, site, child, parent_type, 16]; competition runs over all parents of a child.
     """

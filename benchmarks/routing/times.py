@@ -28,7 +28,7 @@ Graphs = dict[tuple[Preset, str], onnx.ModelProto]
 
 @dataclass(frozen=True)
 class Time:
-    """What an image takes."""
+    """The time per image."""
 
     preset: Preset
     device: str
@@ -37,12 +37,12 @@ class Time:
     step: Step
     implementation: str
     batch: int
-    """Images at once that were wanted."""
+    """The wanted batch."""
     measured_batch: int
-    """Images at once that were measured: fewer, where more would not fit."""
+    """The measured batch: smaller if the wanted one does not fit."""
     per_image: Spread
     ratio: float
-    """How many times as long the textbook takes for an image, on this device and these threads."""
+    """The textbook's time per image divided by this one, on the same device and threads."""
 
 
 def measure_times(
@@ -53,9 +53,9 @@ def measure_times(
     limit_s: float,
     graphs: Graphs,
 ) -> Iterator[Time]:
-    """Time every implementation; what differs in implementation or batch alone is interleaved.
+    """Time every implementation; implementations and batches are interleaved.
 
-    An implementation whose largest batch is smaller than several that are wanted is measured once for all of them.
+    An implementation is measured once for all wanted batches above its largest.
     """
     cells = {
         (preset, device, number, step): _batches(device, step, batches)
@@ -80,7 +80,7 @@ def measure_times(
 
 
 def _batches(device: str, step: Step, batches: tuple[int, ...]) -> dict[str, list[int]]:
-    """The batches that each implementation is measured with."""
+    """The measured batches of each implementation."""
     return {
         name: list(dict.fromkeys(implementation.batch(step, batch) for batch in batches))
         for name, implementation in IMPLEMENTATIONS.items()

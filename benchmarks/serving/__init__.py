@@ -1,1 +1,1 @@
-"""Serving, measured side by side: this service, a bare handler and other engines, each in a process of its own."""
+"""Serving, measured beside a bare handler, other servers and the network alone."""

@@ -1,15 +1,15 @@
-"""Several rounds to one figure: medians, and ratios between neighbours in time."""
+"""One figure of several rounds: medians, and ratios within rounds."""
 
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchmarks.serving.generator import Load
+from benchmarks.serving.wrk import Load
 
 
 @dataclass(frozen=True)
 class Rate:
-    """What the middle of several rounds was, and their ends."""
+    """Median, lowest and highest of several rounds."""
 
     median: float
     lowest: float
@@ -18,7 +18,7 @@ class Rate:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> "Rate":
-        """Of one value for each round.
+        """The figures of one value for each round.
 
         >>> Rate.of([30.0, 10.0, 20.0])
         Rate(median=20.0, lowest=10.0, highest=30.0, rounds=3)
@@ -27,7 +27,7 @@ class Rate:
 
 
 def ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
-    """How many times theirs ours is: the median of the rounds' ratios, for what ran in one round shared its moods.
+    """Ours divided by theirs: the median of the rounds' ratios, since one round is under one load of the machine.
 
     >>> ratio([100.0, 10.0, 40.0], [50.0, 5.0, 10.0])
     2.0
@@ -37,7 +37,7 @@ def ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
 
 @dataclass(frozen=True)
 class Answers:
-    """One server, asked by so many callers."""
+    """One server under the load of so many callers."""
 
     server: str
     connections: int
@@ -45,13 +45,13 @@ class Answers:
     p50_ms: float
     p99_ms: float
     failed: int
-    """Answers of status 400 and above and connections that broke, of all rounds."""
+    """Answers with a status of 400 or above, and broken connections, of all rounds."""
     ratio: float
-    """How many times as many requests a second this service answers; 1 for itself."""
+    """Requests per second of matcaps divided by those of this server; 1 for matcaps itself."""
 
     @classmethod
     def of(cls, server: str, connections: int, loads: Sequence[Load], ours: Sequence[Load]) -> "Answers":
-        """Of one run for each round, and this service's runs of the same rounds."""
+        """The figures of one run for each round, beside those of matcaps in the same rounds."""
         return cls(
             server,
             connections,

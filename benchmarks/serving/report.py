@@ -1,4 +1,4 @@
-"""``python -m benchmarks serving``: all that is measured of serving, as one report."""
+"""Everything that ``python -m benchmarks serving`` measures."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -8,19 +8,19 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
+from benchmarks.harness.process import ROOT, StartError
 from benchmarks.machine import Machine
-from benchmarks.serving.against import Against, measure_shipped, measure_sleeper
+from benchmarks.serving.against_network import Against, measure_shipped, measure_sleeper
 from benchmarks.serving.contenders import contenders
 from benchmarks.serving.figures import Answers
-from benchmarks.serving.generator import check_generator
-from benchmarks.serving.pictures import measure_pictures
-from benchmarks.serving.process import ROOT, StartError
-from benchmarks.serving.tensors import NotServedError, Tensors, measure_tensors
+from benchmarks.serving.png_requests import measure_png_requests
+from benchmarks.serving.tensor_requests import NotServedError, Tensors, measure_tensor_requests
+from benchmarks.serving.wrk import check_wrk
 
 T = TypeVar("T")
 
-# Images a request, what a batch and each image take in ms, largest batch. 32 callers of one image keep two batches of
-# 16 under way; the second device is as quick as a GPU, and its callers bring eight images each.
+# Images per request, ms of a batch, ms of each image, largest batch. 32 callers of one image keep two batches of 16
+# under way. The second device is as fast as a GPU; its callers send eight images each.
 SLEEPERS: tuple[tuple[int, float, float, int], ...] = ((1, 20.0, 1.0, 16), (8, 2.0, 0.1, 64))
 
 
@@ -30,10 +30,10 @@ class Settings:
 
     Attributes:
         connections: callers at once, each of which asks again as soon as it is answered
-        rounds: interleaved ones; medians count
-        seconds: of each load
+        rounds: interleaved rounds; the figures are their medians
+        seconds: length of each load
         models: folder of the shipped models
-        images: of a binary request
+        images: images per binary request
     """
 
     connections: tuple[int, ...] = (1, 32)
@@ -44,38 +44,38 @@ class Settings:
 
     def __post_init__(self) -> None:
         if not self.connections or min(self.connections) < 1:
-            raise ValueError(f"connections must be one number or several of at least 1, found {self.connections}")
+            raise ValueError(f"connections must be one or more numbers of at least 1, got {self.connections}")
         for name in ("rounds", "seconds", "images"):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, found {getattr(self, name)}")
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
 
 
 @dataclass(frozen=True)
 class Report:
-    """Everything that was measured, and where; ``missing`` says why something was not."""
+    """All figures and the machine; ``missing`` gives the reason for each figure that is not there."""
 
     command: str
     machine: Machine
     settings: Settings
-    pictures: list[Answers]
-    tensors: Tensors | None
-    against: list[Against]
+    png_requests: list[Answers]
+    tensor_requests: Tensors | None
+    against_network: list[Against]
     missing: dict[str, str] = field(default_factory=dict)
 
 
 def measure(settings: Settings, command: str = "") -> Report:
-    """Measure everything, one after the other; ``command`` is what the report says that it comes from.
+    """Measure everything, one after the other; ``command`` is quoted in the report.
 
     Raises:
-        MissingGeneratorError: wrk is not installed.
+        MissingWrkError: wrk is not installed.
         StartError: This service does not start.
     """
-    check_generator()
+    check_wrk()
     machine = Machine.here()
     rounds, seconds = settings.rounds, settings.seconds
     total = rounds * (len(contenders()) + 1 + len(SLEEPERS) + 1) + 1
     with tqdm(desc="serving", unit="run", total=total) as progress:
-        pictures, missing = measure_pictures(settings.connections, rounds, seconds, progress)
+        answers, missing = measure_png_requests(settings.connections, rounds, seconds, progress)
 
         def attempt(name: str, work: Callable[[], T]) -> T | None:
             try:
@@ -85,7 +85,7 @@ def measure(settings: Settings, command: str = "") -> Report:
                 progress.update(rounds)
                 return None
 
-        tensors = attempt("v2 binary", lambda: measure_tensors(settings.images, rounds, seconds, progress))
+        tensors = attempt("v2 binary", lambda: measure_tensor_requests(settings.images, rounds, seconds, progress))
         against = [
             attempt(
                 f"sleeping device, {sleeper[0]} a request",
@@ -95,4 +95,4 @@ def measure(settings: Settings, command: str = "") -> Report:
         ]
         against.append(attempt("smallNORB", lambda: measure_shipped(settings.models, rounds, seconds, progress)))
     found = [one for one in against if one is not None]
-    return Report(command, machine, settings, pictures, tensors, found, missing)
+    return Report(command, machine, settings, answers, tensors, found, missing)

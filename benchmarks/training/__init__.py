@@ -1,1 +1,1 @@
-"""Whole training steps, timed by precision and recipe."""
+"""Whole training steps, by recipe and precision."""

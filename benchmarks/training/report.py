@@ -1,4 +1,4 @@
-"""``python -m benchmarks training``: whole training steps of the recipes, by precision, beside the paper's CNN."""
+"""``python -m benchmarks training``: training steps by recipe and precision, beside the paper's CNN."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -10,14 +10,14 @@ from tqdm import tqdm
 
 from benchmarks.machine import Machine, places
 from benchmarks.rounds import Spread, interleave
-from benchmarks.routing.table import place, short, table
+from benchmarks.tables import place, short, table
 from benchmarks.training.steps import batch_of, made
 from matcaps.training.config import RECIPES, TrainConfig
 from matcaps.training.engine.step import EAGER_STEPS
 
 MIXED, FLOAT32, CNN = "capsules, mixed precision", "capsules, float32", "the paper's CNN, mixed precision"
 COLOURS = {MIXED: "#c8553d", FLOAT32: "#e0b36a", CNN: "#9a9a9a"}
-FOREVER = 1_000_000  # steps of a schedule that no measurement comes to the end of
+FOREVER = 1_000_000  # steps of the schedule: more than are measured
 
 
 @dataclass(frozen=True)
@@ -25,11 +25,11 @@ class Settings:
     """What is measured, and how long at most.
 
     Attributes:
-        recipes: of ``matcaps train``
-        batch: images a step
-        threads: of torch on the CPU
-        rounds: interleaved ones that count, after one that does not
-        limit: seconds for what is interleaved together; no round begins that would go beyond, but two always count
+        recipes: recipes of ``matcaps train``
+        batch: images per step
+        threads: numbers of torch's threads on the CPU
+        rounds: interleaved rounds that count, after one that does not
+        limit: seconds of what is interleaved together; at least two rounds are run
     """
 
     recipes: tuple[str, ...] = ("mnist", "fashion-mnist", "smallnorb-stereo-small", "smallnorb-stereo")
@@ -40,17 +40,17 @@ class Settings:
 
     def __post_init__(self) -> None:
         if not self.threads or min(self.threads) < 1:
-            raise ValueError(f"threads must hold values of at least 1, found {self.threads}")
+            raise ValueError(f"threads must be one or more numbers of at least 1, got {self.threads}")
         if unknown := set(self.recipes) - set(RECIPES):
-            raise ValueError(f"recipes are {', '.join(RECIPES)}, found {', '.join(sorted(unknown))}")
+            raise ValueError(f"recipes are {', '.join(RECIPES)}, got {', '.join(sorted(unknown))}")
         for name in ("batch", "rounds"):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, found {getattr(self, name)}")
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
 
 
 @dataclass(frozen=True)
 class StepTime:
-    """What a step takes, for each of its images: forward, backward, optimizer and average of weights."""
+    """The time of a step per image: forward, backward, optimizer and average of weights."""
 
     recipe: str
     network: str
@@ -59,7 +59,7 @@ class StepTime:
     """None on a GPU."""
     per_image: Spread
     ratio: float
-    """Its time as a share of that of the capsules in float32."""
+    """Its time divided by that of the capsules in float32."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Report:
 
 
 def measure(settings: Settings, command: str = "") -> Report:
-    """Measure everything; ``command`` is what the report says that it comes from."""
+    """Measure everything; ``command`` is quoted in the report."""
     return Report(command, Machine.here(), settings, list(_measure_steps(settings)))
 
 
@@ -110,14 +110,14 @@ def _step(config: TrainConfig, batch: int, device: torch.device) -> Callable[[],
         step(given)
         torch.cuda.synchronize()
 
-    for _ in range(EAGER_STEPS + 1):  # the last of which records
+    for _ in range(EAGER_STEPS + 1):  # the last one captures the graph
         finished()
     return finished
 
 
 def markdown(report: Report) -> str:
-    """What was measured, with the command, the machine and the commit."""
-    head = ["recipe", "on", "network", "ms per image", "of float32", "images/s"]
+    """All figures as Markdown, with the command, the machine and the commit."""
+    head = ["recipe", "on", "network", "ms per image", "/ float32", "images/s"]
     rows = [
         [
             step.recipe,
@@ -137,7 +137,7 @@ def markdown(report: Report) -> str:
 
 
 def picture(report: Report) -> Figure:
-    """Bars for each recipe, on the most threads, or on the GPU where there is one."""
+    """Bars for each recipe, of the GPU if there is one, else of the CPU with the most threads."""
     threads = None if report.machine.gpu else max(report.settings.threads)
     figure = Figure(figsize=(9, 4), layout="constrained")
     axes = figure.subplots()

@@ -1,4 +1,4 @@
-"""Training steps of a recipe on random images, to be timed or compared."""
+"""Training steps of a recipe on random images, for benchmarks and checks."""
 
 import torch
 
@@ -8,13 +8,13 @@ from matcaps.training.engine.step import Batch, Step
 
 
 def made(config: TrainConfig, device: torch.device, *, record: bool, steps: int) -> tuple[State, Step]:
-    """A network at its start, on a schedule of so many steps, and what takes them."""
+    """The state of a new network, on a schedule of so many steps, and the function that takes a step."""
     state = State(config, steps, device)
     return state, Step(state.network, state.optimizer, state.schedule, state.average, config, record=record)
 
 
 def batch_of(config: TrainConfig, batch: int, seed: int, device: torch.device) -> Batch:
-    """Random pixels, and labels of two images for each, with a random share."""
+    """A batch of random pixels, labels and partners' labels, with a random share and margin."""
     draws = torch.Generator().manual_seed(seed)
     size, classes = config.network.crop_size, len(config.network.classes)
     images = 255.0 * torch.rand(batch, config.network.channels, size, size, generator=draws)

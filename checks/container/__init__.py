@@ -1,1 +1,1 @@
-"""What must hold of the container image."""
+"""The container image, built and run."""

@@ -1,1 +1,1 @@
-"""What must hold for any bytes: schemathesis and mutated pictures."""
+"""Malformed requests: schemathesis and mutated images."""

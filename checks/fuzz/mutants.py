@@ -1,17 +1,17 @@
-"""Pictures and bodies that were whole once: bytes flipped, cut, doubled and moved."""
+"""Mutated images and bodies: bytes are flipped, cut, doubled and moved."""
 
 import base64
 import gzip
 import io
 import json
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 from PIL import Image
 
-from benchmarks.serving.tensors import PATH, request_of
-from checks.client import post
+from benchmarks.harness.client import Request
+from benchmarks.serving.tensor_requests import tensor_request
 from matcaps.service.images.decode import FORMATS
 
 KINDS = {kind: media_types[0] for kind, media_types in FORMATS.items()}
@@ -21,7 +21,7 @@ NUMBERS = (0, 1, 0x7F, 0x80, 0xFF)
 
 
 def pictures() -> list[tuple[str, bytes]]:
-    """Media type and bytes of small whole pictures, of every format and several modes."""
+    """Media type and bytes of small valid images, of every format and several modes."""
     found = []
     noise = np.random.default_rng(0).integers(0, 256, (20, 24, 3), np.uint8)
     for kind, media_type in KINDS.items():
@@ -38,7 +38,7 @@ def pictures() -> list[tuple[str, bytes]]:
 
 
 def mutate(content: bytes, chance: random.Random) -> bytes:
-    """One to four changes; what is left may still be whole."""
+    """Change bytes one to four times; the result may still be valid."""
     changed = bytearray(content)
     for _ in range(chance.randint(1, 4)):
         if not changed:
@@ -59,25 +59,25 @@ def mutate(content: bytes, chance: random.Random) -> bytes:
             case 5:
                 changed[place:place] = chance.randbytes(length)
             case _:
-                # Sizes stand at the beginning
+                # An image's sizes are near its beginning.
                 start = chance.randrange(min(64, len(changed)))
                 changed[start : start + 4] = chance.choice((b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", b"\0\0\0\0"))
     return bytes(changed)
 
 
-def requests(number: int, seed: int = 0) -> Iterator[bytes]:
-    """So many requests whose bodies are mutants; their framing is right, so that each reaches the service."""
-    chance, whole = random.Random(seed), pictures()
+def mutants(number: int, seed: int = 0) -> Iterator[bytes]:
+    """So many requests with mutated bodies; the framing is right, so that the service reads each."""
+    chance, valid = random.Random(seed), pictures()
     kinds: list[Callable[[random.Random, str, bytes], bytes]] = [_raw, _raw, _raw, _form, _json, _tensors, _packed]
     for _ in range(number):
-        media_type, content = chance.choice(whole)
+        media_type, content = chance.choice(valid)
         yield chance.choice(kinds)(chance, media_type, content)
 
 
 def _raw(chance: random.Random, media_type: str, content: bytes) -> bytes:
     path = chance.choice(("/predict", "/poses", "/poses?layer=conv_caps_1"))
     claimed = media_type if chance.random() < 0.9 else chance.choice(list(KINDS.values()))
-    return post(path, mutate(content, chance), {"content-type": claimed})
+    return _post(path, mutate(content, chance), {"content-type": claimed})
 
 
 def _form(chance: random.Random, media_type: str, content: bytes) -> bytes:
@@ -88,7 +88,7 @@ def _form(chance: random.Random, media_type: str, content: bytes) -> bytes:
     body = part + b"\r\n" + part + f"\r\n--{BOUNDARY}--\r\n".encode()
     if chance.random() < 0.5:
         body = mutate(body, chance)
-    return post("/predict", body, {"content-type": f"multipart/form-data; boundary={BOUNDARY}"})
+    return _post("/predict", body, {"content-type": f"multipart/form-data; boundary={BOUNDARY}"})
 
 
 def _json(chance: random.Random, _: str, content: bytes) -> bytes:
@@ -97,16 +97,20 @@ def _json(chance: random.Random, _: str, content: bytes) -> bytes:
     body = json.dumps({"images": [base64.b64encode(content).decode()]}).encode()
     if chance.random() < 0.5:
         body = mutate(body, chance)
-    return post("/predict", body, {"content-type": "application/json"})
+    return _post("/predict", body, {"content-type": "application/json"})
 
 
 def _tensors(chance: random.Random, _: str, __: bytes) -> bytes:
-    body, headers = request_of(1)
-    return post(PATH, mutate(body, chance), headers)
+    request = tensor_request(1)
+    return _post(request.path, mutate(request.body, chance), request.headers)
 
 
 def _packed(chance: random.Random, media_type: str, content: bytes) -> bytes:
     body = gzip.compress(mutate(content, chance), mtime=0)
     if chance.random() < 0.7:
         body = mutate(body, chance)
-    return post("/predict", body, {"content-type": media_type, "content-encoding": "gzip"})
+    return _post("/predict", body, {"content-type": media_type, "content-encoding": "gzip"})
+
+
+def _post(path: str, body: bytes, headers: Mapping[str, str]) -> bytes:
+    return Request(path, body, headers, method="POST").encode()

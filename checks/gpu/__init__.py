@@ -1,1 +1,1 @@
-"""What must hold on an NVIDIA GPU: serving, routing kernels, recorded training steps."""
+"""An NVIDIA GPU beside the CPU: serving, routing kernels, and training steps in CUDA graphs."""

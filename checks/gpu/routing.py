@@ -1,4 +1,4 @@
-"""``scripts/check-gpu routing``: the GPU's kernels against plain routing in float64, and timed against the textbook."""
+"""``scripts/check-gpu routing``: the GPU's kernels beside plain float64 routing, and timed beside the textbook."""
 
 import statistics
 import sys
@@ -36,15 +36,15 @@ ALLOWED = 30.0  # times the error of plain routing in float32
 
 
 def check(batch: int = 8, timed_batch: int = 256, rounds: int = 10) -> None:
-    """Compare values and gradients on the real layers of the presets, then time them. Exits with 1 if any is wrong.
+    """Compare values and gradients on the layers of the presets, time them, and exit with 1 if any is wrong.
 
     Args:
         batch: images of the comparison
-        timed_batch: images of the timing; the textbook takes fewer where they do not fit
-        rounds: timed runs after three that are not; the median counts
+        timed_batch: images of the timing; fewer for the textbook if they do not fit
+        rounds: timed runs; the figure is their median
     """
     if not torch.cuda.is_available() or not gpu.available():
-        sys.exit("a CUDA GPU that torch can use and Triton are needed")
+        sys.exit("expected a CUDA GPU that torch can use, and Triton")
     print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}")
     right = True
     with torch.device("cuda"):
@@ -59,7 +59,7 @@ def check(batch: int = 8, timed_batch: int = 256, rounds: int = 10) -> None:
 
 
 def compare(title: str, caps: RoutedCaps, batch: int) -> bool:
-    """Whether a layer's results and gradients are right and twice the same; prints what is not."""
+    """Whether a layer's results and gradients are right and equal in two runs; prints what is wrong."""
     inputs = inputs_of(caps, batch)
     layer = Layer.of(caps.windows, caps.routing, inputs.weights)
     results = forward(layer, inputs, assignments=True)
@@ -75,8 +75,8 @@ def compare(title: str, caps: RoutedCaps, batch: int) -> bool:
         if not torch.equal(one, other):
             print(f"{title} {name}: two runs differ")
             right = False
-        if not error <= allowed:  # nor where it is no number
-            print(f"{title} {name}: off by {error:.1e} of its largest element, {allowed:.1e} allowed")
+        if not error <= allowed:  # also true for NaN
+            print(f"{title} {name}: relative error at most {allowed:.1e}, got {error:.1e}")
             right = False
     errors = " ".join(f"{distance(one, true):.0e}" for one, true in zip(found, truth, strict=True))
     print(f"{title}: {'right' if right else 'WRONG'} ({errors})")
@@ -116,7 +116,7 @@ def measure(network: CapsNet, batch: int, rounds: int) -> None:
                     torch.cuda.empty_cache()
                     some //= 2
             else:
-                sys.exit("the textbook does not fit even with one image")
+                sys.exit("expected memory for the textbook with one image, got none")
             print(
                 f"small_norb.{name} {title}: {1e3 * ours:.2f} µs an image at batch {batch}, the textbook "
                 f"{1e3 * theirs:.2f} at batch {some}: {theirs / ours:.1f} times as long"
@@ -124,7 +124,7 @@ def measure(network: CapsNet, batch: int, rounds: int) -> None:
 
 
 def milliseconds(run: Callable[[], None], rounds: int) -> float:
-    """The median of some runs, after three that compile and warm up."""
+    """The median of the runs, after three that compile and warm up."""
     times = []
     for round_ in range(rounds + 3):
         begin, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
@@ -159,7 +159,7 @@ def backward(layer: Layer, inputs: Inputs, results: Results, given: ResultGradie
 
 
 def plainly(caps: RoutedCaps, inputs: Inputs, given: ResultGradients, dtype: torch.dtype) -> list[Tensor]:
-    """Results and gradients of the plain routing."""
+    """Results and gradients of plain routing."""
     poses, activations, weights, beta_u, beta_a = (tensor.to(dtype, copy=True).requires_grad_() for tensor in inputs)
     routed = em_routing(poses, activations, weights, beta_u, beta_a, caps.windows, caps.routing)
     assert routed.assignments is not None
@@ -171,7 +171,7 @@ def plainly(caps: RoutedCaps, inputs: Inputs, given: ResultGradients, dtype: tor
 
 
 def distance(found: Tensor, truth: Tensor) -> float:
-    """The largest error, in units of the largest element."""
+    """The largest error relative to the largest element."""
     return float((found.double() - truth.double()).abs().max() / truth.double().abs().max())
 
 

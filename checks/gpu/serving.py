@@ -1,4 +1,4 @@
-"""``scripts/check-gpu``: what is served on a GPU, held against the CPU and timed. It needs neither torch nor onnx."""
+"""``scripts/check-gpu``: the networks on a GPU beside the CPU, and timed; without torch and onnx."""
 
 import argparse
 import math
@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from checks.server import ROOT, ServerError, ask_server
+from benchmarks.harness.process import ROOT
+from checks.gpu.server import ServerError, ask_server
 from matcaps.service.backends.buckets import BucketSession, bucket_sizes
 from matcaps.service.backends.cpu import CpuSession
 from matcaps.service.backends.cuda import CudaOptions, count_gpus, open_on_gpu
@@ -26,6 +27,7 @@ from matcaps.service.errors import StartError
 BOUND = 1e-4
 SERVED = ["activations", "poses"]  # what /predict asks for
 TESTS = ["pytest", "onnx", "httpx", "hypothesis", "beartype", "jaxtyping", "torch"]  # what the tests import
+SERVICE_TESTS = ["tests/unit/service", "tests/integration/service"]
 TESTS_S = 240.0
 
 
@@ -43,7 +45,7 @@ PLAIN, GRAPHS, TF32 = Way("plain"), Way("CUDA graphs", graphs=True), Way("TF32",
 
 @dataclass
 class Figures:
-    """What one bucket of one model showed; the largest error, and milliseconds, of each way."""
+    """The largest error and the milliseconds of each way, for one bucket of one model."""
 
     model: str
     batch: int
@@ -52,14 +54,14 @@ class Figures:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Check, print one table, and say what is wrong; the exit status: 0 if nothing is."""
+    """Check, and print a table and what is wrong; the exit status is 0 if nothing is."""
     parser = argparse.ArgumentParser("scripts/check-gpu", description=__doc__)
     parser.add_argument("--device", choices=["cuda", "cpu"], default="cuda", help="cpu: rehearse without a GPU")
     parser.add_argument(
         "--models", type=Path, default=ROOT / "model_repository", help="folder of NAME/VERSION/model.onnx"
     )
     parser.add_argument("--max-batch", type=int, default=64, help="the largest bucket")
-    parser.add_argument("--seconds", type=float, default=0.5, help="to measure one bucket for")
+    parser.add_argument("--seconds", type=float, default=0.5, help="seconds for which one bucket is timed")
     options = parser.parse_args(arguments)
     began = time.monotonic()
     gpus = 1
@@ -70,13 +72,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sys.exit(f"scripts/check-gpu: {error}")
         gpus = count_gpus()
         if not gpus:
-            sys.exit("scripts/check-gpu: the driver counts no GPU; --device cpu rehearses without one")
+            sys.exit("scripts/check-gpu: expected a GPU, the driver counts none; --device cpu rehearses without one")
     print(about(options.device, gpus), end="\n\n", flush=True)
     wrong: list[str] = []
     figures: list[Figures] = []
     paths = newest(options.models)
     if not paths:
-        sys.exit(f"scripts/check-gpu: there is no model in {options.models}")
+        sys.exit(f"scripts/check-gpu: no model in {options.models}")
     ways = [*((PLAIN, gpu) for gpu in range(gpus)), (GRAPHS, 0), (TF32, 0)]
     for path in paths:
         opener = opener_of(path, options.device, options.max_batch)
@@ -94,13 +96,13 @@ def about(device: str, gpus: int) -> str:
     """Versions and hardware, a line each."""
     lines = [f"onnxruntime {RUNTIME.get_version_string()}, Python {platform.python_version()}, {platform.machine()}"]
     if device == "cpu":
-        return "\n".join(["A rehearsal: the CPU stands for the GPU, and these figures say nothing of one.", *lines])
+        return "\n".join(["A rehearsal on the CPU: these are not figures of a GPU.", *lines])
     query = ["nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"]
     try:
         lines += subprocess.run(query, capture_output=True, text=True, timeout=30, check=True).stdout.splitlines()
     except (OSError, subprocess.SubprocessError) as error:
-        lines.append(f"nvidia-smi does not say what is here: {error}")
-    return "\n".join([*lines, f"GPUs that this process may use: {gpus}"])
+        lines.append(f"nvidia-smi failed: {error}")
+    return "\n".join([*lines, f"usable GPUs: {gpus}"])
 
 
 def newest(models: Path) -> list[Path]:
@@ -113,7 +115,7 @@ def newest(models: Path) -> list[Path]:
 
 
 def opener_of(path: Path, device: str, max_batch: int) -> Callable[[Way, int], Session]:
-    """What opens a model one way on one GPU; in a rehearsal, with its buffers in the CPU's memory."""
+    """A function that opens a model one way on one GPU; in a rehearsal, on the CPU."""
 
     def on_gpu(way: Way, gpu: int) -> Session:
         return open_on_gpu(path, CudaOptions(max_batch, graphs=way.graphs, tf32=way.tf32), gpu)
@@ -131,14 +133,14 @@ def check_model(
     options: argparse.Namespace,
     wrong: list[str],
 ) -> list[Figures]:
-    """Errors and times of every bucket; what is wrong is added to the list.
+    """Errors and times of every bucket; a line is added to ``wrong`` for each that is wrong.
 
     Args:
         path: The ``model.onnx``.
-        ways: Each with the number of a GPU; number 0 is timed.
+        ways: Each with the index of a GPU; index 0 is timed.
         opener: Opens the model one way on one GPU.
-        options: ``max_batch``, and ``seconds`` to measure one bucket for.
-        wrong: A line for each thing that is wrong.
+        options: ``max_batch``, and the ``seconds`` for which one bucket is timed.
+        wrong: Lines that say what is wrong.
     """
     model = "/".join(path.parts[-3:-1])
     rows = {size: Figures(model, size) for size in bucket_sizes(options.max_batch)}
@@ -159,17 +161,17 @@ def check_model(
                 if gpu == 0:
                     images = np.random.default_rng(size).integers(0, 256, (size, *shape), np.uint8)
                     row.times_ms[way] = median_ms(session, images, options.seconds)
-        except Exception as error:  # the runtime's own kinds share no base class; the other ways are still checked
+        except Exception as error:  # the runtime's errors share no base class; the other ways are still checked
             wrong.append(f"{title}: {' '.join(str(error).split())[:300]}")
             continue
         for size, largest in errors.items():
-            if way is not TF32 and not largest <= BOUND:  # nor where it is no number
-                wrong.append(f"{title}, batch {size}: off by {largest:.1e}, {BOUND:.0e} allowed")
+            if way is not TF32 and not largest <= BOUND:  # also true for NaN
+                wrong.append(f"{title}, batch {size}: error at most {BOUND:.0e}, got {largest:.1e}")
     return list(rows.values())
 
 
 def batches(max_batch: int, shape: tuple[int, ...]) -> Iterator[NDArray[np.uint8]]:
-    """Random, even grey, black and white images, in batches that fill each bucket and that miss it by one."""
+    """Random, even grey, black and white images, in batches that fill each bucket or are one too small."""
     random = np.random.default_rng(0)
     for size in sorted({size - missing for size in bucket_sizes(max_batch) for missing in (0, 1)} - {0}):
         yield random.integers(0, 256, (size, *shape), np.uint8)
@@ -179,7 +181,7 @@ def batches(max_batch: int, shape: tuple[int, ...]) -> Iterator[NDArray[np.uint8
 
 
 def largest_error(found: Arrays, truth: Arrays) -> float:
-    """Of all outputs: absolute for activations, and for poses in units of their largest element, where above 1."""
+    """The largest error of all outputs; that of poses is relative to their largest element where above 1."""
     errors = []
     for name, values in truth.items():
         if found[name].shape != values.shape:
@@ -190,7 +192,7 @@ def largest_error(found: Arrays, truth: Arrays) -> float:
 
 
 def median_ms(session: Session, images: NDArray[np.uint8], seconds: float) -> float:
-    """Of one run, after three that are not counted."""
+    """Median milliseconds of a run, after three that do not count."""
     times: list[float] = []
     while len(times) < 8 or sum(times) < seconds:
         began = time.perf_counter()
@@ -200,7 +202,7 @@ def median_ms(session: Session, images: NDArray[np.uint8], seconds: float) -> fl
 
 
 def table(figures: Sequence[Figures]) -> str:
-    """Largest errors against the CPU, plainly, with graphs and with TF32, and times: as Markdown."""
+    """A Markdown table of the largest errors and the times."""
     lines = [
         "| model | batch | largest error | CUDA graphs | TF32 | ms | images/s | ms, graphs | images/s, graphs |",
         "|---|---:|---:|---:|---:|---:|---:|---:|---:|",
@@ -216,7 +218,7 @@ def table(figures: Sequence[Figures]) -> str:
 
 
 def check_server(device: str, paths: Sequence[Path], wrong: list[str]) -> str:
-    """Whether the server says on the device what it says on the CPU, without and with CUDA graphs."""
+    """Compare the server's answers on the device with those on the CPU, without and with CUDA graphs."""
     pictures = sorted((ROOT / "examples").glob("*.png"))
     common = {"MATCAPS_MODELS": str(paths[0].parents[2].absolute()), "MATCAPS_DEFAULT_MODEL": paths[0].parts[-3]}
     wanted = {CUDA if device == "cuda" else CPU}
@@ -226,11 +228,13 @@ def check_server(device: str, paths: Sequence[Path], wrong: list[str]) -> str:
             settings = {**common, "MATCAPS_DEVICE": device, "MATCAPS_CUDA_GRAPHS": graphs}
             answers, providers = ask_server(pictures, settings)
             if providers != wanted:
-                wrong.append(f"the server runs on {', '.join(sorted(providers))}")
+                wrong.append(f"expected the server on {', '.join(sorted(wanted))}, got {', '.join(sorted(providers))}")
             for key, activations in answers.items():
                 error = max(abs(value - expected[key][name]) for name, value in activations.items())
                 if not error <= BOUND:
-                    wrong.append(f"the server's {key[0]} is off by {error:.1e} on {key[1]}, CUDA graphs {graphs}")
+                    wrong.append(
+                        f"server, {key[0]}, {key[1]}, CUDA graphs {graphs}: error at most {BOUND:.0e}, got {error:.1e}"
+                    )
     except ServerError as error:
         wrong.append(str(error))
         return "failed"
@@ -238,15 +242,15 @@ def check_server(device: str, paths: Sequence[Path], wrong: list[str]) -> str:
 
 
 def run_tests(wrong: list[str]) -> str:
-    """The service's own tests, where what they import is installed."""
+    """Run the service's tests if what they import is installed."""
     missing = [name for name in TESTS if find_spec(name) is None]
     if missing:
-        return f"not run, for {', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed here"
-    command = [sys.executable, "-m", "pytest", "-q", "--no-header", "tests/service"]
+        return f"not run; not installed: {', '.join(missing)}"
+    command = [sys.executable, "-m", "pytest", "-q", "--no-header", *SERVICE_TESTS]
     try:
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=TESTS_S, check=False)
     except subprocess.TimeoutExpired:
-        wrong.append(f"the tests took longer than {TESTS_S:.0f} s")
+        wrong.append(f"the tests: at most {TESTS_S:.0f} s allowed")
         return "failed"
     last = (done.stdout.strip().splitlines() or ["no output"])[-1]
     if done.returncode:

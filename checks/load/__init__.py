@@ -1,1 +1,1 @@
-"""What must hold under load: overload, sudden ends, long runs."""
+"""Overload, a long load, and kills under load."""

@@ -1,4 +1,4 @@
-"""``scripts/check-soak``: minutes at 80 % of the service's capacity, and what its memory does."""
+"""``scripts/check-soak``: a long load at 80 % of capacity; no request fails and memory stays flat."""
 
 import asyncio
 import statistics
@@ -11,11 +11,12 @@ from pathlib import Path
 import tyro
 from tqdm import tqdm
 
-from benchmarks.serving.process import memory_mib
-from benchmarks.serving.stand_in import best_images_per_s
-from benchmarks.serving.trivial import write_model
-from checks.client import at_rate, post
-from checks.load.overload import contender, summary
+from benchmarks.harness.load import at_rate
+from benchmarks.harness.process import memory_mib
+from benchmarks.harness.servers import stand_in
+from benchmarks.harness.stand_in import best_images_per_s
+from benchmarks.harness.trivial import write_model
+from checks.load.overload import summary
 
 LOAD, GROWTH = 0.8, 0.02
 IMAGE_MS, BATCH = 2.0, 8
@@ -25,43 +26,43 @@ Sample = tuple[float, float]
 
 
 def check(minutes: float = 10.0) -> None:
-    """Load the service before a device of 500 images a second, and exit with 1 if its memory grows or a request fails.
+    """Load the service over a device of 500 images per second; exit with 1 if memory grows or a request fails.
 
-    The device sleeps, so that 80 % of it is 80 % whatever else the machine does. Memory is what the process holds for
-    itself alone. It may grow by 2 % from the end of the first minute (of a short run: its first fifth) to the last such
-    stretch.
+    The device sleeps, so its speed does not depend on other work on the machine. Memory is the private memory of the
+    process. It may grow by 2 % from the end of the warm-up to the end of the load. The warm-up is the first minute,
+    or the first fifth of a short run.
 
     Args:
-        minutes: of load
+        minutes: length of the load
     """
     seconds = 60 * minutes
-    server = contender(IMAGE_MS, BATCH)
+    server = stand_in(image_ms=IMAGE_MS, max_batch=BATCH)
     best = best_images_per_s(0.0, IMAGE_MS, BATCH)
-    request = post(server.path, server.body, server.headers)
+    request = server.request.encode()
     samples: list[Sample] = []
     with tempfile.TemporaryDirectory() as name:
         write_model(Path(name))
-        with server.start(Path(name)) as running, tqdm(desc="soak", unit="s", total=round(seconds)) as progress:
+        with server.running(Path(name)) as process, tqdm(desc="soak", unit="s", total=round(seconds)) as progress:
             began = time.perf_counter()
 
             def tick() -> None:
-                samples.append((time.perf_counter() - began, memory_mib(running.pid)))
+                samples.append((time.perf_counter() - began, memory_mib(process.pid)))
                 progress.update()
 
-            outcome = asyncio.run(at_rate(running.port, request, LOAD * best, seconds, tick))
+            outcome = asyncio.run(at_rate(process.port, request, LOAD * best, seconds, tick))
     before, after = ends(samples, warm_s=min(60.0, seconds / 5))
     print(f"80 % of {best:.0f} images/s for {minutes:g} minutes: {summary(outcome)}")
-    print(f"memory: {before:.1f} MiB after the first minute, {after:.1f} MiB at the end ({after / before - 1:+.2%})")
+    print(f"memory: {before:.1f} MiB after the warm-up, {after:.1f} MiB at the end ({after / before - 1:+.2%})")
     failed = sum(outcome.statuses.values()) - outcome.statuses[200] + outcome.broken + outcome.unsent
     if failed:
-        print(f"BROKEN: {failed} requests failed: {dict(outcome.statuses)}, {outcome.broken} unanswered")
+        print(f"BROKEN: {failed} requests failed: {dict(outcome.statuses)}, {outcome.broken} without an answer")
     if grown := after > before * (1 + GROWTH):
-        print(f"BROKEN: memory grew by more than {GROWTH:.0%}")
+        print(f"BROKEN: at most {GROWTH:.0%} growth of memory, got {after / before - 1:.2%}")
     sys.exit(bool(failed or grown))
 
 
 def ends(samples: Sequence[Sample], warm_s: float) -> tuple[float, float]:
-    """Median memory of the stretch after the warm-up that is a sixth as long as it, and of the last one.
+    """Median memory after the warm-up and at the end, each over a sixth of the warm-up's length.
 
     >>> ends([(1.0, 5.0), (6.5, 9.0), (12.0, 9.5), (20.0, 10.0)], warm_s=6.0)
     (9.0, 10.0)

@@ -1,4 +1,4 @@
-"""Nodes killed under load: whoever asks again is answered, and rightly."""
+"""Nodes are killed under load: every request is answered rightly, at the latest when it is sent again."""
 
 import asyncio
 import random
@@ -11,9 +11,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from benchmarks.serving.stand_in import Sleeper
-from checks.client import Client, post
-from checks.load.restarts import is_right, picture
+from benchmarks.harness.client import Client
+from benchmarks.harness.stand_in import Sleeper
+from checks.known_answers import grey_request, is_right
 from checks.ray.cluster import NODES, Nodes
 from deploy.ray.options import Options
 
@@ -21,26 +21,20 @@ CALLERS = 24
 IMAGE_MS = 20.0
 RETRY_S = 0.1
 BEFORE_S, AFTER_S = 3.0, 3.0
-AGAIN = (
-    429,
-    500,
-    502,
-    503,
-    504,
-)  # not answers; the service never says 500, but Serve's proxy does if the entrance dies
+RETRIED = (429, 500, 502, 503, 504)  # the service never answers 500, but Serve's proxy does if the entrance dies
 KEY = "matcaps_of-this-check"
 
 
 @dataclass
 class Losses:
-    """What callers saw while a node died and was replaced.
+    """The answers that callers got while a node died and was replaced.
 
     Attributes:
-        answered: Requests that were answered in the end.
-        retried: Attempts that failed, by why; each was followed by another one.
-        wrong: Answers that were not the right ones.
-        longest_s: That a request took, all its attempts included.
-        replaced_s: Seconds until as many networks ran again as before.
+        answered: Requests that were answered.
+        retried: Attempts that failed, by reason; each was followed by another one.
+        wrong: A line for each wrong answer.
+        longest_s: Longest time of a request, with all its attempts.
+        replaced_s: Seconds until as many networks ran as before.
     """
 
     answered: int = 0
@@ -51,7 +45,7 @@ class Losses:
 
 
 def deploy(nodes: Nodes, models: Path, keys: Path) -> None:
-    """Networks that sleep, one for each node, behind a key."""
+    """Deploy networks that sleep, one for each node, behind an API key."""
     options = Options.model_validate(
         {"models": models, "api_keys": keys, "min_replicas": NODES, "max_replicas": NODES, "log_level": "error"}
     )
@@ -59,10 +53,10 @@ def deploy(nodes: Nodes, models: Path, keys: Path) -> None:
 
 
 def kill(nodes: Nodes, with_entrance: bool) -> Losses:
-    """Kill a node while callers ask, add a new one, and go on until the networks are as many as before."""
+    """Kill a node under load, add a new one, and go on until as many networks run as before."""
     losses, done = Losses(), threading.Event()
     with tqdm(desc="a node dies" + ", that of the entrance" * with_entrance, unit="answer") as progress:
-        # In a thread, because Ray adds nodes in the main thread alone.
+        # In a thread, because Ray adds nodes in the main thread only.
         asking = threading.Thread(target=lambda: asyncio.run(_ask(nodes.port, losses, done, progress.update)))
         asking.start()
         try:
@@ -82,11 +76,11 @@ async def _ask(port: int, losses: Losses, done: threading.Event, tick: Callable[
 
     async def call(seed: int) -> None:
         levels = random.Random(seed)
-        headers = {"content-type": "image/png", "authorization": f"Bearer {KEY}"}
+        headers = {"authorization": f"Bearer {KEY}"}
         while not done.is_set():
             level = levels.randrange(256)
             began = loop.time()
-            await _ask_until_answered(client, post("/predict", picture(level), headers), level, losses)
+            await _ask_until_answered(client, grey_request(level, headers), level, losses)
             losses.longest_s = max(losses.longest_s, loop.time() - began)
             tick()
 
@@ -101,7 +95,7 @@ async def _ask_until_answered(client: Client, request: bytes, level: int, losses
         except (OSError, TimeoutError) as error:
             losses.retried[type(error).__name__] += 1
         else:
-            if answer.status not in AGAIN:
+            if answer.status not in RETRIED:
                 losses.answered += 1
                 if not is_right(answer, level):
                     losses.wrong.append(f"WRONG for grey {level}: {answer.status} {answer.body[:200]!r}")

@@ -1,4 +1,4 @@
-"""Answers a second of networks that only sleep: on one replica, and on as many as the load calls for."""
+"""Answers per second of networks that sleep: on one replica, and on all that autoscaling adds."""
 
 import asyncio
 import threading
@@ -8,14 +8,14 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from benchmarks.serving.stand_in import Sleeper
-from benchmarks.serving.trivial import png
-from checks.client import Outcome, by_callers, post
+from benchmarks.harness.load import Outcome, by_callers
+from benchmarks.harness.servers import matcaps
+from benchmarks.harness.stand_in import Sleeper
 from checks.ray.cluster import NODES, Nodes
 from deploy.ray.options import Options
 
 IMAGE_MS, BATCH = 100.0, 8
-CALLERS = 2 * BATCH * NODES  # for each of all replicas a batch that runs and one that waits
+CALLERS = 2 * BATCH * NODES  # for each replica a batch that runs and one that waits
 MEASURED_S = 20.0
 QUEUE = 2 * CALLERS
 LEAST = 2.7
@@ -23,13 +23,13 @@ LEAST = 2.7
 
 @dataclass(frozen=True)
 class Throughput:
-    """What was measured.
+    """The outcome of each load.
 
     Attributes:
         alone: With one replica.
-        scaled: With all.
-        scaled_s: Seconds of load until all ran.
-        flood: What became of more requests at once than may wait.
+        scaled: With all replicas.
+        scaled_s: Seconds of load until all replicas ran.
+        flood: With more requests at once than may wait.
     """
 
     alone: Outcome
@@ -39,13 +39,13 @@ class Throughput:
 
     @property
     def ratio(self) -> float:
-        """How many times as much all do."""
+        """Throughput of all replicas divided by that of one."""
         return self.scaled.per_s / self.alone.per_s
 
 
 def measure(nodes: Nodes, models: Path) -> Throughput:
-    """One replica first; then the same load until Serve has made it as many as there are nodes, and again."""
-    request = post("/predict", png(), {"content-type": "image/png"})
+    """Load one replica, load until Serve has started one on each node, and load these."""
+    request = matcaps().request.encode()
     settings = {"models": models, "host": "127.0.0.1", "max_batch": BATCH, "max_queue": QUEUE, "log_level": "error"}
 
     def deploy(max_replicas: int) -> None:

@@ -1,1 +1,1 @@
-"""What must hold with two services behind nginx and one Redis."""
+"""Two services behind nginx, with one Redis."""

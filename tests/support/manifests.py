@@ -1,4 +1,4 @@
-"""What stands in ``deploy/``, read."""
+"""Reads the files in ``deploy/``."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +12,7 @@ KUBERNETES = [path for path in sorted((DEPLOY / "kubernetes").glob("*.yaml")) if
 
 
 class Loader(yaml.SafeLoader):
-    """YAML with the tag by which a compose file takes something back."""
+    """YAML with ``!reset``, the tag by which a compose file removes a value."""
 
 
 Loader.add_constructor("!reset", lambda loader, node: None)
@@ -24,7 +24,7 @@ def read(path: Path) -> Any:
 
 
 def walk(value: Any) -> Iterator[dict[str, Any]]:
-    """All mappings within a document, the outer ones first."""
+    """All mappings in a document, outer ones first."""
     if isinstance(value, dict):
         yield value
         for inner in value.values():
@@ -35,10 +35,10 @@ def walk(value: Any) -> Iterator[dict[str, Any]]:
 
 
 def container(path: Path) -> dict[str, Any]:
-    """The container that a file runs the service in."""
+    """The container that runs the service."""
     for mapping in walk(read(path)):
         if "containers" in mapping:
             found = mapping["containers"][0]
             assert isinstance(found, dict)
             return found
-    raise AssertionError(f"{path} runs no container")
+    raise AssertionError(f"expected a container in {path}, found none")

@@ -1,5 +1,4 @@
-"""The same work in other servers: one PNG in, decoded by Pillow, the same network, label and activations out.
+"""The same work in other servers: Pillow decodes one PNG, the same network runs, label and activations come out.
 
-Each is a program that takes the network's file and a port, and runs in an environment that holds its own engine and
-nothing of this project; so none imports another file.
+Each file is a program that runs in a virtual environment without this project, so it imports nothing of it.
 """

@@ -1,4 +1,4 @@
-"""FastAPI with nothing around it: the network runs inside the event loop, without batches, limits or metrics."""
+"""A FastAPI handler that runs the network in the event loop, without batches, limits or metrics."""
 
 import io
 import sys

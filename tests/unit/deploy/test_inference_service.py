@@ -1,4 +1,4 @@
-"""The InferenceService is one by KServe's own models: every field is known there, and has a value of its type."""
+"""The InferenceService is valid by KServe's own Python models."""
 
 import json
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ def document() -> Any:
 
 @pytest.fixture
 def models(monkeypatch: pytest.MonkeyPatch) -> Iterator[ApiClient]:
-    """Kubernetes' client, which looks all models up in its own package, with KServe's beside them."""
+    """A Kubernetes client that knows KServe's models too; it looks models up in its own package."""
     for name in dir(kserve):
         if name.startswith(("V1alpha1", "V1beta1")):
             monkeypatch.setattr(kubernetes.client.models, name, getattr(kserve, name), raising=False)
@@ -29,7 +29,7 @@ def models(monkeypatch: pytest.MonkeyPatch) -> Iterator[ApiClient]:
 
 
 def lost(client: ApiClient, document: Any) -> list[str]:
-    """What the models did not take over: fields that they do not know."""
+    """Fields that the models do not know."""
     service = client.deserialize(SimpleNamespace(data=json.dumps(document)), "V1beta1InferenceService")
     return _differences(document, client.sanitize_for_serialization(service))
 
@@ -46,13 +46,13 @@ def _differences(asked: Any, known: Any, where: str = "") -> list[str]:
     return unknown + [line for place, one, other in pairs for line in _differences(one, other, place)]
 
 
-def test_every_field_is_kserves(models: ApiClient, document: Any) -> None:
-    """Nothing is lost on the way through the models, defaults apart."""
+def test_every_field_is_known_to_kserve(models: ApiClient, document: Any) -> None:
+    """No field is lost on the way through the models."""
     assert lost(models, document) == []
 
 
-def test_strange_fields_are_noticed(models: ApiClient, document: Any) -> None:
-    """A name that nobody knows, at any depth, and a value of another type."""
+def test_an_unknown_field_or_a_wrong_type_is_found(models: ApiClient, document: Any) -> None:
+    """At any depth."""
     predictor = document["spec"]["predictor"]
     predictor["scaleTargets"] = 3
     predictor["containers"][0]["startupProbe"]["periodSecond"] = 2

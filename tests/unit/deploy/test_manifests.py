@@ -1,4 +1,4 @@
-"""What is deployed fits the service: ports, users, probes, settings and grace periods, and Kubernetes' own schemas."""
+"""Manifests match Kubernetes' schemas, and the service's ports, user, probes, settings and grace periods."""
 
 import re
 from pathlib import Path
@@ -24,12 +24,12 @@ def setting(container: dict[str, Any], name: str) -> str:
 
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("path", [path for path in KUBERNETES if path.name != "keda.yaml"], ids=lambda path: path.name)
-def test_kubernetes_takes_it(path: Path, version: str) -> None:
-    """Every manifest is valid by the schemas of an old and a new Kubernetes, unknown fields included."""
+def test_a_manifest_is_valid_by_the_schemas_of_kubernetes(path: Path, version: str) -> None:
+    """By those of an old and a new Kubernetes; unknown fields are errors."""
     kubernetes_validate.validate(read(path), version, strict=True)
 
 
-def test_a_misspelt_field_would_be_noticed() -> None:
+def test_an_unknown_field_is_an_error() -> None:
     """The validation is strict."""
     wrong = read(DEPLOY / "kubernetes" / "deployment.yaml")
     wrong["spec"]["template"]["spec"]["terminationGracePeriod"] = 45
@@ -37,8 +37,8 @@ def test_a_misspelt_field_would_be_noticed() -> None:
         kubernetes_validate.validate(wrong, VERSIONS[0], strict=True)
 
 
-def test_the_kustomization_has_one_autoscaler() -> None:
-    """All files are in it but KEDA's, which stands in the place of the other."""
+def test_the_kustomization_has_every_manifest_but_that_of_keda() -> None:
+    """KEDA's autoscaler replaces the other one; all names are the same."""
     resources = read(DEPLOY / "kubernetes" / "kustomization.yaml")["resources"]
     assert sorted(resources) == sorted(path.name for path in KUBERNETES if path.name != "keda.yaml")
     for path in KUBERNETES:
@@ -46,16 +46,16 @@ def test_the_kustomization_has_one_autoscaler() -> None:
         assert set(names) <= {"matcaps"}
 
 
-def test_settings_are_the_services() -> None:
-    """Whatever is named MATCAPS_ anywhere in deploy/ can be set."""
+def test_every_setting_in_deploy_exists() -> None:
+    """Every name that begins with MATCAPS_ is a setting of the service."""
     known = {f"MATCAPS_{name.upper()}" for name in Settings.model_fields}
     for path in WRITTEN:
         assert set(re.findall(r"MATCAPS_[A-Z0-9_]+", path.read_text())) <= known, path
 
 
 @pytest.mark.parametrize("path", PODS, ids=lambda path: path.name)
-def test_the_pod_is_the_images(path: Path) -> None:
-    """Port, user and version are those of the Dockerfile and the service."""
+def test_the_pod_has_the_port_and_the_user_of_the_dockerfile(path: Path) -> None:
+    """Its root file system is read-only, and /tmp is mounted."""
     runs = container(path)
     assert f"EXPOSE {runs['ports'][0]['containerPort']}" in DOCKERFILE
     (user,) = {mapping["runAsUser"] for mapping in walk(read(path)) if "runAsUser" in mapping}
@@ -65,8 +65,8 @@ def test_the_pod_is_the_images(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", PODS, ids=lambda path: path.name)
-def test_probes_are_answered_without_a_key(path: Path, tmp_path: Path) -> None:
-    """Each probe asks a route that says 200 to whoever shows no key."""
+def test_probes_need_no_api_key(path: Path, tmp_path: Path) -> None:
+    """The routes of all three probes answer 200 without a key; /predict answers 401."""
     keys = tmp_path / "keys"
     keys.write_text(f"ann sha256:{'0' * 64}\n")
     paths = [probe["httpGet"]["path"] for name, probe in container(path).items() if name.endswith("Probe")]
@@ -76,8 +76,8 @@ def test_probes_are_answered_without_a_key(path: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", PODS, ids=lambda path: path.name)
-def test_the_grace_is_longer_than_the_drain(path: Path) -> None:
-    """Kubernetes waits for preStop and the whole drain before it kills."""
+def test_the_grace_period_is_longer_than_prestop_and_drain(path: Path) -> None:
+    """Kubernetes kills the process only after both."""
     runs = container(path)
     (grace_s,) = {
         mapping["terminationGracePeriodSeconds"]
@@ -88,8 +88,8 @@ def test_the_grace_is_longer_than_the_drain(path: Path) -> None:
     assert grace_s > before_s + int(setting(runs, "MATCAPS_DRAIN_S"))
 
 
-def test_compose_fits_the_service() -> None:
-    """Port, version, grace, and the paths of what is mounted."""
+def test_compose_has_the_services_port_version_and_paths() -> None:
+    """Every port is on the loopback interface, and every mounted path and secret exists."""
     compose = read(DEPLOY / "compose.yaml")
     service = compose["services"]["matcaps"]
     assert service["image"] == f"matcaps:{__version__}"
@@ -104,14 +104,14 @@ def test_compose_fits_the_service() -> None:
     assert set(compose["secrets"]) == {name for of in compose["services"].values() for name in of.get("secrets", [])}
 
 
-def test_versions_are_the_projects() -> None:
-    """Kubernetes and KServe take the image of this version."""
+def test_kubernetes_and_kserve_run_the_image_of_this_version() -> None:
+    """The tag is the package's version."""
     assert read(DEPLOY / "kubernetes" / "kustomization.yaml")["images"][0]["newTag"] == __version__
     assert container(PODS[1])["image"].endswith(f":{__version__}")
 
 
-def test_prometheus_looks_where_the_service_is() -> None:
-    """Target, rules and credential are those that the compose file lays there."""
+def test_prometheus_scrapes_the_service_of_the_compose_file() -> None:
+    """Target, rule files and credential are those of the compose file."""
     config, compose = read(DEPLOY / "prometheus" / "prometheus.yaml"), read(DEPLOY / "compose.yaml")
     (job,) = config["scrape_configs"]
     assert job["static_configs"][0]["targets"] == ["matcaps:8000"]

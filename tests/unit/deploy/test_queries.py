@@ -1,4 +1,4 @@
-"""Dashboard, alerts and autoscaler ask for metrics that a running service really has, with labels that they bear."""
+"""Queries of the dashboard, the alerts and the autoscaler name metrics and labels that the service has."""
 
 import json
 import re
@@ -16,13 +16,13 @@ from matcaps.service.settings import Settings
 from tests.support.doubles import client_of, grey, write_model
 from tests.support.manifests import DEPLOY, read, walk
 
-OF_PROMETHEUS = {"instance", "job"}  # labels that it adds to all
+OF_PROMETHEUS = {"instance", "job"}  # labels that Prometheus adds to every series
 DASHBOARD = DEPLOY / "grafana" / "matcaps.json"
 ALERTS = DEPLOY / "prometheus" / "alerts.yaml"
 
 
 def queries() -> list[str]:
-    """All queries of ``deploy/``, with Grafana's variables filled in."""
+    """All queries in ``deploy/``, with Grafana's variables filled in."""
     found = [panel["expr"] for part in json.loads(DASHBOARD.read_text())["panels"] for panel in part["targets"]]
     found += [rule["expr"] for rule in walk(read(ALERTS)) if "alert" in rule]
     found.append(read(DEPLOY / "kubernetes" / "keda.yaml")["spec"]["triggers"][0]["metadata"]["query"])
@@ -33,7 +33,7 @@ def queries() -> list[str]:
 
 @pytest.fixture(scope="module")
 def exposed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
-    """The labels of every series that a service has after it answered, refused, and met a broken model file."""
+    """Labels by series, of a service that has answered, refused a request and found a broken model file."""
     folder: Path = tmp_path_factory.mktemp("models")
     write_model(folder, "norb", 1)
     write_model(folder, "norb", 2, b"broken")
@@ -50,7 +50,7 @@ def exposed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
 
 
 def parts(expression: Any) -> Iterator[Any]:
-    """An expression of PromQL and all that it is made of."""
+    """A PromQL expression and all of its parts."""
     yield expression
     for name in ("lhs", "rhs", "expr", "vector_selector", "param"):
         if (inner := getattr(expression, name, None)) is not None and not isinstance(inner, str):
@@ -60,12 +60,12 @@ def parts(expression: Any) -> Iterator[Any]:
 
 
 def selectors(expression: Any) -> list[Any]:
-    """The series that an expression, or a part of one, reads."""
+    """The series that an expression reads."""
     return [part for part in parts(expression) if type(part).__name__ == "VectorSelector"]
 
 
-def strange(query: str, exposed: dict[str, set[str]]) -> list[str]:
-    """What a query asks for and nobody has: names of series, and labels in selectors and groupings."""
+def unknown(query: str, exposed: dict[str, set[str]]) -> list[str]:
+    """Names of series, and labels in selectors and groupings, that the service does not have."""
     found = []
     for part in parts(promql_parser.parse(query)):
         read_here = selectors(part)
@@ -86,9 +86,9 @@ def strange(query: str, exposed: dict[str, set[str]]) -> list[str]:
 
 
 @pytest.mark.parametrize("query", queries())
-def test_a_query_asks_for_what_is_there(query: str, exposed: dict[str, set[str]]) -> None:
-    """Names and labels, wherever the query uses them."""
-    assert strange(query, exposed) == []
+def test_a_query_names_series_and_labels_of_the_service(query: str, exposed: dict[str, set[str]]) -> None:
+    """In selectors and in groupings."""
+    assert unknown(query, exposed) == []
 
 
 @pytest.mark.parametrize(
@@ -100,13 +100,13 @@ def test_a_query_asks_for_what_is_there(query: str, exposed: dict[str, set[str]]
         ("histogram_quantile(0.9, sum by (le) (rate(matcaps_queue_seconds_sum[1m])))", ["le"]),
     ],
 )
-def test_strange_queries_are_noticed(query: str, found: list[str], exposed: dict[str, set[str]]) -> None:
-    """A wrong name, a wrong label, and a wrong grouping."""
-    assert strange(query, exposed) == found
+def test_an_unknown_name_or_label_is_found(query: str, found: list[str], exposed: dict[str, set[str]]) -> None:
+    """In a name, a selector and a grouping."""
+    assert unknown(query, exposed) == found
 
 
-def test_legends_show_what_is_grouped_by() -> None:
-    """A legend's labels are those that its query keeps."""
+def test_legends_use_only_labels_that_the_query_keeps() -> None:
+    """These are the labels of its ``by`` and Prometheus' own."""
     for panel in json.loads(DASHBOARD.read_text())["panels"]:
         for target in panel["targets"]:
             shown = set(re.findall(r"{{(\w+)}}", target["legendFormat"]))
@@ -114,8 +114,8 @@ def test_legends_show_what_is_grouped_by() -> None:
             assert shown <= grouped, target
 
 
-def test_the_dashboard_finds_its_source() -> None:
-    """Panels ask the data source that is provisioned, and variables are those that queries use."""
+def test_the_dashboard_uses_the_provisioned_data_source() -> None:
+    """Its variables are those that queries use, and no two panels overlap at their corner."""
     dashboard = json.loads(DASHBOARD.read_text())
     (source,) = read(DEPLOY / "grafana" / "provisioning" / "datasources" / "prometheus.yaml")["datasources"]
     assert {panel["datasource"]["uid"] for panel in dashboard["panels"]} == {source["uid"]}
@@ -125,8 +125,8 @@ def test_the_dashboard_finds_its_source() -> None:
     assert len(set(places)) == len(places)
 
 
-def test_every_alert_is_tried_and_says_what_to_do() -> None:
-    """Each has an action, fires in a test of its own, and is explained in the guide."""
+def test_every_alert_has_a_test_an_action_and_a_place_in_the_guide() -> None:
+    """All nine of them."""
     tests = (DEPLOY / "prometheus" / "alerts.test.yaml").read_text()
     guide = (DEPLOY.parent / "docs" / "deploy.md").read_text()
     alerts = [rule for rule in walk(read(ALERTS)) if "alert" in rule]

@@ -1,4 +1,4 @@
-"""The check for machines with a GPU, rehearsed on a CPU: it passes what is right, and names what is wrong."""
+"""The check of serving on a GPU, rehearsed on a CPU."""
 
 from argparse import Namespace
 from collections.abc import Sequence
@@ -15,7 +15,6 @@ from checks.gpu.serving import (
     Way,
     batches,
     check_model,
-    check_server,
     largest_error,
     main,
     newest,
@@ -34,7 +33,7 @@ def path(tmp_path: Path) -> Path:
 
 
 class Off(FakeSession):
-    """Answers that are wrong by so much."""
+    """A session whose answers are off by a constant."""
 
     def __init__(self, error: float) -> None:
         super().__init__()
@@ -44,8 +43,8 @@ class Off(FakeSession):
         return {name: values + self._error for name, values in super().run(images, outputs).items()}
 
 
-def test_a_rehearsal_passes(path: Path) -> None:
-    """On the CPU every way answers what the CPU answers, and each bucket has its figures."""
+def test_a_right_network_passes_the_check(path: Path) -> None:
+    """Every way gives the CPU's answers, and each batch size has its figures."""
     wrong: list[str] = []
     figures = check_model(path, [(PLAIN, 0), (GRAPHS, 0)], opener_of(path, "cpu", 3), OPTIONS, wrong)
     assert wrong == []
@@ -57,21 +56,23 @@ def test_a_rehearsal_passes(path: Path) -> None:
 
 
 @pytest.mark.parametrize("error", [2e-4, float("nan")])
-def test_what_is_off_is_named(path: Path, error: float) -> None:
-    """An error above the bound is named with its way, GPU and batch, unless the way is TF32, which is only reported."""
+def test_an_error_above_the_bound_is_named(path: Path, error: float) -> None:
+    """With its way, GPU and batch; the error of TF32 is reported only."""
 
     def open_off(way: Way, gpu: int) -> Session:
         return Off(error if gpu == 1 or way is TF32 else 0.0)
 
     wrong: list[str] = []
     figures = check_model(path, [(PLAIN, 0), (PLAIN, 1), (TF32, 0)], open_off, OPTIONS, wrong)
-    assert [line.partition(": off by ")[0] for line in wrong] == [f"m/1, plain, GPU 1, batch {n}" for n in (1, 2, 3)]
+    assert [line.partition(": error at most ")[0] for line in wrong] == [
+        f"m/1, plain, GPU 1, batch {n}" for n in (1, 2, 3)
+    ]
     assert not figures[0].errors[PLAIN] <= 1e-4
     assert not figures[0].errors[TF32] <= 1e-4
 
 
-def test_what_fails_is_named(path: Path) -> None:
-    """A way that cannot be opened is named, and the others are still checked."""
+def test_a_way_that_fails_is_named(path: Path) -> None:
+    """The other ways are still checked."""
 
     def fail_with_graphs(way: Way, gpu: int) -> Session:
         if way.graphs:
@@ -85,43 +86,32 @@ def test_what_fails_is_named(path: Path) -> None:
     assert PLAIN in figures[0].errors
 
 
-def test_errors_are_as_the_contract_measures_them() -> None:
-    """Activations count as they are; poses in units of their largest element where that is above 1."""
+def test_errors_of_poses_are_relative_to_their_largest_element() -> None:
+    """Only where it is above 1; errors of activations are absolute."""
     truth = {"activations": np.zeros(2, np.float32), "poses": np.array([50, 0], np.float32)}
     assert largest_error({**truth, "activations": np.array([0, 0.5], np.float32)}, truth) == 0.5
     assert largest_error({**truth, "poses": np.array([50, 5], np.float32)}, truth) == pytest.approx(0.1)
     assert largest_error({**truth, "poses": np.zeros(3, np.float32)}, truth) == float("inf")
 
 
-def test_batches_fill_buckets_and_miss_them() -> None:
-    """Every bucket is filled, and missed by one, by each of four kinds of images."""
+def test_batches_fill_buckets_and_miss_them_by_one() -> None:
+    """With each of four kinds of images."""
     found = list(batches(8, (1, 4, 4)))
     assert sorted({len(images) for images in found}) == [1, 2, 3, 4, 7, 8]
     assert len(found) == 24
     assert all(images.dtype == np.uint8 and images.shape[1:] == (1, 4, 4) for images in found)
 
 
-def test_the_newest_version_is_checked(tmp_path: Path) -> None:
-    """The highest version of each model is checked, and no folder that is no version."""
+def test_the_highest_version_of_each_model_is_checked(tmp_path: Path) -> None:
+    """A folder whose name is not a number is not a version."""
     for version in (2, 10, "draft"):
         write_model(tmp_path, "m", version)
     write_model(tmp_path, "n", 1, make_model())
     assert newest(tmp_path) == [tmp_path / "m" / "10" / "model.onnx", tmp_path / "n" / "1" / "model.onnx"]
 
 
-def test_the_server_is_asked(path: Path) -> None:
-    """A real server starts, answers the example pictures as on the CPU, and stops; one that cannot start is named."""
-    wrong: list[str] = []
-    assert "3 answers on the CPU" in check_server("cpu", [path], wrong)
-    assert wrong == []
-    path.write_bytes(b"no model")
-    assert check_server("cpu", [path], wrong) == "failed"
-    assert "ended with status 1" in wrong[0]
-    assert "no model 'm'" in wrong[0]
-
-
-def test_without_a_gpu(tmp_path: Path) -> None:
-    """Where there is no GPU, or no model, the check ends with one line."""
+def test_the_check_without_a_gpu_or_a_model_ends_with_one_line(tmp_path: Path) -> None:
+    """The line says what is missing."""
     for arguments, reason in (([], "CUDA"), (["--device", "cpu", "--models", str(tmp_path)], "no model in")):
         with pytest.raises(SystemExit, match=f"^scripts/check-gpu: .*{reason}.*$"):
             main(arguments)

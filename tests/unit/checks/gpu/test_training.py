@@ -1,5 +1,6 @@
-"""The check of recorded steps, rehearsed on a CPU where nothing is recorded: it passes, and sees what is wrong."""
+"""The check of captured steps, rehearsed on a CPU, where nothing is captured."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,16 @@ from matcaps.training.config import TrainConfig
 from matcaps.training.engine.step import Batch, Step
 
 CPU = torch.device("cpu")
+STEPS, BATCH = 4, 2
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Networks of this size take longer on several threads."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def config(**values: Any) -> TrainConfig:
@@ -20,14 +31,14 @@ def config(**values: Any) -> TrainConfig:
 
 
 @pytest.mark.parametrize("values", [{}, {"loss": "spread"}, {"architecture": "cnn"}])
-def test_a_rehearsal_passes(values: dict[str, Any]) -> None:
-    """Steps that are launched both times, through a checkpoint in the middle, are the same."""
-    assert compare("rehearsal", config(**values), CPU)
+def test_equal_steps_pass_the_check(values: dict[str, Any]) -> None:
+    """Launched steps equal themselves, also after a checkpoint in the middle."""
+    assert compare("rehearsal", config(**values), CPU, STEPS, BATCH)
 
 
 @pytest.mark.parametrize("stale", ["images", "labels", "partner_labels", "share", "margin"])
-def test_stale_inputs_are_seen(stale: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """If what should be recorded kept any one input of its first step, the check would say so."""
+def test_a_stale_input_fails_the_check(stale: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A captured graph must not keep any input of its first step."""
     honest = Step.__call__
 
     def forgetful(self: Step, batch: Batch) -> Tensor:
@@ -44,11 +55,11 @@ def test_stale_inputs_are_seen(stale: str, monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr(Step, "__call__", forgetful)
     monkeypatch.setattr(Step, "__init__", making)
-    assert not compare("forgetful", config(loss="spread"), CPU)
+    assert not compare("forgetful", config(loss="spread"), CPU, STEPS, BATCH)
 
 
-def test_what_is_no_number_is_not_passed_over() -> None:
-    """Wherever it stands among others that are right."""
+def test_a_difference_that_is_not_a_number_is_not_ignored() -> None:
+    """It counts at any position among right tensors."""
     right, wrong = torch.ones(3), torch.tensor([1.0, torch.nan, 1.0])
     assert apart([right, right], [right, right]) == 0.0
     assert not apart([right, wrong, right], [right] * 3) <= 1.0

@@ -1,0 +1,1 @@
+"""What benchmarks and checks share: a server process, an HTTP client, a load, a tiny network and a slow device."""
