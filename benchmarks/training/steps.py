@@ -10,7 +10,7 @@ from matcaps.training.engine.step import Batch, Step
 def made(config: TrainConfig, device: torch.device, *, record: bool, steps: int) -> tuple[State, Step]:
     """A network at its start, on a schedule of so many steps, and what takes them."""
     state = State(config, steps, device)
-    return state, Step(state.network, state.optimizer, state.schedule, state.average, config, record=record)
+    return state, Step(state.network, state.optimizer, state.schedule, state.average, config, capture=record)
 
 
 def batch_of(config: TrainConfig, batch: int, seed: int, device: torch.device) -> Batch:

@@ -13,10 +13,11 @@ from torch import Tensor
 
 from benchmarks.training.steps import batch_of, made
 from matcaps.model.kernels import gpu
-from matcaps.training.config import RECIPES, TrainConfig
+from matcaps.training.config import TrainConfig
 from matcaps.training.engine import checkpoint
 from matcaps.training.engine.step import EAGER_STEPS
 from matcaps.training.evaluation.metrics import predict
+from matcaps.training.recipes import RECIPES
 
 CUDA = torch.device("cuda")
 STEPS = 20
@@ -40,12 +41,12 @@ def check(
     print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}")
     right = True
     for name in recipes:
-        config = RECIPES[name][1]
+        config = RECIPES[name]
         right &= compare(name, config)
-        right &= compare(f"{name}, spread loss", replace(config, loss="spread"))
+        right &= compare(f"{name}, spread loss", replace(config, loss=replace(config.loss, kind="spread")))
         right &= compare(f"{name}, CNN", replace(config, architecture="cnn"))
     for name in recipes:
-        config = RECIPES[name][1]
+        config = RECIPES[name]
         for batch in batches:
             launched, recorded = (time_step(config, batch, rounds, record=record) for record in (False, True))
             print(
@@ -89,7 +90,7 @@ def run(config: TrainConfig, device: torch.device, *, record: bool) -> list[Tens
     losses = []
     for number in range(STEPS):
         if number == STEPS // 2:
-            predict(state.outcome, batch_of(config, 8, 0, device).images.to(torch.uint8))
+            predict(state.result, batch_of(config, 8, 0, device).images.to(torch.uint8))
             with tempfile.TemporaryDirectory() as folder:
                 state.save(Path(folder) / "last.pt", "unknown", "unknown")
                 saved = checkpoint.load(Path(folder) / "last.pt")
@@ -98,7 +99,7 @@ def run(config: TrainConfig, device: torch.device, *, record: bool) -> list[Tens
         state.network.train()
         torch.manual_seed(number)
         losses.append(step(batch_of(config, 32, number, device))[0])
-    changed = [*state.network.state_dict().values(), *state.outcome.state_dict().values()]
+    changed = [*state.network.state_dict().values(), *state.result.state_dict().values()]
     changed = [values.double() for values in changed]
 
     before = [values.clone() for values in state.network.parameters()]

@@ -1,4 +1,4 @@
-"""How good a network is: error with its confidence interval, confusions, errors by instance."""
+"""Error with its confidence interval, confusion matrix, and errors by instance."""
 
 import math
 from typing import NamedTuple
@@ -15,14 +15,14 @@ GPU_BATCH = 512
 
 
 class Evaluation(NamedTuple):
-    """What a network does on a set of images.
+    """The errors of a network on a set of images.
 
     Attributes:
-        images: How many there were.
+        images: Number of images.
         error: Share classified wrongly.
         interval: 95 % confidence interval of the error, by Wilson's score.
         confusion: int64 [classes, classes]; rows are true classes, columns predicted ones.
-        by_instance: Error for each (class, instance), where the data know instances.
+        by_instance: Error for each (class, instance), where the data set has instances.
     """
 
     images: int
@@ -48,7 +48,7 @@ def predict(network: Network, images: Tensor, *, progress: bool = False) -> Tens
 
 
 def wilson(wrong: int, images: int) -> tuple[float, float]:
-    """95 % confidence interval of a share, which holds near 0 too (Wilson, 1927).
+    """95 % confidence interval of a share, valid near 0 too (Wilson, 1927).
 
     >>> low, high = wilson(0, 100)
     >>> low, round(high, 4)
@@ -63,12 +63,12 @@ def wilson(wrong: int, images: int) -> tuple[float, float]:
 
 
 def evaluate(network: Network, images: ImageSet, *, progress: bool = False) -> Evaluation:
-    """Judge a network by a set of images."""
+    """Evaluate a network on a set of images."""
     return compare(predict(network, images.images, progress=progress), images)
 
 
 def compare(predicted: Tensor, images: ImageSet) -> Evaluation:
-    """Judge the classes that a network saw, int64 [n], by those of the images."""
+    """Compare predicted classes, int64 [n], with the labels of the images."""
     wrong = predicted != images.labels
     classes = len(images.classes)
     confusion = torch.bincount(images.labels * classes + predicted, minlength=classes**2)

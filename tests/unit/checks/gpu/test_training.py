@@ -9,17 +9,18 @@ from torch import Tensor
 
 from checks.gpu.training import apart, compare
 from matcaps.model import tiny
-from matcaps.training.config import TrainConfig
+from matcaps.training.config import DataConfig, LossConfig, OptimisationConfig, RunConfig, TrainConfig
 from matcaps.training.engine.step import Batch, Step
 
 CPU = torch.device("cpu")
 
 
 def config(**values: Any) -> TrainConfig:
-    return TrainConfig(data="shapes", network=tiny(), run_folder=Path("nowhere"), average_share=0.1, **values)
+    optimisation = OptimisationConfig(average_share=0.1)
+    return TrainConfig(DataConfig("shapes"), tiny(), RunConfig(Path("nowhere")), optimisation=optimisation, **values)
 
 
-@pytest.mark.parametrize("values", [{}, {"loss": "spread"}, {"architecture": "cnn"}])
+@pytest.mark.parametrize("values", [{}, {"loss": LossConfig("spread")}, {"architecture": "cnn"}])
 def test_a_rehearsal_passes(values: dict[str, Any]) -> None:
     """Steps that are launched both times, through a checkpoint in the middle, are the same."""
     assert compare("rehearsal", config(**values), CPU)
@@ -38,13 +39,13 @@ def test_stale_inputs_are_seen(stale: str, monkeypatch: pytest.MonkeyPatch) -> N
 
     made = Step.__init__
 
-    def making(self: Step, *given: Any, record: bool) -> None:
-        made(self, *given, record=record)
-        self._forgets = record  # type: ignore[attr-defined]
+    def making(self: Step, *given: Any, capture: bool) -> None:
+        made(self, *given, capture=capture)
+        self._forgets = capture  # type: ignore[attr-defined]
 
     monkeypatch.setattr(Step, "__call__", forgetful)
     monkeypatch.setattr(Step, "__init__", making)
-    assert not compare("forgetful", config(loss="spread"), CPU)
+    assert not compare("forgetful", config(loss=LossConfig("spread")), CPU)
 
 
 def test_what_is_no_number_is_not_passed_over() -> None:

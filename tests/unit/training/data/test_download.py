@@ -101,9 +101,9 @@ def test_a_damaged_file_is_replaced(host: Host, tmp_path: Path) -> None:
     "damaged", [b"", FILES["images.gz"][:-1], b"x" + FILES["images.gz"][1:], b"<html>moved</html>"]
 )
 def test_another_content_is_refused(host: Host, tmp_path: Path, damaged: bytes) -> None:
-    """Content with another sum is refused with the address and both sums, and nothing of it is left."""
+    """Content with another sum is rejected with the address and both sums, and nothing of it is left."""
     host.files["images.gz"] = damaged
-    with pytest.raises(ValueError, match=r"images\.gz is not the published file") as error:
+    with pytest.raises(ValueError, match=r"images\.gz does not have the published checksum") as error:
         fetch(source(host), tmp_path)
     assert f"{host.url}images.gz" in str(error.value)
     assert hashlib.sha256(damaged).hexdigest() in str(error.value)
@@ -114,7 +114,7 @@ def test_another_content_is_refused(host: Host, tmp_path: Path, damaged: bytes) 
 def test_a_file_that_the_host_lacks_is_named(host: Host, tmp_path: Path) -> None:
     """A file that is not found is named with its address and the host's answer; those before it are whole."""
     del host.files["labels.gz"]
-    with pytest.raises(OSError, match=r"labels\.gz cannot be fetched: 404") as error:
+    with pytest.raises(OSError, match=r"labels\.gz cannot be downloaded: 404") as error:
         fetch(source(host), tmp_path)
     assert f"{host.url}labels.gz" in str(error.value)
     assert content(tmp_path) == {"images.gz": FILES["images.gz"]}
@@ -124,7 +124,7 @@ def test_a_file_that_the_host_lacks_is_named(host: Host, tmp_path: Path) -> None
 def test_a_cut_connection_leaves_nothing(host: Host, tmp_path: Path, length: int) -> None:
     """A connection that ends before all announced bytes came is an error with the address, and leaves nothing."""
     host.cut_at["images.gz"] = length
-    with pytest.raises(OSError, match=r"images\.gz cannot be fetched") as error:
+    with pytest.raises(OSError, match=r"images\.gz cannot be downloaded") as error:
         fetch(source(host), tmp_path)
     assert f"{host.url}images.gz" in str(error.value)
     assert f"{length} bytes read" in str(error.value)
@@ -132,10 +132,10 @@ def test_a_cut_connection_leaves_nothing(host: Host, tmp_path: Path, length: int
 
 
 def test_a_failure_keeps_the_file_that_was_there(host: Host, tmp_path: Path) -> None:
-    """Where a file is to be replaced and cannot be fetched, the old one stays as it was."""
+    """Where a file is to be replaced and cannot be downloaded, the old one stays as it was."""
     (tmp_path / "images.gz").write_bytes(b"old")
     host.cut_at["images.gz"] = 7
-    with pytest.raises(OSError, match=r"images\.gz cannot be fetched"):
+    with pytest.raises(OSError, match=r"images\.gz cannot be downloaded"):
         fetch(source(host), tmp_path)
     assert content(tmp_path) == {"images.gz": b"old"}
 
@@ -143,7 +143,7 @@ def test_a_failure_keeps_the_file_that_was_there(host: Host, tmp_path: Path) -> 
 def test_after_a_failure_the_rest_is_fetched(host: Host, tmp_path: Path) -> None:
     """The command that failed can simply be given again: it goes on with what lacks."""
     host.cut_at["labels.gz"] = 3
-    with pytest.raises(OSError, match=r"labels\.gz cannot be fetched"):
+    with pytest.raises(OSError, match=r"labels\.gz cannot be downloaded"):
         fetch(source(host), tmp_path)
     host.cut_at.clear()
     fetch(source(host), tmp_path)
@@ -154,7 +154,7 @@ def test_after_a_failure_the_rest_is_fetched(host: Host, tmp_path: Path) -> None
 def test_a_host_that_is_not_there_is_named(host: Host, tmp_path: Path) -> None:
     """Where nobody listens, the error says which address, and nothing is left."""
     nobody = source(host)._replace(base_url="http://127.0.0.1:1/set/")
-    with pytest.raises(OSError, match=r"http://127\.0\.0\.1:1/set/images\.gz cannot be fetched"):
+    with pytest.raises(OSError, match=r"http://127\.0\.0\.1:1/set/images\.gz cannot be downloaded"):
         fetch(nobody, tmp_path)
     assert content(tmp_path) == {}
 
@@ -184,8 +184,8 @@ def test_a_set_is_put_into_a_folder_of_its_name(host: Host, tmp_path: Path, monk
 
 
 def test_an_unknown_set_is_refused(tmp_path: Path) -> None:
-    """Another name is refused with those that are known."""
-    with pytest.raises(ValueError, match="known data sets are smallnorb, mnist, fashion-mnist, found cifar"):
+    """Another name is rejected with those that are known."""
+    with pytest.raises(ValueError, match="the data set must be one of smallnorb, mnist, fashion-mnist, got cifar"):
         download("cifar", tmp_path)
 
 

@@ -1,4 +1,4 @@
-"""A folder of class folders: which pictures are read, how they are brought to size, and what is refused."""
+"""A folder of class folders: which images are read, how they are brought to size, and what is rejected."""
 
 from collections.abc import Callable
 from io import BytesIO
@@ -16,7 +16,7 @@ from matcaps.service.images.decode import decode, open_image
 from matcaps.service.images.decode import fit as fit_for_service
 from matcaps.training.data import load
 from matcaps.training.data.formats.folder import fit, grey, load_folder
-from matcaps.training.data.hold_out import hold_out
+from matcaps.training.data.subsets import hold_out
 from tests.support.writers import write
 
 SIZE = 8
@@ -45,7 +45,7 @@ def pets(tmp_path: Path) -> Path:
 
 
 def test_classes_are_the_folders_in_alphabetical_order(pets: Path) -> None:
-    """Each folder is a class; pictures come out by class and then by name."""
+    """Each folder is a class; images come out by class and then by name."""
     images = load(str(pets), Path("elsewhere"), size=SIZE)
     assert images.classes == ("cat", "dog")
     assert images.labels.tolist() == [0] * 4 + [1] * 6
@@ -166,36 +166,36 @@ def test_a_flat_picture_stays_flat(width: int, height: int, size: int, level: in
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
-    """A name that is neither a set nor a folder is refused with the names that are known."""
+    """A name that is neither a set nor a folder is rejected with the names that are known."""
     with pytest.raises(FileNotFoundError) as error:
         load(str(tmp_path / "cats"), tmp_path)
     assert f"{tmp_path / 'cats'} is neither a known data set (smallnorb, mnist, fashion-mnist)" in str(error.value)
 
 
 def test_a_folder_has_no_test_split(pets: Path) -> None:
-    """A test split of a folder is refused, and the error says what to do instead."""
-    with pytest.raises(ValueError, match="has no official test split; load the folder of test pictures by its path"):
+    """A test split of a folder is rejected, and the error says what to do instead."""
+    with pytest.raises(ValueError, match="has no official test split; load the folder of test images by its path"):
         load(str(pets), Path(), "test")
 
 
 @pytest.mark.parametrize("classes", [[], ["dog"]])
 def test_one_class_is_not_enough(tmp_path: Path, classes: list[str]) -> None:
-    """A folder with fewer than two class folders is refused with the number that it has."""
+    """A folder with fewer than two class folders is rejected with the number that it has."""
     for name in classes:
         save(tmp_path / name / "1.png", flat(0))
     save(tmp_path / "loose.png", flat(0))
-    with pytest.raises(ValueError, match=f"must hold at least two class folders, found {len(classes)}") as error:
+    with pytest.raises(ValueError, match=f"must hold at least two class folders, got {len(classes)}") as error:
         load_folder(tmp_path, SIZE)
     assert str(tmp_path) in str(error.value)
 
 
 @pytest.mark.parametrize("content", [None, "notes.txt"])
 def test_an_empty_class_is_named(pets: Path, content: str | None) -> None:
-    """A class folder without pictures is refused by its name, with the suffixes that are looked for."""
+    """A class folder without images is rejected by its name, with the suffixes that are looked for."""
     (pets / "eel").mkdir()
     if content:
         write(pets / "eel" / content, b"no picture")
-    with pytest.raises(ValueError, match=r"holds no pictures \(\.bmp, ") as error:
+    with pytest.raises(ValueError, match=r"holds no images \(\.bmp, ") as error:
         load_folder(pets, SIZE)
     assert str(pets / "eel") in str(error.value)
 
@@ -210,18 +210,18 @@ def _png() -> bytes:
     "content", [b"", b"no picture", _png()[:30], _png()[:2000], _png()[:100] + bytes(500) + _png()[600:]]
 )
 def test_a_broken_picture_is_named(pets: Path, content: bytes) -> None:
-    """A file that is empty, no picture, cut short or altered is refused by its name."""
+    """A file that is empty, no picture, cut short or altered is rejected by its name."""
     path = pets / "dog" / "3.png"
     write(path, content)
-    with pytest.raises(ValueError, match="is not a picture that can be read") as error:
+    with pytest.raises(ValueError, match="cannot be read as an image") as error:
         load_folder(pets, SIZE)
     assert str(path) in str(error.value)
 
 
 def test_a_folder_with_a_pictures_name_is_named(pets: Path) -> None:
-    """A folder that is called like a picture is refused by its name."""
+    """A folder that is called like a picture is rejected by its name."""
     (pets / "dog" / "more.png").mkdir()
-    with pytest.raises(ValueError, match="is not a picture that can be read") as error:
+    with pytest.raises(ValueError, match="cannot be read as an image") as error:
         load_folder(pets, SIZE)
     assert str(pets / "dog" / "more.png") in str(error.value)
 

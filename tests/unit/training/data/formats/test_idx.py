@@ -32,20 +32,20 @@ WHOLE = idx(PICTURES)
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        (b"", "is cut short: an idx header takes 16 bytes, found 0"),
-        (WHOLE[:15], "is cut short: an idx header takes 16 bytes, found 15"),
-        (WHOLE[:-1], "is cut short: 7×5×4 values take 140 bytes, found 139"),
-        (WHOLE + b"\n", "has more than it should: 7×5×4 values take 140 bytes, found 141"),
+        (b"", "is truncated: an idx header takes 16 bytes, found 0"),
+        (WHOLE[:15], "is truncated: an idx header takes 16 bytes, found 15"),
+        (WHOLE[:-1], "is truncated: 7×5×4 values take 140 bytes, found 139"),
+        (WHOLE + b"\n", "is too long: 7×5×4 values take 140 bytes, found 141"),
         (b"\x89PNG" + WHOLE, "magic number 0x00000803, found 0x89504e47"),
         (idx(LABELS) + bytes(16), "magic number 0x00000803, found 0x00000801"),
-        (idx(PICTURES[:0]), "holds no values: its header says 0×5×4"),
+        (idx(PICTURES[:0]), "has no values: its header says 0×5×4"),
         # 2³¹ · 2³¹ · 4 is 0 in 64 bits.
-        (bytes.fromhex("00000803 80000000 80000000 00000004"), "is cut short.*found 0"),
+        (bytes.fromhex("00000803 80000000 80000000 00000004"), "is truncated.*found 0"),
     ],
 )
 @pytest.mark.parametrize("suffix", ["", ".gz"])
 def test_broken_files(tmp_path: Path, suffix: str, content: bytes, complaint: str) -> None:
-    """A broken file is refused by its name, with what was expected and what was found."""
+    """A broken file is rejected by its name, with what was expected and what was found."""
     path = tmp_path / f"broken{suffix}"
     write(path, content)
     with pytest.raises(ValueError, match=f"{path} .*{complaint}"):
@@ -64,15 +64,15 @@ def test_broken_files(tmp_path: Path, suffix: str, content: bytes, complaint: st
     ids=["not gzip", "cut in the trailer", "cut in the data", "more after it", "wrong sum"],
 )
 def test_broken_gzip(tmp_path: Path, content: bytes) -> None:
-    """A ``.gz`` file that is not one whole gzip stream is refused by its name."""
+    """A ``.gz`` file that is not one whole gzip stream is rejected by its name."""
     path = tmp_path / "images.gz"
     path.write_bytes(content)
-    with pytest.raises(ValueError, match=f"{path} is not a whole gzip file"):
+    with pytest.raises(ValueError, match=f"{path} is not a complete gzip file"):
         read_idx(path, IMAGES_MAGIC)
 
 
 def test_counts_that_differ(tmp_path: Path) -> None:
-    """Images and labels of different number are refused with both files and both numbers."""
+    """Images and labels of different number are rejected with both files and both numbers."""
     write(tmp_path / "train-images-idx3-ubyte", idx(PICTURES))
     write(tmp_path / "train-labels-idx1-ubyte", idx(LABELS[:6]))
     with pytest.raises(ValueError, match=r"train-images-idx3-ubyte has 7 images, .*idx1-ubyte 6 labels"):
@@ -80,7 +80,7 @@ def test_counts_that_differ(tmp_path: Path) -> None:
 
 
 def test_label_out_of_range(tmp_path: Path) -> None:
-    """A label that is no class is refused with the file that holds it."""
+    """A label that is no class is rejected with the file that holds it."""
     write(tmp_path / "train-images-idx3-ubyte", idx(PICTURES))
     write(tmp_path / "train-labels-idx1-ubyte", idx(LABELS + np.uint8(1)))
     with pytest.raises(ValueError, match="labels-idx1-ubyte: labels must lie in 0–9, found 0–10"):

@@ -67,10 +67,10 @@ def test_mono(tmp_path: Path) -> None:
 
 @settings(deadline=None)
 @given(arrays(np.uint8, (3, 2, 4, 6), elements=st.integers(0, 255)))
-def test_shrink(pictures: NDArray[np.uint8]) -> None:
+def test_shrink(images: NDArray[np.uint8]) -> None:
     """A shrunk pixel is the mean of its block, rounded to the nearest, halves to the even one."""
-    mean = pictures.reshape(3, 2, 2, 2, 3, 2).astype(np.float64).mean((3, 5))
-    assert np.array_equal(shrink(pictures), np.rint(mean))
+    mean = images.reshape(3, 2, 2, 2, 3, 2).astype(np.float64).mean((3, 5))
+    assert np.array_equal(shrink(images), np.rint(mean))
 
 
 @pytest.mark.parametrize("shape", [(5,), (5, 2), (5, 2, 3), (2, 3, 2, 2), (1, 2, 1, 2, 1)])
@@ -90,20 +90,20 @@ WHOLE = matrix(np.arange(12, dtype=np.int32).reshape(2, 2, 3))
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        (b"", "is cut short: a matrix header takes at least 20 bytes, found 0"),
-        (WHOLE[:19], "is cut short: a matrix header takes at least 20 bytes, found 19"),
-        (matrix(np.ones((1, 1, 1, 1), np.uint8))[:22], "is cut short: its header takes 24 bytes, found 22"),
-        (WHOLE[:-1], "is cut short: 2×2×3 values take 48 bytes, found 47"),
-        (WHOLE + b"\0", "has more than it should: 2×2×3 values take 48 bytes, found 49"),
+        (b"", "is truncated: a matrix header takes at least 20 bytes, found 0"),
+        (WHOLE[:19], "is truncated: a matrix header takes at least 20 bytes, found 19"),
+        (matrix(np.ones((1, 1, 1, 1), np.uint8))[:22], "is truncated: its header takes 24 bytes, found 22"),
+        (WHOLE[:-1], "is truncated: 2×2×3 values take 48 bytes, found 47"),
+        (WHOLE + b"\0", "is too long: 2×2×3 values take 48 bytes, found 49"),
         (b"\x53" + WHOLE[1:], "magic number 0x1e3d4c55 or 0x1e3d4c54, found 0x1e3d4c53"),
         (WHOLE[3::-1] + WHOLE[4:], "found 0x544c3d1e"),
         (WHOLE[:4] + bytes(4) + WHOLE[8:], "must have 1 to 8 dimensions, its header says 0"),
         (WHOLE[:4] + bytes([9, 0, 0, 0]) + WHOLE[8:], "must have 1 to 8 dimensions, its header says 9"),
-        (matrix(np.ones((0, 2, 3), np.uint8)), "holds no values: its header says 0×2×3"),
+        (matrix(np.ones((0, 2, 3), np.uint8)), "has no values: its header says 0×2×3"),
     ],
 )
 def test_broken_matrix(tmp_path: Path, content: bytes, complaint: str) -> None:
-    """A broken matrix is refused by its name, with what was expected and what was found."""
+    """A broken matrix is rejected by its name, with what was expected and what was found."""
     path = tmp_path / "broken.mat"
     path.write_bytes(content)
     with pytest.raises(ValueError, match=f"{path} .*{complaint}"):
@@ -114,8 +114,8 @@ def test_broken_matrix(tmp_path: Path, content: bytes, complaint: str) -> None:
     ("changed", "complaint"),
     [
         ({"dat": np.zeros((11, 2, 48, 48), np.uint8)}, "dat.mat must hold bytes n×2×96×96, .*11×2×48×48"),
-        ({"cat": np.zeros(10, np.int32)}, "cat.mat must hold 11 integers, as images, found int32 10"),
-        ({"cat": np.zeros(11, np.uint8)}, "cat.mat must hold 11 integers, as images, found uint8 11"),
+        ({"cat": np.zeros(10, np.int32)}, "cat.mat must hold 11 integers, one per image, found int32 10"),
+        ({"cat": np.zeros(11, np.uint8)}, "cat.mat must hold 11 integers, one per image, found uint8 11"),
         ({"cat": np.full(11, 5, np.int32)}, "cat.mat: categories must lie in 0–4, found 0–5"),
         ({"cat": np.full(11, -1, np.int32)}, "cat.mat: categories must lie in 0–4, found -1–0"),
         ({"info": np.zeros((11, 3), np.int32)}, "info.mat must hold 11×4 integers, found int32 11×3"),
@@ -124,7 +124,7 @@ def test_broken_matrix(tmp_path: Path, content: bytes, complaint: str) -> None:
     ],
 )
 def test_originals_that_do_not_fit(tmp_path: Path, changed: dict[str, Any], complaint: str) -> None:
-    """Files that do not belong together, or hold what cannot be, are refused by the name of the wrong one."""
+    """Files that do not belong together, or hold what cannot be, are rejected by the name of the wrong one."""
     write_originals(tmp_path, **changed)
     with pytest.raises(ValueError, match=complaint):
         load_smallnorb(tmp_path, "train", stereo=True)
@@ -143,7 +143,7 @@ def test_originals_that_do_not_fit(tmp_path: Path, changed: dict[str, Any], comp
     ],
 )
 def test_prepared_that_does_not_fit(tmp_path: Path, changed: dict[str, Any], complaint: str) -> None:
-    """A prepared form with a wrong array is refused with the file, the array, and what was found."""
+    """A prepared form with a wrong array is rejected with the file, the array, and what was found."""
     values = {name: array for name, array in {**prepared(11), **changed}.items() if array is not None}
     np.savez(tmp_path / "train_48.npz", **values)
     with pytest.raises(ValueError, match=rf"train_48.npz.*{complaint}"):
@@ -152,7 +152,7 @@ def test_prepared_that_does_not_fit(tmp_path: Path, changed: dict[str, Any], com
 
 @pytest.mark.parametrize("kind", ["empty", "garbage", "cut", "damaged", "single array", "pickled"])
 def test_broken_prepared(tmp_path: Path, kind: str) -> None:
-    """A prepared form that is no whole npz file of plain arrays is refused by its name."""
+    """A prepared form that is no whole npz file of plain arrays is rejected by its name."""
     path = tmp_path / "train_48.npz"
     np.savez_compressed(path, **prepared(3))  # type: ignore[arg-type]
     whole = path.read_bytes()
@@ -165,7 +165,7 @@ def test_broken_prepared(tmp_path: Path, kind: str) -> None:
         damaged = whole[:2000] + bytes(200) + whole[2200:]
         contents = {"empty": b"", "garbage": b"garbage" * 99, "cut": whole[:-9], "damaged": damaged}
         path.write_bytes(contents[kind])
-    with pytest.raises(ValueError, match=f"{path} is not a whole npz file"):
+    with pytest.raises(ValueError, match=f"{path} is not a complete npz file"):
         load_smallnorb(tmp_path, "train", stereo=True)
 
 
@@ -180,7 +180,7 @@ def test_originals_come_first(tmp_path: Path) -> None:
 
 @pytest.mark.real_data
 def test_rounding_of_the_prepared_form(real_data: Path) -> None:
-    """The prepared pictures have 5 even grey levels to 3 odd ones, as means of four rounded to even have."""
+    """The prepared images have 5 even grey levels to 3 odd ones, as means of four rounded to even have."""
     images = load_smallnorb(real_data / "smallnorb", "train", stereo=True)
     assert images.images.shape == (24_300, 2, 48, 48)
     count = np.bincount(images.images[::16].flatten().numpy(), minlength=256).astype(float)

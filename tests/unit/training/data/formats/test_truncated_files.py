@@ -1,4 +1,4 @@
-"""Files that end too early: wherever one is cut, it is refused by its name and nothing of it is taken."""
+"""Files that end too early: wherever one is cut, it is rejected by its name and nothing of it is taken."""
 
 import gzip
 from collections.abc import Callable
@@ -37,11 +37,11 @@ def test_a_cut_file(
     header: int,
     data: st.DataObject,
 ) -> None:
-    """A file that ends anywhere in its header or its values is cut short: the error has the bytes found in either."""
+    """A file that ends anywhere in its header or its values is truncated: the error has the bytes found in either."""
     length = data.draw(st.integers(0, len(whole) - 1))
     path = tmp_path_factory.mktemp("cut") / "file"
     path.write_bytes(whole[:length])
-    with pytest.raises(ValueError, match="is cut short") as error:
+    with pytest.raises(ValueError, match="is truncated") as error:
         read(path)
     assert str(path) in str(error.value)
     assert str(error.value).endswith(f"found {length if length < header else length - header}")
@@ -57,10 +57,10 @@ def test_a_cut_gzip_file(
     header: int,
     data: st.DataObject,
 ) -> None:
-    """A compressed file that ends anywhere, at its first byte or in its trailer, is not a whole one."""
+    """A compressed file that ends anywhere, at its first byte or in its trailer, is not a complete one."""
     compressed = gzip.compress(whole)
     path = tmp_path_factory.mktemp("cut") / "file.gz"
     path.write_bytes(compressed[: data.draw(st.integers(0, len(compressed) - 1))])
-    with pytest.raises(ValueError, match=r"is not a whole gzip file|is cut short: .* found 0$") as error:
+    with pytest.raises(ValueError, match=r"is not a complete gzip file|is truncated: .* found 0$") as error:
         read(path)
     assert str(path) in str(error.value)

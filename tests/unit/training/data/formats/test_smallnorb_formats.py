@@ -12,7 +12,7 @@ from tests.support.writers import TRAIN, matrix, originals, write
 
 
 def write_both(folder: Path, pairs: int, suffix: str) -> None:
-    """The same random pictures in original files under ``originals`` and prepared under ``prepared``."""
+    """The same random images in original files under ``originals`` and prepared under ``prepared``."""
     values = originals(pairs)
     for part, content in values.items():
         write(folder / "originals" / f"{TRAIN}-{part}{suffix}", matrix(content))
@@ -32,7 +32,7 @@ def write_both(folder: Path, pairs: int, suffix: str) -> None:
 @pytest.mark.parametrize("suffix", [".mat", ".mat.gz"])
 @pytest.mark.parametrize("stereo", [False, True])
 def test_both_forms_come_out_equal(tmp_path: Path, suffix: str, stereo: bool) -> None:
-    """Images, labels and info are the same from either form of the same pictures, but for the azimuth's unit."""
+    """Images, labels and info are the same from either form of the same images, but for the azimuth's unit."""
     write_both(tmp_path, 13, suffix)
     one, other = (load_smallnorb(tmp_path / form, "train", stereo=stereo) for form in ("originals", "prepared"))
     assert one.images.equal(other.images)
@@ -45,7 +45,7 @@ def test_both_forms_come_out_equal(tmp_path: Path, suffix: str, stereo: bool) ->
 @pytest.mark.parametrize("form", ["originals", "prepared"])
 @pytest.mark.parametrize("way", [{"instance": 6}, {"rows": 20}, {"share": 0.3}], ids=["instance", "rows", "share"])
 def test_both_cameras_are_on_one_side(tmp_path: Path, form: str, way: dict[str, Any]) -> None:
-    """Whichever way images are held out, both cameras' pictures of one moment are trained on, or both held out."""
+    """Whichever way images are held out, both cameras' images of one moment are trained on, or both held out."""
     write_both(tmp_path, 60, ".mat")
     training, held = hold_out(load_smallnorb(tmp_path / form, "train", stereo=False), **way)
     sides = [set(side.info["pair"].tolist()) for side in (training, held)]
@@ -66,7 +66,7 @@ def test_the_real_split(real_data: Path) -> None:
 
 @pytest.mark.real_data
 def test_a_real_toy_held_out(real_data: Path) -> None:
-    """Holding out an instance takes 9,720 of the 48,600 pictures, evenly from all categories, and that toy whole."""
+    """Holding out an instance takes 9,720 of the 48,600 images, evenly from all categories, and that toy whole."""
     training, held = hold_out(load("smallnorb", real_data), instance=9)
     assert (len(training), len(held)) == (38_880, 9_720)
     assert held.labels.bincount().tolist() == [1_944] * 5

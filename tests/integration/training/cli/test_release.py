@@ -1,0 +1,123 @@
+"""A release has the recipe and the error in its training record; only finished capsules are released."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from matcaps.training.cli import evaluate
+from matcaps.training.cli.release import main
+from matcaps.training.data.splits import split
+from matcaps.training.engine import checkpoint
+from tests.support.runs import config_of, metadata_of, train, write_checkpoint
+
+NOTHING_HELD_OUT = "--held-out-instance=None"
+
+
+@pytest.fixture(scope="module")
+def folds(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Runs of one recipe: capsules of two instances and two seeds, a CNN of one seed, and one that held nothing out."""
+    folder = tmp_path_factory.mktemp("folds")
+    recipe = "smallnorb-stereo-small"
+    for instance in (4, 9):
+        held_out = f"--held-out-instance={instance}"
+        train(recipe, folder / "cnn" / f"fold-{instance}", held_out, "--architecture=cnn", root=root)
+        for seed in (0, 1):
+            train(recipe, folder / "capsules" / f"{seed}-{instance}", held_out, f"--seed={seed}", root=root)
+    train(recipe, folder / "final", NOTHING_HELD_OUT, root=root)
+    return folder
+
+
+def released(run: Path, models: Path, *options: str) -> int:
+    return main([str(run), "--name=final", f"--models={models}", *options])
+
+
+def test_a_run_that_held_nothing_out_is_released(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It trains on every instance, has no error in its record, and cannot be evaluated on held-out images."""
+    options = ("--warp=0.1", "--mixup=0.2", "--network.residual-blocks=1", NOTHING_HELD_OUT)
+    run = train("smallnorb-stereo-small", tmp_path / "run", *options, root=root)
+    assert "nothing held out" in capsys.readouterr().out
+    assert sorted(split(config_of(run))[0].info["instance"].unique().tolist()) == [4, 6, 7, 8, 9]
+    assert evaluate.main([str(run)]) == 1
+    assert "held nothing out" in capsys.readouterr().err
+    assert released(run, tmp_path / "models") == 0
+    record = metadata_of(tmp_path / "models" / "final" / "1")["training"]
+    assert record["protocol"] == "all instances, nothing held out"
+    assert record["validation_error"] is None
+    assert record["data_set"] == "smallnorb"
+    assert (record["warp"], record["mixup"], record["label_smoothing"]) == (0.1, 0.2, 0.1)
+    assert (record["pooled_channels"], record["stem_channels"], record["residual_blocks"]) == (32, 4, 1)
+    assert (record["batch_norm"], record["gradient_clip"], record["last_margin"]) == (True, 5.0, 0.9)
+    assert (record["loss"], record["epochs"], record["elastic"], record["seed"]) == ("cross-entropy", 1, 1.5, 0)
+    assert not {"root", "run_folder", "folder", "data", "name", "kind", "classes"} & record.keys()
+    assert record["routing"]["density_temperature"] == 4.0
+
+
+def test_the_record_names_the_elevations_of_the_training(version: Path) -> None:
+    """A run of some elevations says so, beside its held-out instance and error."""
+    record = metadata_of(version)["training"]
+    expected = "instance 4 of each category held out; trained on elevations 0, 1, 2 alone"
+    assert record["protocol"] == expected
+    assert (record["held_out_instance"], record["elevations"]) == (4, [0, 1, 2])
+    assert 0.0 <= record["validation_error"] <= 1.0
+
+
+def test_a_final_model_is_evaluated_by_runs_that_held_instances_out(folds: Path, tmp_path: Path) -> None:
+    """Its record has their mean error over all images and seeds, the same as the suite folds."""
+    capsules = folds / "capsules"
+    assert evaluate.main(["folds", str(capsules)]) == 0
+    pooled = json.loads((capsules / "folds.json").read_text())["networks"]["capsules"]
+    assert released(folds / "final", tmp_path, "--evaluated-by", *map(str, sorted(capsules.glob("?-?")))) == 0
+    record = metadata_of(tmp_path / "final" / "1")["training"]
+    assert record["protocol"].endswith("with instances 4, 9, one at a time, held out, the mean of seeds 0, 1")
+    assert record["validation_images"] == sum(
+        len(split(config_of(capsules / f"0-{instance}"))[1]) for instance in (4, 9)
+    )
+    assert record["validation_error"] == pytest.approx(pooled["error"], abs=1e-6)
+
+
+def test_folds_are_compared_with_a_baseline(folds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The report has class, instance and seed; the baseline must have the same instances."""
+    command = ["folds", str(folds / "capsules")]
+    assert evaluate.main([*command, f"--baseline={folds / 'cnn'}"]) == 0
+    assert "times that of CNN" in capsys.readouterr().out
+    found = json.loads((folds / "capsules" / "folds.json").read_text())["networks"]
+    assert {(row["class"], row["instance"]) for row in found["CNN"]["by_instance"]} == {
+        (name, instance) for name in ("animal", "human", "airplane", "truck", "car") for instance in (4, 9)
+    }
+    assert [row["seed"] for row in found["capsules"]["by_seed"]] == [0, 1]
+    assert (folds / "capsules" / "folds.png").read_bytes().startswith(b"\x89PNG")
+    shutil.copytree(folds / "cnn" / "fold-4", tmp_path / "fold-4")
+    assert evaluate.main([*command, f"--baseline={tmp_path}"]) == 1
+    expected = "the runs must hold out the same instances, got {'capsules': [4, 9], 'CNN': [4]}"
+    assert expected in capsys.readouterr().err
+
+
+def test_release_rejects_runs_that_cannot_evaluate_it(
+    folds: Path, runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A run of another recipe, an unfinished one, and one that held nothing out; and any for a run that did."""
+    one = folds / "capsules" / "0-4"
+    saved = checkpoint.load(one / "last.pt")
+    saved["progress"]["step"] -= 1
+    write_checkpoint(tmp_path / "unfinished" / "last.pt", saved)
+    for run, other, words in (
+        (folds / "final", runs / "capsules", "was trained with another recipe: "),
+        (folds / "final", tmp_path / "unfinished", "only a finished run can be released or compared"),
+        (folds / "final", folds / "final", "held out no instance of smallNORB"),
+        (one, folds / "final", "--evaluated-by is for a run that held nothing out"),
+    ):
+        assert released(run, tmp_path / "models", "--evaluated-by", str(other)) == 1
+        assert words in capsys.readouterr().err
+    assert released(tmp_path / "unfinished", tmp_path / "models") == 1
+    assert "only a finished run" in capsys.readouterr().err
+    assert not (tmp_path / "models").exists()
+
+
+def test_release_rejects_a_cnn(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A CNN is a baseline only."""
+    assert released(runs / "cnn", tmp_path) == 1
+    assert "only capsules can be released" in capsys.readouterr().err
