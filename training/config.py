@@ -122,6 +122,11 @@ class LossConfig:
         if not 0.0 < self.first_margin <= self.last_margin <= 1.0:
             raise ValueError(f"margins must rise within (0, 1], got {self.first_margin} to {self.last_margin}")
 
+    def margin_at(self, share: float) -> float:
+        """The margin of the spread loss after a share of the run, in [0, 1]: a linear rise, then constant."""
+        risen = min(1.0, share / self.margin_share)
+        return self.first_margin + risen * (self.last_margin - self.first_margin)
+
 
 @dataclass(frozen=True)
 class RunConfig:

@@ -3,8 +3,9 @@
 import torch
 
 from matcaps.training.config import TrainConfig
+from matcaps.training.data.loader import Batch
 from matcaps.training.engine.state import State
-from matcaps.training.engine.step import Batch, Step
+from matcaps.training.engine.step import Step
 
 
 def made(config: TrainConfig, device: torch.device, *, record: bool, steps: int) -> tuple[State, Step]:

@@ -15,8 +15,8 @@ from benchmarks.training.steps import batch_of, made
 from matcaps.model.kernels import gpu
 from matcaps.training.config import TrainConfig
 from matcaps.training.engine import checkpoint
+from matcaps.training.engine.predict import predict
 from matcaps.training.engine.step import EAGER_STEPS
-from matcaps.training.evaluation.metrics import predict
 from matcaps.training.recipes import RECIPES
 
 CUDA = torch.device("cuda")

@@ -60,11 +60,13 @@ def _parse(
     arguments: list[str],
     description: str | None,
 ) -> Callable[[], None]:
+    call: Callable[[], None]
     if isinstance(command, dict):
         subcommands = {name: _bound(function) for name, function in command.items()}
-        return tyro.extras.subcommand_cli_from_dict(subcommands, prog=program, description=description, args=arguments)
-    bound: Callable[[], None] = tyro.cli(_bound(command), prog=program, description=description, args=arguments)
-    return bound
+        call = tyro.extras.subcommand_cli_from_dict(subcommands, prog=program, description=description, args=arguments)
+    else:
+        call = tyro.cli(_bound(command), prog=program, description=description, args=arguments)
+    return call
 
 
 def _bound(command: Callable[..., None]) -> Callable[..., Callable[[], None]]:

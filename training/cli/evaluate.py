@@ -65,7 +65,10 @@ def standard_suite(
         version = artefact.path.absolute().parent
         name = f"{version.parent.name}-{version.name}-{what}"
         label = split if data is None else "folder"
-        _publish(standard_of_artefact(artefact, images, label), to or Path("runs/evaluate"), name)
+        images = images.among(artefact.classes)
+        predicted = artefact.predict(images.images, progress=True)
+        report = standard_of_artefact(predicted, images, label, artefact.training, artefact.path)
+        _publish(report, to or Path("runs/evaluate"), name)
         return
     if data is not None:
         raise ValueError(f"--data is for a released artefact, but {target} is a run, which has its own data set")

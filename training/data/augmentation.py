@@ -53,7 +53,7 @@ class Augment:
             ValueError: An image is smaller than the crop.
         """
         options = self.options
-        _refuse_smaller(images, self.crop - 2 * options.shift)
+        _require_size(images, self.crop - 2 * options.shift)
         pixels = functional.pad(images.float(), [options.shift] * 4, mode="replicate")
         batch, _, height, width = pixels.shape
         # Without non_blocking each copy would wait for the GPU to finish the step before.
@@ -151,7 +151,7 @@ def _resampled(pixels: Tensor, top: Tensor, left: Tensor, offsets: Float[Tensor,
     return functional.grid_sample(pixels, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 
-def _refuse_smaller(images: Tensor, size: int) -> None:
+def _require_size(images: Tensor, size: int) -> None:
     height, width = images.shape[2:]
     if min(height, width) < size:
         raise ValueError(f"images must have at least {size}×{size} pixels, got {height}×{width}")

@@ -18,11 +18,10 @@ from matcaps.training.engine import checkpoint
 from matcaps.training.engine.checkpoint import Network
 from matcaps.training.engine.distributed import Worker, join
 from matcaps.training.engine.logger import RunLogger
-from matcaps.training.engine.loss import margin_at
+from matcaps.training.engine.predict import predict
 from matcaps.training.engine.provenance import commit, fingerprint
 from matcaps.training.engine.state import Progress, State
 from matcaps.training.engine.step import Outcome, Step
-from matcaps.training.evaluation.metrics import predict
 
 LOG_EVERY = 50  # steps
 GPU_STEPS_AHEAD = 10  # steps that a GPU may be ahead of the host, which reads their outcomes together
@@ -96,7 +95,7 @@ def prepare(config: TrainConfig, worker: Worker) -> Training:
     if config.network.classes == FOLDER_CLASSES:
         config = replace(config, network=replace(config.network, classes=training.classes))
     saved = _saved_run(config, images)
-    loader = BatchLoader(config, training, worker)
+    loader = BatchLoader(config, training, worker.device, worker.rank, worker.world)
     state = State(config, loader.steps, worker.device)
     if saved is not None:
         state.restore(saved)
@@ -173,7 +172,7 @@ def log_steps(training: Training, outcomes: list[Outcome], seconds: float, logge
             accuracy=latest.correct / share,
             gradient_norm=latest.gradient_norm,
             learning_rate=float(state.schedule.get_last_lr()[0]),
-            margin=margin_at(progress.step / loader.steps, config.loss),
+            margin=config.loss.margin_at(progress.step / loader.steps),
             images_per_s=rate,
         )
 

@@ -24,12 +24,6 @@ def spread_loss(activations: Tensor, labels: Tensor, margin: float | Tensor) -> 
     return (shortfall * wrong).sum(1).mean()
 
 
-def margin_at(share: float, config: LossConfig) -> float:
-    """The margin of the spread loss after a share of the run, in [0, 1]: a linear rise, then constant."""
-    risen = min(1.0, share / config.margin_share)
-    return config.first_margin + risen * (config.last_margin - config.first_margin)
-
-
 def loss_of(logits: Tensor, labels: Tensor, margin: Tensor, config: LossConfig) -> Tensor:
     """The loss of a batch from its class logits [batch, classes]; ``margin`` is for the spread loss."""
     if config.kind == "cross-entropy":

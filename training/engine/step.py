@@ -13,25 +13,11 @@ from torch.optim import AdamW
 from torch.optim.lr_scheduler import LRScheduler
 
 from matcaps.training.config import OptimisationConfig, TrainConfig
+from matcaps.training.data.loader import Batch
 from matcaps.training.engine.ema import ModelEma
 from matcaps.training.engine.loss import loss_of
 
 EAGER_STEPS = 3  # before the capture, so that kernels are compiled and memory is allocated
-
-
-class Batch(NamedTuple):
-    """The inputs of a step, on the network's device."""
-
-    images: Tensor
-    """[batch, channel, row, column] of pixels in 0–255"""
-    labels: Tensor
-    """int64 [batch]"""
-    partner_labels: Tensor
-    """int64 [batch]: labels of the images that these are mixed with"""
-    share: Tensor
-    """float32 []: weight of an image's own label"""
-    margin: Tensor
-    """float32 []: margin of the spread loss"""
 
 
 class Outcome(NamedTuple):

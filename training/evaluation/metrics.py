@@ -5,13 +5,10 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from matcaps.training.data import ImageSet
 from matcaps.training.engine.checkpoint import Network
-
-BATCH = 64
-GPU_BATCH = 512
+from matcaps.training.engine.predict import predict
 
 
 class Evaluation(NamedTuple):
@@ -30,21 +27,6 @@ class Evaluation(NamedTuple):
     interval: tuple[float, float]
     confusion: Tensor
     by_instance: dict[tuple[str, int], float]
-
-
-@torch.no_grad()
-def predict(network: Network, images: Tensor, *, progress: bool = False) -> Tensor:
-    """The most active class of each image: uint8 [n, channels, height, width] to int64 [n] on the CPU."""
-    network.eval()
-    device = next(network.parameters()).device
-    batches = tqdm(
-        images.split(GPU_BATCH if device.type == "cuda" else BATCH),
-        desc="evaluating",
-        unit="batch",
-        disable=not progress,
-        leave=False,
-    )
-    return torch.cat([network(batch.to(device)).logits.argmax(1).cpu() for batch in batches])
 
 
 def wilson(wrong: int, images: int) -> tuple[float, float]:

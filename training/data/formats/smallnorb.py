@@ -61,7 +61,7 @@ def load_smallnorb(folder: Path, split: Literal["train", "test"], *, stereo: boo
     return ImageSet("smallnorb", SMALL_NORB_CLASSES, images, torch.from_numpy(labels), columns)
 
 
-def shrink(pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def shrink(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Halve height and width: the mean of each 2×2 block, rounded to nearest, halves to even.
 
     The prepared file was rounded like this: its grey levels are even and odd in the ratio 5 to 3.
@@ -70,18 +70,18 @@ def shrink(pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
     >>> shrink(blocks)  # of 0.5, 1.5 and 1.75
     array([[0, 2, 2]], dtype=uint8)
     """
-    rows = np.add(pictures[..., ::2, :], pictures[..., 1::2, :], dtype=np.uint16)
+    rows = np.add(images[..., ::2, :], images[..., 1::2, :], dtype=np.uint16)
     total = rows[..., ::2] + rows[..., 1::2]
     # Adding 1 rounds three quarters up; adding 1 more for an odd integer part rounds its half up.
     mean: NDArray[np.uint8] = ((total + 1 + (total >> 2 & 1)) >> 2).astype(np.uint8)
     return mean
 
 
-def _read_originals(pictures_path: Path, labels_path: Path, info_path: Path) -> Rows:
-    pictures, labels, info = read_matrix(pictures_path), read_matrix(labels_path), read_matrix(info_path)
-    if pictures.dtype != np.uint8 or pictures.ndim != 4 or pictures.shape[1:] != (2, 96, 96):
-        raise ValueError(f"{pictures_path} must hold bytes n×2×96×96, found {_describe(pictures)}")
-    count = len(pictures)
+def _read_originals(images_path: Path, labels_path: Path, info_path: Path) -> Rows:
+    images, labels, info = read_matrix(images_path), read_matrix(labels_path), read_matrix(info_path)
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != (2, 96, 96):
+        raise ValueError(f"{images_path} must hold bytes n×2×96×96, found {_describe(images)}")
+    count = len(images)
     if labels.dtype != np.int32 or labels.shape != (count,):
         raise ValueError(f"{labels_path} must hold {count} integers, one per image, found {_describe(labels)}")
     if info.dtype != np.int32 or info.shape != (count, len(HIGHEST)):
@@ -91,7 +91,7 @@ def _read_originals(pictures_path: Path, labels_path: Path, info_path: Path) -> 
         expect_range(info_path, name, info[:, index], highest)
     pairs = np.empty((count, 2, 48, 48), np.uint8)
     for start in range(0, count, CHUNK):
-        pairs[start : start + CHUNK] = shrink(pictures[start : start + CHUNK].view(np.uint8))
+        pairs[start : start + CHUNK] = shrink(images[start : start + CHUNK].view(np.uint8))
     columns = {name: info[:, index].astype(np.int64) for index, name in enumerate(HIGHEST)}
     return pairs, labels.astype(np.int64), columns
 

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from matcaps.model import standardise
 from matcaps.training.data import ImageSet
 from matcaps.training.engine.checkpoint import Network
-from matcaps.training.evaluation.metrics import BATCH
+from matcaps.training.engine.predict import BATCH
 from matcaps.training.evaluation.report import Report, columns
 
 EPSILONS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3)

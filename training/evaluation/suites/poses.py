@@ -16,7 +16,7 @@ from tqdm import tqdm
 from matcaps.model import CapsNet
 from matcaps.training.data import ImageSet
 from matcaps.training.engine.checkpoint import Network
-from matcaps.training.evaluation.metrics import BATCH
+from matcaps.training.engine.predict import BATCH
 from matcaps.training.evaluation.report import Report, columns
 
 RIDGE = 1e-3  # times the mean square of a feature; needed where there are more features than images

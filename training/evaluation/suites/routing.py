@@ -12,7 +12,7 @@ from matcaps.model import CapsNet, standardise
 from matcaps.model.capsules import Capsules, RoutedCaps
 from matcaps.model.routing.dispatch import route
 from matcaps.training.data import ImageSet
-from matcaps.training.evaluation.metrics import BATCH
+from matcaps.training.engine.predict import BATCH
 from matcaps.training.evaluation.report import Report, columns
 
 DEAD_BELOW = 0.01

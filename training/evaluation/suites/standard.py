@@ -10,7 +10,8 @@ from tqdm import tqdm
 
 from matcaps.training.data import ImageSet
 from matcaps.training.engine.checkpoint import Network
-from matcaps.training.evaluation.metrics import BATCH, Evaluation, compare, predict, wilson
+from matcaps.training.engine.predict import BATCH, predict
+from matcaps.training.evaluation.metrics import Evaluation, compare, wilson
 from matcaps.training.evaluation.report import Report, columns
 from matcaps.training.evaluation.suites.viewpoint import errors_by_viewpoint
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from matcaps.training.data import ImageSet
 from matcaps.training.engine.checkpoint import Network
-from matcaps.training.evaluation.metrics import predict
+from matcaps.training.engine.predict import predict
 from matcaps.training.evaluation.report import Report, columns
 
 

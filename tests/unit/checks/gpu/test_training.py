@@ -10,7 +10,8 @@ from torch import Tensor
 from checks.gpu.training import apart, compare
 from matcaps.model import tiny
 from matcaps.training.config import DataConfig, LossConfig, OptimisationConfig, RunConfig, TrainConfig
-from matcaps.training.engine.step import Batch, Step
+from matcaps.training.data.loader import Batch
+from matcaps.training.engine.step import Step
 
 CPU = torch.device("cpu")
 

@@ -31,7 +31,7 @@ FITTING: dict[str, Any] = {
     ],
 )
 def test_a_set_that_does_not_fit_together_is_rejected(changed: dict[str, Any], fact: str) -> None:
-    """Types, shapes, counts, labels and classes that do not fit are rejected with the set's name and what was found."""
+    """The error has the set's name and the wrong value."""
     with pytest.raises(ValueError, match=r"^toys: ") as error:
         ImageSet(**{**FITTING, **changed})
     assert fact in str(error.value)

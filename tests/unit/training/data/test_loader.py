@@ -1,4 +1,4 @@
-"""A run's batches depend only on its configuration and the step, and workers split them."""
+"""A run's batches depend only on its configuration and the step, and processes split them."""
 
 from dataclasses import replace
 
@@ -8,9 +8,7 @@ import torch
 from matcaps.model import tiny
 from matcaps.training.config import AugmentationConfig, OptimisationConfig
 from matcaps.training.data import ImageSet
-from matcaps.training.data.loader import BatchLoader
-from matcaps.training.engine.distributed import Worker
-from matcaps.training.engine.step import Batch
+from matcaps.training.data.loader import Batch, BatchLoader
 from tests.support.options import tiny_run
 
 CPU = torch.device("cpu")
@@ -36,7 +34,7 @@ def greys(batch: Batch) -> list[float]:
 
 def test_an_epoch_shows_each_image_once() -> None:
     """Each epoch has an order of its own, and leaves out the images that do not fill a batch."""
-    loader = BatchLoader(CONFIG, numbered(), Worker(0, 1, CPU))
+    loader = BatchLoader(CONFIG, numbered(), CPU)
     assert (loader.steps_per_epoch, loader.steps) == (3, 6)
     epochs = [[number for step in range(first, first + 3) for number in numbers_of(loader, step)] for first in (0, 3)]
     assert [len(set(numbers)) for numbers in epochs] == [12, 12]
@@ -45,7 +43,7 @@ def test_an_epoch_shows_each_image_once() -> None:
 
 def test_a_batch_depends_only_on_its_step() -> None:
     """A loader that fetched other batches before returns the same one."""
-    one, other = (BatchLoader(CONFIG, numbered(), Worker(0, 1, CPU)) for _ in range(2))
+    one, other = (BatchLoader(CONFIG, numbered(), CPU) for _ in range(2))
     for step in range(5):
         one(step)
     for found, expected in zip(other(5), one(5), strict=True):
@@ -54,7 +52,7 @@ def test_a_batch_depends_only_on_its_step() -> None:
 
 def test_labels_are_those_of_the_images() -> None:
     """Without mixup each image is its own partner."""
-    batch = BatchLoader(CONFIG, numbered(), Worker(0, 1, CPU))(1)
+    batch = BatchLoader(CONFIG, numbered(), CPU)(1)
     assert torch.equal(batch.images[:, 0, 0, 0].round().long() % 3, batch.labels)
     assert torch.equal(batch.labels, batch.partner_labels)
     assert batch.share == 1.0
@@ -62,8 +60,8 @@ def test_labels_are_those_of_the_images() -> None:
 
 def test_mixed_images_have_the_labels_of_both_parts() -> None:
     """Each image is a mean of its own number and its partner's, by the share, with the labels of both."""
-    batch = BatchLoader(replace(CONFIG, augmentation=AugmentationConfig(mixup=1.0)), numbered(), Worker(0, 1, CPU))(1)
-    share, own = float(batch.share), numbers_of(BatchLoader(CONFIG, numbered(), Worker(0, 1, CPU)), 1)
+    batch = BatchLoader(replace(CONFIG, augmentation=AugmentationConfig(mixup=1.0)), numbered(), CPU)(1)
+    share, own = float(batch.share), numbers_of(BatchLoader(CONFIG, numbered(), CPU), 1)
     assert 0.05 < share < 0.95
     partners = [(grey - share * number) / (1.0 - share) for grey, number in zip(greys(batch), own, strict=True)]
     assert sorted(map(round, partners)) == sorted(own)
@@ -72,15 +70,15 @@ def test_mixed_images_have_the_labels_of_both_parts() -> None:
     assert batch.partner_labels.tolist() != batch.labels.tolist()
 
 
-def test_workers_split_a_batch() -> None:
-    """Two workers get one half each, together the batch of one worker."""
-    whole = numbers_of(BatchLoader(CONFIG, numbered(), Worker(0, 1, CPU)), 2)
-    halves = [numbers_of(BatchLoader(CONFIG, numbered(), Worker(rank, 2, CPU)), 2) for rank in range(2)]
+def test_processes_split_a_batch() -> None:
+    """Two processes get one half each, together the batch of one process."""
+    whole = numbers_of(BatchLoader(CONFIG, numbered(), CPU), 2)
+    halves = [numbers_of(BatchLoader(CONFIG, numbered(), CPU, rank, 2), 2) for rank in range(2)]
     assert [len(half) for half in halves] == [2, 2]
     assert sorted(halves[0] + halves[1]) == sorted(whole)
 
 
 def test_a_batch_must_split_evenly() -> None:
-    """A batch size that is not a multiple of the number of workers is rejected."""
+    """A batch size that is not a multiple of the number of processes is rejected."""
     with pytest.raises(ValueError, match="--batch-size must be a multiple of the 3 processes, got 4"):
-        BatchLoader(CONFIG, numbered(), Worker(0, 3, CPU))
+        BatchLoader(CONFIG, numbered(), CPU, 0, 3)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from matcaps.training.config import LossConfig
-from matcaps.training.engine.loss import loss_of, margin_at, spread_loss
+from matcaps.training.engine.loss import loss_of, spread_loss
 
 
 def test_spread_loss_is_the_sum_over_wrong_classes() -> None:
@@ -27,7 +27,7 @@ def test_spread_loss_vanishes_beyond_the_margin() -> None:
 @pytest.mark.parametrize(("share", "margin"), [(0.0, 0.2), (0.4, 0.55), (0.8, 0.9), (1.0, 0.9)])
 def test_margin_rises_by_shares_of_the_run(share: float, margin: float) -> None:
     """From 0.2 to 0.9 over the first 80 %, then constant."""
-    assert margin_at(share, LossConfig()) == pytest.approx(margin)
+    assert LossConfig().margin_at(share) == pytest.approx(margin)
 
 
 def test_both_losses_fall_with_the_lead_of_the_target() -> None:

@@ -13,10 +13,11 @@ from torch.optim.lr_scheduler import OneCycleLR
 from matcaps.model import tiny
 from matcaps.model.network import CapsNet
 from matcaps.training.config import OptimisationConfig, TrainConfig
+from matcaps.training.data.loader import Batch
 from matcaps.training.engine import checkpoint
 from matcaps.training.engine.ema import ModelEma
 from matcaps.training.engine.loss import loss_of
-from matcaps.training.engine.step import Batch, Outcome, Step, adam, restore_optimizer
+from matcaps.training.engine.step import Outcome, Step, adam, restore_optimizer
 from tests.support.options import tiny_run
 
 CONFIG = tiny_run(optimisation=OptimisationConfig(learning_rate=0.01))

@@ -5,7 +5,8 @@ import torch
 
 from matcaps.model import CapsNet
 from matcaps.training.data import ImageSet
-from matcaps.training.evaluation.metrics import evaluate, predict, wilson
+from matcaps.training.engine.predict import predict
+from matcaps.training.evaluation.metrics import evaluate, wilson
 
 
 @pytest.fixture

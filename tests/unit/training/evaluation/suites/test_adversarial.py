@@ -9,7 +9,7 @@ from matcaps.model import CapsNet, standardise, tiny
 from matcaps.training.baselines import ConvNet
 from matcaps.training.data import ImageSet
 from matcaps.training.engine.checkpoint import Network
-from matcaps.training.evaluation.metrics import predict
+from matcaps.training.engine.predict import predict
 from matcaps.training.evaluation.suites.adversarial import adversarial, attack
 
 

@@ -63,9 +63,9 @@ def test_the_report_compares_two_recipes(tmp_path: Path) -> None:
     assert list(report.content["networks"]) == ["capsules", "CNN"]
     assert report.content["networks"]["CNN"]["error"] == pytest.approx(0.2)
     assert "seed" not in report.table
-    written, picture = write(report, tmp_path, "folds")
+    written, figure = write(report, tmp_path, "folds")
     assert json.loads(written.read_text())["networks"]["capsules"]["standard_error"] == pytest.approx(0.05)
-    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert figure.read_bytes().startswith(b"\x89PNG")
 
 
 def test_the_report_of_several_seeds_says_how_much_they_differ() -> None:

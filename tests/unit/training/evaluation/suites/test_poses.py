@@ -75,11 +75,11 @@ def test_pairs_are_of_one_object() -> None:
     rows = torch.arange(600.0, dtype=torch.float64).unsqueeze(1) + 1.0
     pairs, directions = pairs_of_views(Features(rows, images.labels, images), seed=0)
     assert len(pairs.features) > 600
-    by_picture = {bytes(picture.flatten().tolist()): row for row, picture in enumerate(images.images)}
-    for picture, product, direction in list(zip(pairs.images.images, pairs.features[:, 0], directions, strict=True))[
+    by_image = {bytes(image.flatten().tolist()): row for row, image in enumerate(images.images)}
+    for image, product, direction in list(zip(pairs.images.images, pairs.features[:, 0], directions, strict=True))[
         :200
     ]:
-        row = by_picture[bytes(picture.flatten().tolist())]
+        row = by_image[bytes(image.flatten().tolist())]
         other = round(float(product) / (row + 1)) - 1
         assert other != row
         assert images.labels[row] == images.labels[other]

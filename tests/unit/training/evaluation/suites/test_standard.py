@@ -9,7 +9,7 @@ import torch
 
 from matcaps.model import CapsNet, tiny
 from matcaps.training.data import ImageSet
-from matcaps.training.evaluation.metrics import predict
+from matcaps.training.engine.predict import predict
 from matcaps.training.evaluation.report import write
 from matcaps.training.evaluation.suites.standard import by_crops, crops, standard
 
