@@ -18,4 +18,4 @@ TINY = [
 
 def tiny_run(data: str = "shapes", folder: Path = Path("nowhere"), **values: Any) -> TrainConfig:
     """A run of the tiny network, with further fields of the configuration."""
-    return TrainConfig(DataConfig(data), tiny(), RunConfig(folder, checkpoint_minutes=0.0), **values)
+    return TrainConfig(DataConfig(data), tiny(), RunConfig(folder), **values)

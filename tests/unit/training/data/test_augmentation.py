@@ -34,7 +34,7 @@ def windows(image: Tensor, crop: int) -> Tensor:
     return grid.permute(1, 2, 0, 3, 4).flatten(0, 1)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(size=st.integers(1, 9), less=st.integers(0, 8), channels=st.integers(1, 3), seed=st.integers(0, 2**31))
 def test_every_crop_is_a_window_of_its_image(size: int, less: int, channels: int, seed: int) -> None:
     """Without brightness and contrast each result is a window of its own image, the same in all channels."""
@@ -44,7 +44,7 @@ def test_every_crop_is_a_window_of_its_image(size: int, less: int, channels: int
         assert (windows(image, crop) == result).flatten(1).all(1).any()
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(size=st.integers(1, 7), shift=st.integers(0, 4), seed=st.integers(0, 2**31))
 def test_a_shift_repeats_the_edge(size: int, shift: int, seed: int) -> None:
     """A shifted image is a window of the same size of itself with its edge pixels repeated."""
@@ -78,7 +78,7 @@ def test_the_seed_decides() -> None:
     assert not torch.equal(first, other)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(size=st.integers(1, 9), channels=st.integers(1, 3), seed=st.integers(0, 2**31))
 def test_no_options_are_the_identity(size: int, channels: int, seed: int) -> None:
     """With a crop as large as the image and no shift, brightness or contrast, pixels are unchanged to rounding."""
@@ -108,7 +108,7 @@ def test_brightness_moves_all_pixels_alike() -> None:
     assert shifts.max() > 25.0
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(brightness=st.floats(0.0, 1000.0), high=st.floats(1.0, 50.0), seed=st.integers(0, 2**31))
 def test_pixels_stay_in_range(brightness: float, high: float, seed: int) -> None:
     """With any options, pixels are finite numbers in 0–255 with the shape of the crop."""
@@ -140,7 +140,7 @@ def test_an_image_smaller_than_the_crop_is_rejected() -> None:
         augment(9)(noise(1, 1, 8), drawn())
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(size=st.integers(2, 9), less=st.integers(0, 8), seed=st.integers(0, 2**31))
 def test_weak_distortions_approach_the_plain_crop(size: int, less: int, seed: int) -> None:
     """With almost no warp, rotation or elastic field a crop is the plain one of the same draws."""
