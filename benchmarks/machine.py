@@ -10,7 +10,7 @@ import torch
 
 from matcaps.model.kernels import cpu
 from matcaps.model.kernels.cpu.library import widest
-from matcaps.training.provenance import commit
+from matcaps.training.engine.provenance import commit
 from matcaps.training.release import runtime
 
 PROCESSORS = Path("/proc/cpuinfo")

@@ -21,10 +21,10 @@ class Command(NamedTuple):
 COMMANDS = {
     "serve": Command("matcaps.service.__main__", "cpu (or gpu)", "serve the models of a folder over HTTP"),
     "keys": Command("matcaps.service.keys", "cpu (or gpu)", "make an API key for the service"),
-    "download": Command("matcaps.training.__main__", "training", "fetch a public data set and check it"),
-    "train": Command("matcaps.training.__main__", "training", "train a network"),
-    "evaluate": Command("matcaps.training.__main__", "training", "measure a trained network or a released model"),
-    "release": Command("matcaps.training.__main__", "training", "export a trained network for the service"),
+    "download": Command("matcaps.training.cli.download", "training", "fetch a public data set and check it"),
+    "train": Command("matcaps.training.cli.train", "training", "train a network"),
+    "evaluate": Command("matcaps.training.cli.evaluate", "training", "measure a trained network or a released model"),
+    "release": Command("matcaps.training.cli.release", "training", "export a trained network for the service"),
 }
 
 
@@ -64,7 +64,7 @@ def _run(words: list[str]) -> int:
         extra = command.extra.partition(" ")[0]
         print(f"matcaps {name} needs the package {error.name}: pip install 'matcaps[{extra}]'", file=sys.stderr)
         return 1
-    return run([name, *rest] if command.extra == "training" else rest)
+    return run(rest)
 
 
 def _flush_output() -> None:

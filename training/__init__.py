@@ -1,1 +1,1 @@
-"""Train matrix capsules on images, judge them on held-out ones, and release them as ONNX files."""
+"""Trains matrix capsules on images, evaluates them on held-out images, and releases them as ONNX files."""

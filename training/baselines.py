@@ -1,4 +1,4 @@
-"""What capsules are compared with: the paper's convolutional network (section 6)."""
+"""The baseline: the paper's convolutional network (section 6)."""
 
 from typing import NamedTuple
 
@@ -13,11 +13,11 @@ DROPOUT = 0.5
 
 
 class Output(NamedTuple):
-    """What the network says of a batch.
+    """The outputs of the network for a batch.
 
     Attributes:
         logits: [batch, class].
-        features: [batch, 1024], those that the last layer sees.
+        features: [batch, 1024], the inputs of the last layer.
     """
 
     logits: Tensor
@@ -25,13 +25,13 @@ class Output(NamedTuple):
 
 
 class ConvNet(nn.Module):
-    """Conv 5×5, 32 → max 2 → conv 5×5, 64 → max 2 → 1024 → classes, ReLU between; it sees what a CapsNet sees.
+    """Conv 5×5, 32 → max 2 → conv 5×5, 64 → max 2 → 1024 → classes, ReLU between; same input as a CapsNet.
 
-    The paper says "about 4.2 million parameters" and not whether its convolutions are padded; with padding there are
-    4.25 million at 32×32, without it 1.7.
+    The paper gives about 4.2 million parameters, and does not say whether the convolutions are padded. At 32×32 there
+    are 4.25 million with padding and 1.7 million without.
 
     Args:
-        config: Of the CapsNet that it is compared with: classes, channels and sizes are taken from it.
+        config: Of the CapsNet to compare with; it uses classes, channels and sizes.
     """
 
     def __init__(self, config: CapsNetConfig) -> None:
@@ -46,7 +46,7 @@ class ConvNet(nn.Module):
     def forward(
         self, images: UInt8[Tensor, "batch channel row column"] | Float[Tensor, "batch channel row column"]
     ) -> Output:
-        """Classify images of pixels in 0–255; what is larger than the crop is cropped to its centre.
+        """Classify images of pixels in 0–255; larger ones are cropped to their centre.
 
         Raises:
             ValueError: Wrong number of channels, or an image smaller than the crop.
@@ -54,7 +54,7 @@ class ConvNet(nn.Module):
         return self.forward_standardised(standardise(images, self.config, self.last.weight.dtype))
 
     def forward_standardised(self, pixels: Float[Tensor, "batch channel resolution resolution"]) -> Output:
-        """Classify images that ``standardise`` has made ready."""
+        """Classify images that ``standardise`` returned."""
         for convolution in (self.conv_1, self.conv_2):
             pixels = functional.max_pool2d(functional.relu(convolution(pixels)), 2)
         features = functional.relu(self.hidden(pixels.flatten(1)))
@@ -62,7 +62,7 @@ class ConvNet(nn.Module):
 
 
 def parameters(network: nn.Module) -> int:
-    """How many numbers a network learns.
+    """The number of parameters of a network.
 
     >>> from matcaps.model import small_norb
     >>> parameters(ConvNet(small_norb()))

@@ -1,48 +1,81 @@
-"""What a training run is: data, network, loss, rate and length, with one named recipe per data set."""
+"""The options of a training run, as nested dataclasses that are validated at construction."""
 
-import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from matcaps.model import CapsNetConfig, RoutingConfig, mnist, small_norb, small_norb_small
-from matcaps.training.data import FASHION_CLASSES, KNOWN
-from matcaps.training.data.augmentation import Augment
+from pydantic import TypeAdapter
+from tyro.conf import OmitArgPrefixes, arg
 
-# Options that say where and how fast a run goes, not what it is.
-WHERE = frozenset({"resume", "root", "run_folder", "device", "precision", "checkpoint_minutes"})
-FOLDER_CLASSES = ("first", "second")  # stand-ins: a folder's own classes take their place
+from matcaps.model import CapsNetConfig
+from matcaps.training.data import KNOWN
+
+FOLDER_CLASSES = ("first", "second")  # placeholders, replaced by the names of the class folders when a run starts
+STRONGEST_ELASTIC = 2.0  # pixels: at 2.0 one image in ten has a fold somewhere, at 1.5 one in a hundred
 
 
 @dataclass(frozen=True)
-class TrainConfig:
-    """One training run. Whatever is stated as a share is a share of the whole run, however long it is."""
+class DataConfig:
+    """Which images the run trains on, and which it holds out."""
 
-    data: str
-    """smallnorb, mnist, fashion-mnist, or the path of a folder that holds one folder of images per class"""
-    network: CapsNetConfig
-    run_folder: Path
-    """folder for checkpoints and logs"""
-    architecture: Literal["capsules", "cnn"] = "capsules"
-    """cnn is the paper's convolutional network, which sees the same images; of the network's options it has only sizes
-    and channels"""
-    root: Path = Path("data")
-    """folder that holds the data sets, a folder each"""
-    resume: bool = False
-    """continue the run that stands in the folder, from its last checkpoint"""
-
+    name: Annotated[str, arg(name="data")]
+    """smallnorb, mnist, fashion-mnist, or the path of a folder with one folder of images per class"""
     held_out_instance: int | None = 4
-    """smallNORB: the instance of each category that is never trained on, of 4, 6, 7, 8 and 9; None trains on all, which
-    leaves nothing to judge by: for a final model, whose length other runs have settled"""
+    """smallNORB: the instance of each category to hold out (4, 6, 7, 8, 9); None, for a final model, holds out none"""
     elevations: tuple[int, ...] = ()
-    """smallNORB: the elevations to train on, of 0 (low) to 8; all if none are named. While a run
-    trains, its held-out error is that of the same elevations; evaluate tells that of the others too"""
+    """smallNORB: the elevations to train on, from 0 (low) to 8; all if empty. The logged error is of the same ones"""
     lightings: tuple[int, ...] = ()
-    """smallNORB: the lightings to train on, of 0 to 5, in the same way"""
+    """smallNORB: the lightings to train on, from 0 to 5; all if empty"""
     held_out_rows: int = 10_000
-    """MNIST and Fashion-MNIST: the number of images that are never trained on, drawn by the seed; of a folder of
-    pictures it is a fifth of each class"""
-    seed: int = 0
+    """MNIST, Fashion-MNIST: number of images to hold out, drawn by the seed; your own images: a fifth of each class"""
+
+    def __post_init__(self) -> None:
+        _at_least_one(held_out_rows=self.held_out_rows)
+        if self.elevations and self.lightings:
+            raise ValueError(
+                f"name elevations or lightings, not both; got elevations {self.elevations} and "
+                f"lightings {self.lightings}"
+            )
+
+
+@dataclass(frozen=True)
+class AugmentationConfig:
+    """Random changes of the training images."""
+
+    brightness: float = 0.0
+    """largest random shift of all pixels, in grey levels"""
+    contrast: tuple[float, float] = (1.0, 1.0)
+    """range of the random factor by which pixels move away from their mean"""
+    shift: int = 0
+    """largest random shift of an image, in pixels, where nothing is cropped"""
+    warp: float = 0.0
+    """largest random deviation from the identity of each element of the 2×2 matrix that distorts an image"""
+    rotation: float = 0.0
+    """largest random rotation, in degrees, either way"""
+    elastic: float = 0.0
+    """standard deviation of the smooth random displacement of pixels, in pixels"""
+    mirror: bool = False
+    """mirror every other image"""
+    mixup: float = 0.0
+    """mixup: α of the Beta distribution that the share of each of two mixed images is drawn from; 0 mixes none"""
+
+    def __post_init__(self) -> None:
+        _not_negative(brightness=self.brightness, shift=self.shift, mixup=self.mixup)
+        if not 0.0 < self.contrast[0] <= self.contrast[1]:
+            raise ValueError(f"contrast must be a range of positive factors, got {self.contrast}")
+        if not 0.0 <= self.warp < 0.5:
+            raise ValueError(f"warp must lie in [0, 0.5), or shapes would fold, got {self.warp}")
+        if not 0.0 <= self.rotation <= 180.0:
+            raise ValueError(f"rotation must lie between 0 and 180 degrees, got {self.rotation}")
+        if not 0.0 <= self.elastic <= STRONGEST_ELASTIC:
+            raise ValueError(
+                f"elastic must lie between 0 and {STRONGEST_ELASTIC}, or many shapes would fold, got {self.elastic}"
+            )
+
+
+@dataclass(frozen=True)
+class OptimisationConfig:
+    """Length, learning rate and weights. Shares are shares of the whole run."""
 
     epochs: int = 10
     batch_size: int = 32
@@ -50,16 +83,29 @@ class TrainConfig:
     learning_rate: float = 3e-3
     """highest rate of the one-cycle schedule"""
     warmup_share: float = 0.25
-    """share of the run in which the rate rises; it falls as a cosine for the rest"""
+    """share of the run in which the rate rises; it falls as a cosine afterwards"""
     gradient_clip: float = 5.0
-    """largest norm of the gradient that a step is taken with"""
+    """largest norm of the gradient; larger gradients are scaled down to it"""
     weight_decay: float = 0.0
-    """share of each weight that a step at rate 1 would take away, apart from the gradient (AdamW)"""
+    """decoupled weight decay of AdamW"""
     average_share: float = 0.0
-    """share of the run that the weights are averaged over, exponentially: what is judged and released is the average;
-    0: the last weights are"""
+    """horizon of the average of the weights, as a share of the run; the average is what is released. 0: no average"""
 
-    loss: Literal["spread", "cross-entropy"] = "cross-entropy"
+    def __post_init__(self) -> None:
+        _at_least_one(epochs=self.epochs, batch_size=self.batch_size)
+        _positive(learning_rate=self.learning_rate, gradient_clip=self.gradient_clip)
+        _not_negative(weight_decay=self.weight_decay)
+        _proper_share(warmup_share=self.warmup_share)
+        if not 0.0 <= self.average_share < 1.0:
+            raise ValueError(f"average_share must lie in [0, 1), got {self.average_share}")
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """What training minimises."""
+
+    kind: Annotated[Literal["spread", "cross-entropy"], arg(name="loss")] = "cross-entropy"
+    """the paper's spread loss, or cross-entropy"""
     label_smoothing: float = 0.0
     """cross-entropy: share of each label that is spread over all classes"""
     first_margin: float = 0.2
@@ -67,202 +113,125 @@ class TrainConfig:
     last_margin: float = 0.9
     """spread loss: margin at the end of its rise"""
     margin_share: float = 0.8
-    """spread loss: share of the run in which the margin rises, linearly"""
+    """spread loss: share of the run in which the margin rises linearly"""
 
-    brightness: float = 32.0
-    """largest random shift of all pixels, in grey levels"""
-    contrast: tuple[float, float] = (0.5, 1.5)
-    """range of the random factor of contrast"""
-    shift: int = 0
-    """largest random shift of an image, in pixels, where nothing is cropped"""
-    warp: float = 0.0
-    """largest random deviation of the 2×2 matrix that an image is seen through from the identity, by element"""
-    rotation: float = 0.0
-    """largest random angle that an image is turned by, either way, in degrees"""
-    elastic: float = 0.0
-    """standard deviation of the smooth random field that bends images, in pixels"""
-    mirror: bool = False
-    """every other image is seen in a mirror"""
-    mixup: float = 0.0
-    """α of the Beta distribution that shares are drawn from, by which two images are mixed; 0: none are"""
+    def __post_init__(self) -> None:
+        _proper_share(margin_share=self.margin_share)
+        if not 0.0 <= self.label_smoothing < 1.0:
+            raise ValueError(f"label_smoothing must lie in [0, 1), got {self.label_smoothing}")
+        if not 0.0 < self.first_margin <= self.last_margin <= 1.0:
+            raise ValueError(f"margins must rise within (0, 1], got {self.first_margin} to {self.last_margin}")
 
+    def margin_at(self, share: float) -> float:
+        """The margin of the spread loss after a share of the run, in [0, 1]: a linear rise, then constant."""
+        risen = min(1.0, share / self.margin_share)
+        return self.first_margin + risen * (self.last_margin - self.first_margin)
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Where the run lies and how it is executed. These options may change when a run is resumed."""
+
+    folder: Annotated[Path, arg(name="run-folder")]
+    """folder for checkpoints and logs"""
+    root: Path = Path("data")
+    """folder that holds the data sets, one folder each"""
+    resume: bool = False
+    """continue the run in the folder from its last checkpoint"""
     precision: Literal["mixed", "float32"] = "mixed"
-    """mixed: between the standardised pixels and routing, steps reckon in bfloat16 on a GPU, and on a CPU that has
-    AVX512-BF16, which is faster; routing is in float32 always"""
+    """mixed: bfloat16 below routing, on a GPU and on a CPU with AVX512-BF16; routing is always in float32"""
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    """auto takes a GPU if there is one"""
     keep_epochs: bool = False
-    """keep a checkpoint of every epoch, epoch-1.pt and so on, to compare networks where they err equally"""
+    """keep a checkpoint of every epoch (epoch-1.pt, …), to compare networks at equal errors"""
     checkpoint_minutes: float = 5.0
     """longest time between two checkpoints within an epoch"""
 
-    def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "held_out_rows"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, found {getattr(self, name)}")
-        for name in ("learning_rate", "gradient_clip"):
-            if not getattr(self, name) > 0.0:
-                raise ValueError(f"{name} must be above 0, found {getattr(self, name)}")
-        for name in ("warmup_share", "margin_share"):
-            if not 0.0 < getattr(self, name) < 1.0:
-                raise ValueError(f"{name} must lie between 0 and 1, found {getattr(self, name)}")
-        if not 0.0 <= self.average_share < 1.0:
-            raise ValueError(f"average_share must lie in [0, 1), found {self.average_share}")
-        if not 0.0 <= self.label_smoothing < 1.0:
-            raise ValueError(f"label_smoothing must lie in [0, 1), found {self.label_smoothing}")
-        if not 0.0 < self.first_margin <= self.last_margin <= 1.0:
-            raise ValueError(f"margins must rise within (0, 1], found {self.first_margin} to {self.last_margin}")
-        for name in ("weight_decay", "mixup"):
-            if not getattr(self, name) >= 0.0:
-                raise ValueError(f"{name} must not be negative, found {getattr(self, name)}")
-        if self.elevations and self.lightings:
-            raise ValueError("name elevations or lightings, not both: a comparison needs the rest of one of them")
-        self.augment()  # checks what it is made of
 
-    def augment(self) -> Augment:
-        """The random variants of images that the run trains on."""
-        return Augment(
-            self.network.crop_size,
-            self.shift,
-            self.brightness,
-            self.contrast,
-            self.warp,
-            self.rotation,
-            self.elastic,
-            self.mirror,
-        )
+@dataclass(frozen=True)
+class TrainConfig:
+    """One training run."""
+
+    data: OmitArgPrefixes[DataConfig]
+    network: CapsNetConfig
+    run: OmitArgPrefixes[RunConfig]
+    augmentation: OmitArgPrefixes[AugmentationConfig] = field(default_factory=AugmentationConfig)
+    optimisation: OmitArgPrefixes[OptimisationConfig] = field(default_factory=OptimisationConfig)
+    loss: OmitArgPrefixes[LossConfig] = field(default_factory=LossConfig)
+    architecture: Literal["capsules", "cnn"] = "capsules"
+    """cnn: the paper's convolutional network on the same images; of --network it uses only sizes and channels"""
+    seed: int = 0
+    """seed of all random draws: held-out images, initial weights, order of the images, augmentation"""
 
 
-def _settled(network: CapsNetConfig) -> CapsNetConfig:
-    """What held-out images settled (EXPERIMENTS.md): two convolutions with maxima between them, a sharper E-step."""
-    return replace(network, pooled_channels=32, routing=RoutingConfig(density_temperature=4.0))
+_JSON = TypeAdapter(TrainConfig)
 
 
-def _seen_whole(network: CapsNetConfig) -> CapsNetConfig:
-    """Besides, a crop that toys fit into, shrunk to 32 pixels."""
-    return replace(_settled(network), crop_size=42, resolution=32)
+def to_json(config: TrainConfig) -> dict[str, Any]:
+    """The configuration as JSON values, which ``from_json`` reads."""
+    return dict(_JSON.dump_python(config, mode="json"))
 
 
-def _wider(network: CapsNetConfig) -> CapsNetConfig:
-    """Twice the channels below the capsules."""
-    return replace(network, pooled_channels=64, stem_channels=128)
+def from_json(saved: dict[str, Any]) -> TrainConfig:
+    """The configuration of a checkpoint.
 
-
-_SMALL_NORB = TrainConfig(
-    data="smallnorb",
-    network=_seen_whole(small_norb()),
-    run_folder=Path("runs/smallnorb-stereo"),
-    epochs=12,
-    batch_size=64,
-    brightness=63.0,
-    contrast=(0.2, 1.8),
-    warp=0.15,
-    elastic=1.5,
-    mirror=True,
-    label_smoothing=0.1,
-    average_share=0.1,
-)
-_SMALL_STEREO = replace(
-    _SMALL_NORB, network=_seen_whole(small_norb_small()), run_folder=Path("runs/smallnorb-stereo-small")
-)
-_DIGITS = TrainConfig(
-    data="mnist",
-    network=_wider(_settled(mnist())),
-    run_folder=Path("runs/mnist"),
-    epochs=20,
-    shift=2,
-    warp=0.2,
-    brightness=0.0,
-    contrast=(1.0, 1.0),
-    label_smoothing=0.1,
-    average_share=0.1,
-)
-
-RECIPES: dict[str, tuple[str, TrainConfig]] = {
-    "smallnorb": (
-        "smallNORB, each camera by itself, small network over two convolutions (118 thousand parameters)",
-        replace(
-            _SMALL_NORB,
-            network=_seen_whole(small_norb_small(channels=1)),
-            run_folder=Path("runs/smallnorb"),
-            epochs=6,  # of twice as many images
-        ),
-    ),
-    "smallnorb-stereo": (
-        "smallNORB, stereo pairs, the paper's network over two convolutions (343 thousand parameters)",
-        _SMALL_NORB,
-    ),
-    "smallnorb-stereo-small": (
-        "smallNORB, stereo pairs, the paper's small network over two convolutions (119 thousand parameters)",
-        _SMALL_STEREO,
-    ),
-    "smallnorb-elevation": (
-        "the same network for the three lowest elevations alone: how does it do at the six others?",
-        replace(
-            _SMALL_STEREO,
-            run_folder=Path("runs/smallnorb-elevation"),
-            elevations=(0, 1, 2),
-            epochs=24,
-            batch_size=32,  # of a third of the pictures
-            elastic=0.0,
-        ),
-    ),
-    "mnist": ("MNIST", _DIGITS),
-    "fashion-mnist": (
-        "Fashion-MNIST, two convolutions and a residual block below the capsules (578 thousand parameters)",
-        replace(
-            _DIGITS,
-            data="fashion-mnist",
-            network=replace(_wider(_settled(mnist(FASHION_CLASSES))), residual_blocks=1),
-            run_folder=Path("runs/fashion-mnist"),
-            epochs=22,
-            warp=0.0,
-            mirror=True,
-        ),
-    ),
-    "folder": (
-        "pictures of your own, one folder per class: --data FOLDER",
-        replace(
-            _SMALL_NORB,
-            data="pictures",
-            network=replace(_seen_whole(small_norb_small(channels=1)), classes=FOLDER_CLASSES),
-            run_folder=Path("runs/folder"),
-            batch_size=32,  # even a few hundred pictures make some steps
-            elastic=0.0,  # some things are others when they are bent,
-            mirror=False,  # or seen in a mirror
-        ),
-    ),
-}
-
-
-def restore(saved: dict[str, Any]) -> TrainConfig:
-    """The configuration that a checkpoint holds as JSON."""
-    network = dict(saved["network"])
-    network["classes"] = tuple(network["classes"])
-    network["routing"] = RoutingConfig(**network["routing"])
-    values = {**saved, "network": CapsNetConfig(**network)}
-    for name in ("contrast", "elevations", "lightings"):
-        values[name] = tuple(saved.get(name, ()))
-    return TrainConfig(**{**values, "run_folder": Path(saved["run_folder"]), "root": Path(saved["root"])})
-
-
-def plain(config: TrainConfig) -> dict[str, Any]:
-    """The configuration as JSON knows it, which ``restore`` reads."""
-    return dict(json.loads(json.dumps(asdict(config), default=str)))
+    Raises:
+        ValueError: A value is missing or out of range.
+    """
+    return _JSON.validate_python(saved)
 
 
 def resolved(config: TrainConfig) -> TrainConfig:
-    """The same with the whole path of its folder of pictures, wherever it is asked from."""
-    return config if config.data in KNOWN else replace(config, data=str(Path(config.data).resolve()))
+    """The same configuration with the absolute path of its folder of images."""
+    if config.data.name in KNOWN:
+        return config
+    return replace(config, data=replace(config.data, name=str(Path(config.data.name).resolve())))
 
 
-def changed(saved: dict[str, Any], config: TrainConfig) -> list[str]:
-    """The options that differ from those of a saved run, but for those that say where and how fast it runs."""
-    before, current = (
-        plain(resolved(restore(saved))),
-        plain(resolved(config)),
-    )  # options that are newer than the run have their defaults
-    return [
-        f"{name} was {before[name]}, now {current[name]}"
-        for name in sorted(current.keys() - WHERE)
-        if before[name] != current[name]
-    ]
+def differences(one: TrainConfig, other: TrainConfig) -> dict[str, tuple[Any, Any]]:
+    """The options that differ between two runs, with both values; those of ``run`` do not count."""
+    ones, others = _options(one), _options(other)
+    return {name: (ones[name], others[name]) for name in sorted(ones) if ones[name] != others[name]}
+
+
+def _options(config: TrainConfig) -> dict[str, Any]:
+    """The options that define a run, by their names on the command line."""
+    saved = to_json(config)
+    data, loss, network = saved["data"], saved["loss"], saved["network"]
+    routing = network.pop("routing")
+    return {
+        "architecture": saved["architecture"],
+        "seed": saved["seed"],
+        "data": data.pop("name"),
+        "loss": loss.pop("kind"),
+        **data,
+        **loss,
+        **saved["augmentation"],
+        **saved["optimisation"],
+        **{f"network.{name}": value for name, value in network.items()},
+        **{f"network.routing.{name}": value for name, value in routing.items()},
+    }
+
+
+def _at_least_one(**values: int) -> None:
+    for name, value in values.items():
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1, got {value}")
+
+
+def _positive(**values: float) -> None:
+    for name, value in values.items():
+        if not value > 0.0:
+            raise ValueError(f"{name} must be above 0, got {value}")
+
+
+def _not_negative(**values: float) -> None:
+    for name, value in values.items():
+        if not value >= 0.0:
+            raise ValueError(f"{name} must not be negative, got {value}")
+
+
+def _proper_share(**values: float) -> None:
+    for name, value in values.items():
+        if not 0.0 < value < 1.0:
+            raise ValueError(f"{name} must lie between 0 and 1, got {value}")

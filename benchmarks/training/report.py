@@ -12,8 +12,9 @@ from benchmarks.machine import Machine, places
 from benchmarks.rounds import Spread, interleave
 from benchmarks.tables import place, short, table
 from benchmarks.training.steps import batch_of, made
-from matcaps.training.config import RECIPES, TrainConfig
+from matcaps.training.config import TrainConfig
 from matcaps.training.engine.step import EAGER_STEPS
+from matcaps.training.recipes import RECIPES
 
 MIXED, FLOAT32, CNN = "capsules, mixed precision", "capsules, float32", "the paper's CNN, mixed precision"
 COLOURS = {MIXED: "#c8553d", FLOAT32: "#e0b36a", CNN: "#9a9a9a"}
@@ -85,11 +86,11 @@ def _measure_steps(settings: Settings) -> Iterator[StepTime]:
             progress.set_postfix_str(f"{recipe}, {place(threads)}")
             if threads:
                 torch.set_num_threads(threads)
-            config = RECIPES[recipe][1]
+            config = RECIPES[recipe]
             configs = {
-                MIXED: replace(config, precision="mixed"),
-                FLOAT32: replace(config, precision="float32"),
-                CNN: replace(config, precision="mixed", architecture="cnn"),
+                MIXED: replace(config, run=replace(config.run, precision="mixed")),
+                FLOAT32: replace(config, run=replace(config.run, precision="float32")),
+                CNN: replace(config, run=replace(config.run, precision="mixed"), architecture="cnn"),
             }
             actions = {name: _step(config, settings.batch, torch.device(device)) for name, config in configs.items()}
             seconds = interleave(actions, settings.rounds, settings.limit, progress)

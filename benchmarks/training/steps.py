@@ -3,14 +3,15 @@
 import torch
 
 from matcaps.training.config import TrainConfig
+from matcaps.training.data.loader import Batch
 from matcaps.training.engine.state import State
-from matcaps.training.engine.step import Batch, Step
+from matcaps.training.engine.step import Step
 
 
-def made(config: TrainConfig, device: torch.device, *, record: bool, steps: int) -> tuple[State, Step]:
+def made(config: TrainConfig, device: torch.device, *, capture: bool, steps: int) -> tuple[State, Step]:
     """The state of a new network, on a schedule of so many steps, and the function that takes a step."""
     state = State(config, steps, device)
-    return state, Step(state.network, state.optimizer, state.schedule, state.average, config, record=record)
+    return state, Step(state.network, state.optimizer, state.schedule, state.average, config, capture=capture)
 
 
 def batch_of(config: TrainConfig, batch: int, seed: int, device: torch.device) -> Batch:

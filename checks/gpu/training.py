@@ -13,10 +13,11 @@ from torch import Tensor
 
 from benchmarks.training.steps import batch_of, made
 from matcaps.model.kernels import gpu
-from matcaps.training.config import RECIPES, TrainConfig
+from matcaps.training.config import TrainConfig
 from matcaps.training.engine import checkpoint
+from matcaps.training.engine.predict import predict
 from matcaps.training.engine.step import EAGER_STEPS
-from matcaps.training.evaluation.metrics import predict
+from matcaps.training.recipes import RECIPES
 
 CUDA = torch.device("cuda")
 STEPS, BATCH = 20, 32
@@ -40,14 +41,14 @@ def check(
     print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}")
     right = True
     for name in recipes:
-        config = RECIPES[name][1]
+        config = RECIPES[name]
         right &= compare(name, config)
-        right &= compare(f"{name}, spread loss", replace(config, loss="spread"))
+        right &= compare(f"{name}, spread loss", replace(config, loss=replace(config.loss, kind="spread")))
         right &= compare(f"{name}, CNN", replace(config, architecture="cnn"))
     for name in recipes:
-        config = RECIPES[name][1]
+        config = RECIPES[name]
         for batch in batches:
-            launched, captured = (time_step(config, batch, rounds, record=record) for record in (False, True))
+            launched, captured = (time_step(config, batch, rounds, capture=capture) for capture in (False, True))
             print(
                 f"{name}, batch {batch}: {1e3 * launched:.2f} ms a launched step, {1e3 * captured:.2f} a captured one "
                 f"({launched / captured:.1f} times as fast): {batch / captured:,.0f} images/s"
@@ -60,7 +61,7 @@ def compare(
 ) -> bool:
     """Whether captured steps have the losses and the results of launched ones."""
     torch.backends.cudnn.deterministic = True
-    launched, captured = (run(config, device, steps, batch, record=record) for record in (False, True))
+    launched, captured = (run(config, device, steps, batch, capture=capture) for capture in (False, True))
     torch.backends.cudnn.deterministic = False
     losses = launched[0]
     of_losses = float(((captured[0] - losses) / losses.clamp_min(1e-2)).abs().max())
@@ -81,27 +82,27 @@ def apart(found: list[Tensor], expected: list[Tensor]) -> float:
     return float(torch.stack(differences).max())  # Python's max would ignore NaN
 
 
-def run(config: TrainConfig, device: torch.device, steps: int, batch: int, *, record: bool) -> list[Tensor]:
+def run(config: TrainConfig, device: torch.device, steps: int, batch: int, *, capture: bool) -> list[Tensor]:
     """Take some steps; their losses, and then every tensor that they changed.
 
     Every step has its own images, labels, shares, margin and learning rate. The second half of them follows a
     prediction, and begins with a new state that is restored from the first one's checkpoint. At the end a step that
     is not finite must change no weight.
     """
-    state, step = made(config, device, record=record, steps=10 * steps)
+    state, step = made(config, device, capture=capture, steps=10 * steps)
     losses = []
     for number in range(steps):
         if number == steps // 2:
-            predict(state.outcome, batch_of(config, 8, 0, device).images.to(torch.uint8))
+            predict(state.result, batch_of(config, 8, 0, device).images.to(torch.uint8))
             with tempfile.TemporaryDirectory() as folder:
                 state.save(Path(folder) / "last.pt", "unknown", "unknown")
                 saved = checkpoint.load(Path(folder) / "last.pt")
-            state, step = made(config, device, record=record, steps=10 * steps)
+            state, step = made(config, device, capture=capture, steps=10 * steps)
             state.restore(saved)
         state.network.train()
         torch.manual_seed(number)
         losses.append(step(batch_of(config, batch, number, device))[0])
-    changed = [*state.network.state_dict().values(), *state.outcome.state_dict().values()]
+    changed = [*state.network.state_dict().values(), *state.result.state_dict().values()]
     changed = [values.double() for values in changed]
 
     before = [values.clone() for values in state.network.parameters()]
@@ -116,9 +117,9 @@ def run(config: TrainConfig, device: torch.device, steps: int, batch: int, *, re
     return [torch.stack(losses).double(), *changed]
 
 
-def time_step(config: TrainConfig, batch: int, rounds: int, *, record: bool) -> float:
+def time_step(config: TrainConfig, batch: int, rounds: int, *, capture: bool) -> float:
     """Seconds of a step: the median over rounds of ten steps."""
-    (_, step), given = made(config, CUDA, record=record, steps=1000), batch_of(config, batch, 0, CUDA)
+    (_, step), given = made(config, CUDA, capture=capture, steps=1000), batch_of(config, batch, 0, CUDA)
     times = []
     for _ in range(EAGER_STEPS + 1):
         step(given)

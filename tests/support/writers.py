@@ -1,4 +1,4 @@
-"""Writers of small data sets in the forms that the project reads, straight from the formats' definitions."""
+"""Writes small data sets in the formats that the project reads, straight from their definitions."""
 
 import gzip
 from pathlib import Path
@@ -30,7 +30,7 @@ def matrix(values: NDArray[np.uint8] | NDArray[np.int32]) -> bytes:
 
 
 def originals(pairs: int, seed: int = 0) -> dict[str, NDArray[np.uint8] | NDArray[np.int32]]:
-    """What the three original files of smallNORB hold, of random pictures: ``dat``, ``cat`` and ``info``."""
+    """What the three original files of smallNORB hold, of random images: ``dat``, ``cat`` and ``info``."""
     draws = np.random.default_rng(seed)
     columns = [
         draws.choice([4, 6, 7, 8, 9], pairs),
@@ -46,7 +46,7 @@ def originals(pairs: int, seed: int = 0) -> dict[str, NDArray[np.uint8] | NDArra
 
 
 def prepared(pairs: int, seed: int = 0) -> dict[str, NDArray[np.uint8] | NDArray[np.int8]]:
-    """The arrays of smallNORB's prepared form, of random pictures."""
+    """The arrays of smallNORB's prepared file, of random images."""
     draws = np.random.default_rng(seed)
     return {
         "images": draws.integers(256, size=(pairs, 2, 48, 48)).astype(np.uint8),

@@ -1,4 +1,4 @@
-"""The data sets, by name: smallnorb, mnist, fashion-mnist, or the path of a folder of class-named folders."""
+"""The data sets, by name: smallnorb, mnist, fashion-mnist, or the path of a folder with one folder per class."""
 
 from pathlib import Path
 from typing import Literal
@@ -8,7 +8,7 @@ from matcaps.training.data.dataset import ImageSet
 from matcaps.training.data.formats.folder import load_folder
 from matcaps.training.data.formats.idx import load_idx
 from matcaps.training.data.formats.smallnorb import load_smallnorb
-from matcaps.training.data.hold_out import hold_out, sample, select
+from matcaps.training.data.subsets import hold_out, sample, select
 
 __all__ = ["FASHION_CLASSES", "KNOWN", "ImageSet", "hold_out", "load", "sample", "select"]
 
@@ -25,7 +25,7 @@ FASHION_CLASSES = (
     "ankle-boot",
 )
 IDX_CLASSES = {"mnist": DIGIT_CLASSES, "fashion-mnist": FASHION_CLASSES}
-KNOWN = ("smallnorb", *IDX_CLASSES)  # whatever else is named is the path of a folder of pictures
+KNOWN = ("smallnorb", *IDX_CLASSES)  # any other name is the path of a folder of images
 
 
 def load(
@@ -36,22 +36,22 @@ def load(
     stereo: bool = False,
     size: int = 48,
 ) -> ImageSet:
-    """A split of a data set that stands under ``root``, in whichever of its forms is there.
+    """Load a split of a data set from ``root``, in whichever of its formats is there.
 
     Args:
         name: A known name, or the path of a folder with one folder of images per class.
-        root: Holds a folder for each known name; not looked at for a path.
-        split: The official test split is for the final figures alone.
-        stereo: smallNORB in pairs of two channels, instead of each camera's picture by itself.
-        size: Height and width that the pictures of a folder are brought to.
+        root: Holds one folder for each known name; not used for a path.
+        split: The official test split is for final figures only.
+        stereo: smallNORB as pairs of two channels, instead of each camera's image by itself.
+        size: Height and width that the images of a folder are resized to.
 
     Raises:
-        FileNotFoundError: No form of the data set is there; it says what was looked for.
+        FileNotFoundError: The data set is not there in any format; the message lists the missing files.
         ValueError: A file is damaged, files do not belong together, or a folder is asked for a test split.
     """
     if name not in KNOWN:
         if split == "test":
-            raise ValueError(f"{name} has no official test split; load the folder of test pictures by its path")
+            raise ValueError(f"{name} has no official test split; load the folder of test images by its path")
         return load_folder(Path(name), size)
     folder = root / name
     try:
@@ -60,4 +60,4 @@ def load(
         return load_idx(name, folder, split, IDX_CLASSES[name])
     except FileNotFoundError as error:
         command = f"matcaps download {name} --to {root}"
-        raise FileNotFoundError(f"no {split} split of {name}: {error}; to fetch it: {command}") from None
+        raise FileNotFoundError(f"no {split} split of {name}: {error}; to download it: {command}") from None

@@ -1,8 +1,10 @@
-"""Random variants of images, whole batches at once: the paper's crop, brightness and contrast (section 6), and what
-makes new shapes of few objects: warps, turns, elastic fields, mirror images and mixtures."""
+"""Random variants of whole batches of images.
+
+Crop, brightness and contrast are the paper's (section 6). Warps, rotations, elastic fields, mirror images and mixtures
+make new shapes out of few objects.
+"""
 
 import math
-from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
@@ -12,108 +14,85 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.nn import functional
 
-SPACING = 10  # about so many pixels between the points of an elastic field: coarser than edges, finer than a toy
-STRONGEST_ELASTIC = 2.0  # pixels: one image in ten has a fold somewhere then; at 1.5 it is one in a hundred
+from matcaps.training.config import AugmentationConfig
+
+SPACING = 10  # pixels between the points of an elastic field, about: coarser than edges, finer than a toy
 
 
-@dataclass(frozen=True)
 class Augment:
-    """Random variants of images, each drawn for itself; all channels of an image share its draw.
+    """Random variants of images, drawn for each image; all channels of an image share its draw.
 
-    Attributes:
+    Args:
         crop: Height and width of the random crop, in pixels.
-        shift: Edge pixels repeated around the image before it is cropped.
-        brightness: Largest shift of all pixels, in grey levels, either way.
-        contrast: Range of the factor by which pixels move away from their mean.
-        warp: Largest deviation of each element of the random 2×2 matrix that the crop is seen through from the
-            identity's: it turns, stretches and slants.
-        rotation: Largest angle that the crop is turned by, either way, in degrees: from high above, an object's azimuth
-            is a turn of its picture.
-        elastic: Standard deviation of a smooth random field by which the places that pixels are taken from move, in
-            pixels, each way (Simard et al., ICDAR 2003): shapes bend.
-        mirror: Whether every other image is seen in a mirror. The cameras of a stereo pair change places then: the
-            left one sees in the mirror what the right one saw.
+        options: How strong the variants are. ``shift`` repeats the edge pixels around the image before it is cropped.
+            ``warp`` and ``rotation`` distort the crop through a random 2×2 matrix. ``elastic`` moves the places that
+            pixels are taken from by a smooth random field (Simard et al., ICDAR 2003). ``mirror`` swaps the channels
+            of a stereo pair, since in a mirror the left camera sees what the right one saw.
+
+    Raises:
+        ValueError: The crop is not positive.
 
     >>> digits = torch.zeros(8, 1, 28, 28, dtype=torch.uint8)
-    >>> Augment(crop=28, shift=2)(digits, torch.Generator().manual_seed(0)).shape
+    >>> Augment(28, AugmentationConfig(shift=2))(digits, torch.Generator().manual_seed(0)).shape
     torch.Size([8, 1, 28, 28])
     """
 
-    crop: int
-    shift: int = 0
-    brightness: float = 0.0
-    contrast: tuple[float, float] = (1.0, 1.0)
-    warp: float = 0.0
-    rotation: float = 0.0
-    elastic: float = 0.0
-    mirror: bool = False
-
-    def __post_init__(self) -> None:
-        if self.crop < 1 or self.shift < 0 or self.brightness < 0.0:
-            raise ValueError(
-                f"crop must be positive, shift and brightness not negative, "
-                f"found {self.crop}, {self.shift} and {self.brightness}"
-            )
-        if not 0.0 < self.contrast[0] <= self.contrast[1]:
-            raise ValueError(f"contrast must be a range of positive factors, found {self.contrast}")
-        if not 0.0 <= self.warp < 0.5:
-            raise ValueError(f"warp must lie between 0 and 0.5, or shapes would fold, found {self.warp}")
-        if not 0.0 <= self.rotation <= 180.0:
-            raise ValueError(f"rotation must lie between 0 and 180 degrees, found {self.rotation}")
-        if not 0.0 <= self.elastic <= STRONGEST_ELASTIC:
-            raise ValueError(
-                f"elastic must lie between 0 and {STRONGEST_ELASTIC}, or many shapes would fold, found {self.elastic}"
-            )
+    def __init__(self, crop: int, options: AugmentationConfig) -> None:
+        if crop < 1:
+            raise ValueError(f"crop must be at least 1 pixel, got {crop}")
+        self.crop, self.options = crop, options
 
     def __call__(
         self, images: UInt8[Tensor, "batch channel row column"], generator: torch.Generator
     ) -> Float[Tensor, "batch channel crop crop"]:
-        """Pixels in 0–255, not standardised: the network does that.
+        """Augment a batch; pixels stay in 0–255, the network standardises them.
 
-        The generator lives on the CPU, whatever the device of the images: the same draws everywhere.
+        The generator lives on the CPU, so that every device gets the same draws.
 
         Raises:
             ValueError: An image is smaller than the crop.
         """
-        _refuse_smaller(images, self.crop - 2 * self.shift)
-        pixels = functional.pad(images.float(), [self.shift] * 4, mode="replicate")
+        options = self.options
+        _require_size(images, self.crop - 2 * options.shift)
+        pixels = functional.pad(images.float(), [options.shift] * 4, mode="replicate")
         batch, _, height, width = pixels.shape
-        there = partial(Tensor.to, device=images.device, non_blocking=True)  # or each copy would wait for the last step
+        # Without non_blocking each copy would wait for the GPU to finish the step before.
+        to_device = partial(Tensor.to, device=images.device, non_blocking=True)
 
-        top = there(torch.randint(height - self.crop + 1, (batch,), generator=generator))
-        left = there(torch.randint(width - self.crop + 1, (batch,), generator=generator))
-        if self.warp or self.rotation or self.elastic:
-            matrices = torch.eye(2) + self.warp * (2.0 * torch.rand(batch, 2, 2, generator=generator) - 1.0)
-            if self.rotation:
-                turns = math.radians(self.rotation) * (2.0 * torch.rand(batch, generator=generator) - 1.0)
-                matrices = matrices @ _turned(turns)
-            offsets = _seen_through(there(matrices), self.crop)
-            if self.elastic:
+        top = to_device(torch.randint(height - self.crop + 1, (batch,), generator=generator))
+        left = to_device(torch.randint(width - self.crop + 1, (batch,), generator=generator))
+        if options.warp or options.rotation or options.elastic:
+            matrices = torch.eye(2) + options.warp * (2.0 * torch.rand(batch, 2, 2, generator=generator) - 1.0)
+            if options.rotation:
+                angles = math.radians(options.rotation) * (2.0 * torch.rand(batch, generator=generator) - 1.0)
+                matrices = matrices @ _rotations(angles)
+            offsets = _offsets(to_device(matrices), self.crop)
+            if options.elastic:
                 points = max(2, round(self.crop / SPACING) + 1)
-                field = self.elastic * torch.randn(batch, 2, points, points, generator=generator)
-                offsets = offsets + _smooth(there(field), self.crop)
+                field = options.elastic * torch.randn(batch, 2, points, points, generator=generator)
+                offsets = offsets + _interpolated(to_device(field), self.crop)
             pixels = _resampled(pixels, top, left, offsets)
         else:
             pixels = _crop(pixels, top, left, self.crop)
-        if self.mirror:
-            mirrored = there(torch.rand(batch, 1, 1, 1, generator=generator)) < 0.5
+        if options.mirror:
+            mirrored = to_device(torch.rand(batch, 1, 1, 1, generator=generator)) < 0.5
             pixels = torch.where(mirrored, pixels.flip(1, 3), pixels)
 
-        low, high = self.contrast
-        factor = low + (high - low) * there(torch.rand(batch, 1, 1, 1, generator=generator))
-        shift = self.brightness * (2.0 * there(torch.rand(batch, 1, 1, 1, generator=generator)) - 1.0)
+        low, high = options.contrast
+        factor = low + (high - low) * to_device(torch.rand(batch, 1, 1, 1, generator=generator))
+        shift = options.brightness * (2.0 * to_device(torch.rand(batch, 1, 1, 1, generator=generator)) - 1.0)
         mean = pixels.mean((1, 2, 3), keepdim=True)
-        # What leaves 0–255 is clipped, as in a camera; what does not is undone when the network standardises.
+        # Clipped at 0 and 255, as in a camera. The network's standardisation undoes what is not clipped.
         return ((pixels - mean) * factor + mean + shift).clamp(0.0, 255.0)
 
 
 class Mixture(NamedTuple):
-    """Images that are each the weighted mean of an image and its partner, and what they show.
+    """A batch in which each image is the weighted mean of itself and its partner.
 
     Attributes:
         images: [batch, channel, row, column].
         partners: Row of each image's partner in the batch, int64 [batch].
-        share: Weight of the image itself; its partner has the rest.
+        share: Weight of the image itself; its partner has 1 − share.
     """
 
     images: Tensor
@@ -122,20 +101,20 @@ class Mixture(NamedTuple):
 
 
 def mix(images: Float[Tensor, "batch channel row column"], alpha: float, generator: torch.Generator) -> Mixture:
-    """Mixup (Zhang et al., ICLR 2018): a batch mixed with itself in another order, by one share from Beta(α, α).
+    """Mixup (Zhang et al., ICLR 2018): mix a batch with itself in another order, by one share from Beta(α, α).
 
-    With α = 0 each image stays as it is.
+    With α = 0 the images are unchanged.
     """
     if not alpha:
         return Mixture(images, torch.arange(len(images), device=images.device), 1.0)
     seed = int(torch.randint(2**62, (), generator=generator))
-    share = float(np.random.default_rng(seed).beta(alpha, alpha))  # torch's distributions have no generators
+    share = float(np.random.default_rng(seed).beta(alpha, alpha))  # torch's distributions take no generator
     partners = torch.randperm(len(images), generator=generator).to(images.device, non_blocking=True)
     return Mixture(share * images + (1.0 - share) * images[partners], partners, share)
 
 
 def _crop(pixels: Tensor, top: Tensor, left: Tensor, size: int) -> Tensor:
-    """A window of its own of each image, as a gather of its rows and columns."""
+    """Each image's own window, by indexing its rows and columns."""
     extent = torch.arange(size, device=pixels.device)
     rows = (top[:, None] + extent)[:, None, :, None]
     columns = (left[:, None] + extent)[:, None, None, :]
@@ -144,26 +123,26 @@ def _crop(pixels: Tensor, top: Tensor, left: Tensor, size: int) -> Tensor:
     return pixels[image, channel, rows, columns]
 
 
-def _turned(angles: Float[Tensor, " batch"]) -> Float[Tensor, "batch 2 2"]:
+def _rotations(angles: Float[Tensor, " batch"]) -> Float[Tensor, "batch 2 2"]:
     """Rotations by angles in radians."""
     cosines, sines = angles.cos(), angles.sin()
     return torch.stack([cosines, -sines, sines, cosines], dim=-1).view(-1, 2, 2)
 
 
-def _seen_through(matrices: Float[Tensor, "batch 2 2"], size: int) -> Float[Tensor, "batch size size 2"]:
-    """Where each pixel of a window is seen, as (x, y) from its centre, through a 2×2 matrix."""
+def _offsets(matrices: Float[Tensor, "batch 2 2"], size: int) -> Float[Tensor, "batch size size 2"]:
+    """The (x, y) offset from the centre of a window that each of its pixels is taken from, by a 2×2 matrix."""
     extent = torch.arange(size, device=matrices.device) - (size - 1) / 2.0
     offsets = torch.stack(torch.meshgrid(extent, extent, indexing="xy"), dim=-1)
     return torch.einsum("bij,rcj->brci", matrices, offsets)
 
 
-def _smooth(field: Float[Tensor, "batch 2 point point"], size: int) -> Float[Tensor, "batch size size 2"]:
-    """A field's values at each pixel of a window, whose corners have those of its corners."""
+def _interpolated(field: Float[Tensor, "batch 2 point point"], size: int) -> Float[Tensor, "batch size size 2"]:
+    """A field's values at each pixel of a window; the corners of both coincide."""
     return functional.interpolate(field, (size, size), mode="bicubic", align_corners=True).permute(0, 2, 3, 1)
 
 
 def _resampled(pixels: Tensor, top: Tensor, left: Tensor, offsets: Float[Tensor, "batch size size 2"]) -> Tensor:
-    """The same windows, each pixel taken at an offset from the window's centre; beyond the edge its pixels repeat."""
+    """The same windows, each pixel taken at an offset from the window's centre; edge pixels repeat outwards."""
     size = offsets.shape[1]
     centres = torch.stack([left, top], dim=-1)[:, None, None, :] + (size - 1) / 2.0
     columns, rows = (2.0 * (offsets + centres) + 1.0).unbind(-1)
@@ -172,7 +151,7 @@ def _resampled(pixels: Tensor, top: Tensor, left: Tensor, offsets: Float[Tensor,
     return functional.grid_sample(pixels, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 
-def _refuse_smaller(images: Tensor, size: int) -> None:
+def _require_size(images: Tensor, size: int) -> None:
     height, width = images.shape[2:]
     if min(height, width) < size:
-        raise ValueError(f"images must have at least {size}×{size} pixels, found {height}×{width}")
+        raise ValueError(f"images must have at least {size}×{size} pixels, got {height}×{width}")

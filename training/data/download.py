@@ -1,4 +1,4 @@
-"""Fetching the public data sets from their makers' hosts, each file held against a published checksum."""
+"""Downloads the public data sets from their official hosts and verifies each file against a published checksum."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,7 +14,7 @@ class Source(NamedTuple):
     """Where a data set is published.
 
     Attributes:
-        base_url: What a file's name is appended to.
+        base_url: The URL of the folder that holds the files.
         files: The SHA-256 of each file, by name.
     """
 
@@ -71,20 +71,20 @@ SOURCES = {
 
 
 def download(name: str, to: Path, *, base_url: str | None = None, progress: bool = True) -> Path:
-    """Fetch what is not there yet of a public data set, both its splits, and return the folder ``to/name``.
+    """Download the missing files of a public data set, both splits, and return the folder ``to/name``.
 
     Args:
         name: smallnorb, mnist or fashion-mnist.
-        to: Folder that holds the data sets, a folder each.
-        base_url: A mirror to fetch the same files from.
-        progress: Show a bar for each file.
+        to: Folder that holds the data sets, one folder each.
+        base_url: A mirror of the same files.
+        progress: Show a progress bar for each file.
 
     Raises:
-        ValueError: The name is not known, or a file is not the published one.
-        OSError: A file cannot be fetched or written.
+        ValueError: The name is unknown, or a file does not have the published checksum.
+        OSError: A file cannot be downloaded or written.
     """
     if name not in SOURCES:
-        raise ValueError(f"known data sets are {', '.join(SOURCES)}, found {name}")
+        raise ValueError(f"the data set must be one of {', '.join(SOURCES)}, got {name}")
     source = SOURCES[name]
     if base_url is not None:
         source = source._replace(base_url=base_url)
@@ -93,42 +93,42 @@ def download(name: str, to: Path, *, base_url: str | None = None, progress: bool
 
 
 def fetch(source: Source, folder: Path, *, progress: bool = True) -> None:
-    """Bring a source's files into the folder.
+    """Download a source's files into a folder.
 
-    A file appears under its name only when it is whole and right. One that is there and right is left alone, one
-    that is there and wrong is replaced.
+    A file appears under its name only when it is complete and its checksum is right. A file with the right checksum is
+    kept, any other is replaced.
 
     Raises:
-        ValueError: A file is not the published one.
-        OSError: A file cannot be fetched or written.
+        ValueError: A file does not have the published checksum.
+        OSError: A file cannot be downloaded or written.
     """
     for name, sha256 in source.files.items():
         url = source.base_url.rstrip("/") + "/" + name
         try:
             pooch.retrieve(url, f"sha256:{sha256}", name, folder, downloader=_Downloader(name, progress))
-        except OSError as error:  # what requests raises is one too
-            raise OSError(f"{url} cannot be fetched: {error}") from error
+        except OSError as error:  # includes the exceptions of requests
+            raise OSError(f"{url} cannot be downloaded: {error}") from error
         except ValueError as error:
-            raise ValueError(f"{url} is not the published file: {error}") from error
+            raise ValueError(f"{url} does not have the published checksum: {error}") from error
 
 
 class _Downloader:
-    """Writes what a URL answers to a path that everyone may read, and leaves neither bar nor connection open."""
+    """Downloads a URL to a file that everyone may read; closes the progress bar and the connection on errors too."""
 
     def __init__(self, name: str, progress: bool) -> None:
         self.name = name
         self.progress = progress
 
     def __call__(self, url: str, path: str, _: object) -> None:
-        # The total is not known yet; without one a bar is neither true nor false, and pooch asks.
+        # pooch tests the bar as a bool, which tqdm supports only with a total; the total is not known yet.
         with tqdm(desc=self.name, total=1, unit="B", unit_scale=True, disable=not self.progress) as bar:
             hooks = {"response": self.close_refusal}
             get = pooch.HTTPDownloader(progressbar=bar, chunk_size=CHUNK_BYTES, timeout=TIMEOUT_S, hooks=hooks)
             get(url, path, None)
-        Path(path).chmod(0o644)  # temporary files are their owner's alone
+        Path(path).chmod(0o644)  # temporary files are readable by their owner only
 
     @staticmethod
     def close_refusal(response: Any, **_: object) -> None:
-        """Pooch raises on an answer that is an error and leaves its connection open."""
+        """Close the connection of an error response: pooch raises on it and leaves it open."""
         if not response.ok:
             response.close()

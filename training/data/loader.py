@@ -1,59 +1,86 @@
-"""The batches of a run. Each is a function of the configuration and the step: nothing else has to be remembered.
+"""The batches of a run, each a function of the configuration and the step.
 
-The order of an epoch's images and each batch's augmentation come from generators seeded by the run's seed and
-the epoch's or the step's number, so that a run that was killed goes on as if it had not been.
+The order of an epoch's images and the augmentation of each batch come from generators that are seeded by the run's
+seed and the number of the epoch or step. So a resumed run continues exactly as if it had not been interrupted.
 """
 
+from typing import NamedTuple
+
 import torch
+from torch import Tensor
 
 from matcaps.training.config import TrainConfig
 from matcaps.training.data import ImageSet
-from matcaps.training.data.augmentation import mix
-from matcaps.training.engine.distributed import Worker
-from matcaps.training.engine.loss import margin_at
-from matcaps.training.engine.step import Batch
+from matcaps.training.data.augmentation import Augment, mix
+
+
+class Batch(NamedTuple):
+    """The inputs of a step, on the network's device."""
+
+    images: Tensor
+    """[batch, channel, row, column] of pixels in 0–255"""
+    labels: Tensor
+    """int64 [batch]"""
+    partner_labels: Tensor
+    """int64 [batch]: labels of the images that these are mixed with"""
+    share: Tensor
+    """float32 []: weight of an image's own label"""
+    margin: Tensor
+    """float32 []: margin of the spread loss"""
 
 
 class BatchLoader:
-    """What a worker learns from at each step of a run.
+    """Yields the batch of each step of a run; with several processes each gets its share of the batch.
+
+    Args:
+        config: Configuration of the run.
+        training: The training images; they are copied to the device.
+        device: Device of the batches.
+        rank: Number of this process, from 0.
+        world: Number of processes.
 
     Attributes:
-        steps_per_epoch: Batches of an epoch; images that do not fill one are left to the next epoch's order.
-        steps: Of the whole run.
+        steps_per_epoch: Batches per epoch; images that do not fill a batch are left out of the epoch.
+        steps: Steps of the whole run.
 
     Raises:
-        ValueError: The workers cannot have equal shares of a batch.
+        ValueError: The batch size is not a multiple of the number of processes.
     """
 
-    def __init__(self, config: TrainConfig, training: ImageSet, worker: Worker) -> None:
-        if config.batch_size % worker.world:
-            raise ValueError(f"batches of {config.batch_size} images cannot be shared by {worker.world} processes")
-        self._config, self._worker, self._augment = config, worker, config.augment()
-        self._images, self._labels = training.images.to(worker.device), training.labels.to(worker.device)
-        self.steps_per_epoch = len(training) // config.batch_size
-        self.steps = config.epochs * self.steps_per_epoch
+    def __init__(
+        self, config: TrainConfig, training: ImageSet, device: torch.device, rank: int = 0, world: int = 1
+    ) -> None:
+        batch_size = config.optimisation.batch_size
+        if batch_size % world:
+            raise ValueError(f"--batch-size must be a multiple of the {world} processes, got {batch_size}")
+        self._config, self._batch_size = config, batch_size
+        self._device, self._rank, self._world = device, rank, world
+        self._augment = Augment(config.network.crop_size, config.augmentation)
+        self._images, self._labels = training.images.to(device), training.labels.to(device)
+        self.steps_per_epoch = len(training) // batch_size
+        self.steps = config.optimisation.epochs * self.steps_per_epoch
         self._epoch, self._order = -1, torch.empty(0)
 
     def __call__(self, step: int) -> Batch:
-        """The worker's share of a step's batch; draws for dropout are seeded as well."""
-        config, worker = self._config, self._worker
+        """The batch of a step, or this process's share of it; also seeds the draws of dropout."""
+        config = self._config
         epoch, batch_of_epoch = divmod(step, self.steps_per_epoch)
         if epoch != self._epoch:
             order = torch.randperm(len(self._images), generator=_generator(config.seed, 0, epoch))
-            self._epoch, self._order = epoch, order.to(worker.device)
-        start = batch_of_epoch * config.batch_size
-        rows = self._order[start : start + config.batch_size][worker.rank :: worker.world]
-        draws = _generator(config.seed, 1 + worker.rank, step)
-        torch.manual_seed(draws.initial_seed())  # dropout draws from the generator that all share
-        mixture = mix(self._augment(self._images[rows], draws), config.mixup, draws)
+            self._epoch, self._order = epoch, order.to(self._device)
+        start = batch_of_epoch * self._batch_size
+        rows = self._order[start : start + self._batch_size][self._rank :: self._world]
+        draws = _generator(config.seed, 1 + self._rank, step)
+        torch.manual_seed(draws.initial_seed())  # dropout draws from torch's global generator
+        mixture = mix(self._augment(self._images[rows], draws), config.augmentation.mixup, draws)
         labels = self._labels[rows]
-        numbers = torch.tensor([mixture.share, margin_at(step / self.steps, config)])
-        share, margin = numbers.to(worker.device, non_blocking=True)
+        numbers = torch.tensor([mixture.share, config.loss.margin_at(step / self.steps)])
+        share, margin = numbers.to(self._device, non_blocking=True)
         return Batch(mixture.images, labels, labels[mixture.partners], share, margin)
 
 
 def _generator(*numbers: int) -> torch.Generator:
-    """A generator of its own for each tuple of numbers."""
+    """A generator with a seed of its own for each tuple of numbers."""
     seed = 0
     for number in numbers:
         seed = (seed * 6364136223846793005 + number * 1442695040888963407 + 1) % 2**63

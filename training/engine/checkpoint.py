@@ -1,4 +1,4 @@
-"""A run on disk: weights, the configuration that rebuilds them and how far the run has come, as one unit."""
+"""Checkpoint files: the weights and the configuration that rebuilds them, as one unit."""
 
 import os
 import tempfile
@@ -8,22 +8,24 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import torch
+from pydantic import TypeAdapter
 
-from matcaps.model import CapsNet, CapsNetConfig, RoutingConfig
+from matcaps.model import CapsNet, CapsNetConfig
 from matcaps.training.baselines import ConvNet
 
 FORMAT = 1
 Network = CapsNet | ConvNet
+_NETWORK_CONFIG = TypeAdapter(CapsNetConfig)
 ARCHITECTURES: dict[str, type[Network]] = {"capsules": CapsNet, "cnn": ConvNet}
 
 
 def kind(network: Network) -> str:
-    """What tables and pictures call a network."""
+    """The name of a network in tables and plots."""
     return "capsules" if isinstance(network, CapsNet) else "CNN"
 
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Have ``write`` fill a file that appears under its name only when it is whole and on the disk."""
+    """Let ``write`` fill a file that appears under its name only when it is complete and on the disk."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -44,7 +46,7 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
 
 
 def save(path: Path, network: Network, **state: Any) -> None:
-    """Write the network and what else is given (tensors, numbers, text, lists and dicts of these)."""
+    """Write a network and further state: tensors, numbers, strings, and lists and dicts of these."""
     content = {
         "format": FORMAT,
         "architecture": next(name for name, kind in ARCHITECTURES.items() if isinstance(network, kind)),
@@ -56,30 +58,26 @@ def save(path: Path, network: Network, **state: Any) -> None:
 
 
 def load(path: Path) -> dict[str, Any]:
-    """Read what ``save`` wrote; runs no code of the file's.
+    """Read what ``save`` wrote, without running code from the file.
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: The file is no checkpoint, is damaged, or is of another format.
+        ValueError: The file is not a checkpoint, is damaged, or has another format.
     """
     if not path.is_file():
         raise FileNotFoundError(f"no checkpoint at {path}")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises whatever the damage led to: zip, pickle, key and value errors
-        raise ValueError(f"{path} is not a whole checkpoint: {type(error).__name__}") from error
+    except Exception as error:  # damage raises zip, pickle, key or value errors
+        raise ValueError(f"{path} is not a complete checkpoint: {type(error).__name__}") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         found = content.get("format") if isinstance(content, dict) else type(content).__name__
-        raise ValueError(f"{path} is not a checkpoint of format {FORMAT}, found {found}")
+        raise ValueError(f"{path} is not a checkpoint of format {FORMAT}, got {found}")
     return content
 
 
 def rebuild(content: dict[str, Any]) -> Network:
     """The network of a loaded checkpoint, on the CPU, in evaluation mode."""
-    fields = dict(content["network"])
-    config = CapsNetConfig(
-        **{**fields, "classes": tuple(fields["classes"]), "routing": RoutingConfig(**fields["routing"])}
-    )
-    network = ARCHITECTURES[content.get("architecture", "capsules")](config)
+    network = ARCHITECTURES[content["architecture"]](_NETWORK_CONFIG.validate_python(content["network"]))
     network.load_state_dict(content["weights"])
     return network.eval()

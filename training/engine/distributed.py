@@ -1,4 +1,4 @@
-"""One process, or several that ``torchrun`` started: who this is, and which share of a batch is its own."""
+"""Training in one process, or in several that ``torchrun`` started."""
 
 import os
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ class Worker:
     Attributes:
         rank: Number of this process, from 0.
         world: Number of processes.
-        device: Where its network lives.
+        device: Device of its network.
     """
 
     rank: int
@@ -25,12 +25,12 @@ class Worker:
     device: torch.device
 
     @property
-    def leads(self) -> bool:
+    def is_main(self) -> bool:
         """Whether this process writes checkpoints and logs."""
         return self.rank == 0
 
     def sum(self, values: list[float]) -> list[float]:
-        """Each number summed over all processes."""
+        """Sum each number over all processes."""
         if self.world == 1:
             return values
         total = torch.tensor(values, dtype=torch.float64, device=self.device)
@@ -40,14 +40,14 @@ class Worker:
 
 @contextmanager
 def join(device: Literal["auto", "cpu", "cuda"]) -> Iterator[Worker]:
-    """Take part in the run that this process was started for, and leave it at the end.
+    """Join the process group that ``torchrun`` describes in the environment, and leave it at the end.
 
     Raises:
-        ValueError: A GPU is asked for and there is none.
+        ValueError: A GPU is requested and there is none.
     """
     has_gpu = torch.cuda.is_available()
     if device == "cuda" and not has_gpu:
-        raise ValueError("device 'cuda' was asked for, but torch finds no GPU; use 'cpu' or 'auto'")
+        raise ValueError("--device cuda needs a GPU, but torch finds none; use cpu or auto")
     kind = "cuda" if has_gpu and device != "cpu" else "cpu"
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world == 1:

@@ -1,4 +1,4 @@
-"""What a run tells: a progress bar to watch, TensorBoard scalars to plot and ``metrics.jsonl`` to compute with."""
+"""The log of a run: a progress bar, TensorBoard scalars and ``metrics.jsonl``."""
 
 import json
 from pathlib import Path
@@ -11,12 +11,12 @@ from matcaps.training.engine.checkpoint import write_atomically
 
 
 class RunLogger:
-    """Where the main process of a run writes. Other processes write nowhere (``active=False``).
+    """Writes the log of a run, in its main process; in others (``active=False``) it writes nothing.
 
     Args:
         folder: The run's folder.
         steps: Length of the whole run.
-        step: Steps taken so far: what an earlier process wrote beyond them is dropped, as they are taken again.
+        step: Steps taken so far. Later entries of an interrupted process are dropped, as their steps are taken again.
         active: Whether this process writes.
     """
 
@@ -30,15 +30,15 @@ class RunLogger:
         self.bar = tqdm(total=steps, initial=step, unit="step", disable=not active, smoothing=0.05)
 
     def step(self, epoch: int, loss: float, accuracy: float, images_per_s: float, *, steps: int) -> None:
-        """Move the bar on by so many steps."""
+        """Advance the progress bar by ``steps``."""
         self.bar.set_description(f"epoch {epoch}", refresh=False)
         self.bar.set_postfix_str(
             f"loss {loss:.3f}, accuracy {accuracy:.1%}, {images_per_s:.0f} images/s", refresh=False
         )
         self.bar.update(steps)
 
-    def record(self, step: int, **values: float) -> None:
-        """Keep numbers that belong to a step."""
+    def log(self, step: int, **values: float) -> None:
+        """Write the metrics of a step."""
         if self.writer is None:
             return
         with self.path.open("a") as file:
@@ -46,8 +46,8 @@ class RunLogger:
         for name, value in values.items():
             self.writer.add_scalar(name, value, step)
 
-    def say(self, text: str) -> None:
-        """Print a line above the bar."""
+    def print(self, text: str) -> None:
+        """Print a line above the progress bar."""
         if self.writer is not None:
             tqdm.write(text)
 
@@ -63,7 +63,7 @@ class RunLogger:
 
 
 def _lines(path: Path) -> list[str]:
-    """The whole lines of a file that a killed process may have left in the middle of one."""
+    """The complete lines of a file; a killed process may have left an incomplete last one."""
     if not path.exists():
         return []
     return [line for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]

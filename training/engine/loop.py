@@ -1,164 +1,235 @@
-"""The training loop: fetch, step, log, judge, save."""
+"""The training loop. For each step: fetch, forward, loss, backward, clip, step, log."""
 
 import math
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from matcaps.training.config import FOLDER_CLASSES, TrainConfig, changed, resolved
+from matcaps.training.config import FOLDER_CLASSES, TrainConfig, differences, from_json, resolved
 from matcaps.training.data import ImageSet
 from matcaps.training.data.loader import BatchLoader
+from matcaps.training.data.splits import familiar, split
 from matcaps.training.engine import checkpoint
 from matcaps.training.engine.checkpoint import Network
 from matcaps.training.engine.distributed import Worker, join
 from matcaps.training.engine.logger import RunLogger
-from matcaps.training.engine.loss import margin_at
+from matcaps.training.engine.predict import predict
+from matcaps.training.engine.provenance import commit, fingerprint
 from matcaps.training.engine.state import Progress, State
 from matcaps.training.engine.step import Outcome, Step
-from matcaps.training.evaluation.metrics import predict
-from matcaps.training.provenance import commit, fingerprint
-from matcaps.training.splits import familiar, split
 
 LOG_EVERY = 50  # steps
-GPU_STEPS_UNSEEN = 10  # that a GPU may be ahead of what the host has seen of them
+GPU_STEPS_AHEAD = 10  # steps that a GPU may be ahead of the host, which reads their outcomes together
 
 
 class NonFiniteError(RuntimeError):
-    """A loss or a gradient is infinite or not a number: no weight changes by it, and nothing is saved after it.
+    """A loss or a gradient is infinite or not a number: the step changed no weight, and nothing was saved after it."""
 
-    A GPU may have gone on for a few steps before it was seen.
+
+@dataclass(frozen=True)
+class Training:
+    """One process of a run, ready to start or to continue.
+
+    Attributes:
+        config: Configuration of the run.
+        worker: This process among the processes of the run.
+        loader: Batches of the training images.
+        held_out: Held-out images at the elevations and lightings of the training; may be empty.
+        state: Network, optimizer, schedule and progress.
+        step: Takes one training step.
+        commit: Commit of the code.
+        images: Fingerprint of the split.
     """
+
+    config: TrainConfig
+    worker: Worker
+    loader: BatchLoader
+    held_out: ImageSet
+    state: State
+    step: Step
+    commit: str
+    images: str
+
+    @property
+    def last(self) -> Path:
+        """The checkpoint that the run continues from."""
+        return self.config.run.folder / "last.pt"
+
+    def save(self, path: Path) -> None:
+        """Write a checkpoint, in the main process only."""
+        if self.worker.is_main:
+            self.state.save(path, self.commit, self.images)
 
 
 def train(config: TrainConfig) -> Path:
-    """Train a network and return the path of its checkpoint.
+    """Train a network and return the path of its last checkpoint.
 
-    That is the run's end, where the rate has fallen to nothing. An epoch that is chosen by its held-out error would be
-    judged by images that chose it.
+    The last checkpoint is the result, since the learning rate falls to zero there. Choosing the best epoch by its
+    held-out error would make that error too optimistic.
 
     Raises:
-        ValueError: The data do not fit the network, the run is too short, its batches cannot be shared by the
-            processes, or the folder's run is another one.
-        FileNotFoundError: The data are not there.
-        FileExistsError: The folder holds a run, and it is not to be continued.
-        NonFiniteError: Training left the finite numbers.
+        ValueError: The data do not fit the network, the run is too short, its batches cannot be split among the
+            processes, or the folder holds a run with other options.
+        FileNotFoundError: The data are not there, or there is no checkpoint to resume from.
+        FileExistsError: The folder holds a run, and it is not to be resumed.
+        NonFiniteError: A loss or gradient is not finite.
     """
-    with join(config.device) as worker:
-        config = resolved(config)
-        training, held_out = split(config)
-        images = fingerprint(training, held_out)
-        if len(held_out):
-            held_out = held_out.subset(familiar(held_out, config))
-        if config.network.classes == FOLDER_CLASSES:
-            config = replace(config, network=replace(config.network, classes=training.classes))
-        last = config.run_folder / "last.pt"
-        # One that broke in its beginning is no run yet: the same folder may have another try, with other options.
-        if last.exists() and not config.resume and checkpoint.load(last)["progress"]["step"]:
-            raise FileExistsError(
-                f"{config.run_folder} holds a run already; continue it with --resume, or name another --run-folder"
+    with join(config.run.device) as worker:
+        training = prepare(config, worker)
+        fit(training)
+        return training.last
+
+
+def prepare(config: TrainConfig, worker: Worker) -> Training:
+    """Load the data, and create the state of the run or restore it from its checkpoint."""
+    config = resolved(config)
+    training, held_out = split(config)
+    images = fingerprint(training, held_out)
+    if len(held_out):
+        held_out = held_out.subset(familiar(held_out, config))
+    if config.network.classes == FOLDER_CLASSES:
+        config = replace(config, network=replace(config.network, classes=training.classes))
+    saved = _saved_run(config, images)
+    loader = BatchLoader(config, training, worker.device, worker.rank, worker.world)
+    state = State(config, loader.steps, worker.device)
+    if saved is not None:
+        state.restore(saved)
+    model: nn.Module = state.network
+    if worker.world > 1:
+        model = DistributedDataParallel(model)
+    step = Step(model, state.optimizer, state.schedule, state.average, config, capture=worker.world == 1)
+    prepared = Training(config, worker, loader, held_out, state, step, commit(), images)
+    if saved is None:
+        prepared.save(prepared.last)  # so that a run that is killed early can be resumed too
+    return prepared
+
+
+def fit(training: Training) -> None:
+    """Take the steps that are left of a run."""
+    config, loader, state = training.config, training.loader, training.state
+    steps_ahead = GPU_STEPS_AHEAD if training.worker.device.type == "cuda" else 1
+    pending: list[Tensor] = []
+    with RunLogger(config.run.folder, loader.steps, state.progress.step, active=training.worker.is_main) as logger:
+        saved_at = began = time.monotonic()
+        for step in range(state.progress.step, loader.steps):
+            # fetch
+            batch = loader(step)
+            # forward, loss, backward, clip, step
+            state.network.train()
+            pending.append(training.step(batch))
+            taken = step + 1
+            epoch_ends = taken % loader.steps_per_epoch == 0
+            if len(pending) < steps_ahead and not epoch_ends and taken % LOG_EVERY:
+                continue
+            # log
+            outcomes = [Outcome(*values) for values in torch.stack(pending).tolist()]  # waits for the GPU
+            pending.clear()
+            now = time.monotonic()
+            log_steps(training, outcomes, now - began, logger)
+            began = now
+            if epoch_ends:
+                end_epoch(training, logger)
+                saved_at = began = time.monotonic()
+            elif now - saved_at > 60.0 * config.run.checkpoint_minutes:
+                training.save(training.last)
+                saved_at = time.monotonic()
+
+
+def log_steps(training: Training, outcomes: list[Outcome], seconds: float, logger: RunLogger) -> None:
+    """Add the outcomes of the latest steps to the progress, and log them.
+
+    Raises:
+        NonFiniteError: An outcome is not finite.
+    """
+    config, loader, state = training.config, training.loader, training.state
+    batch_size = config.optimisation.batch_size
+    share = batch_size // training.worker.world
+    progress = state.progress
+    for latest in outcomes:
+        if not all(map(math.isfinite, latest)):
+            raise NonFiniteError(
+                f"step {progress.step}: loss {latest.loss}, gradient norm {latest.gradient_norm}; the last checkpoint "
+                f"is {training.last}. A lower --learning-rate or a higher --network.routing.variance-floor may help"
             )
-        saved = checkpoint.load(last) if config.resume else None
-        if saved is not None and (differing := changed(saved["config"], config)):
-            raise ValueError(f"{config.run_folder} holds a run with other options: {', '.join(differing)}")
-        if saved is not None and saved.get("images") not in (None, images):  # runs of before do not know theirs
-            raise ValueError(f"{config.data} holds other images than when the run of {config.run_folder} began")
+        progress = progress._replace(
+            step=progress.step + 1,
+            loss=progress.loss + latest.loss,
+            correct=progress.correct + latest.correct / share,
+        )
+    progress = state.progress = progress._replace(seconds=progress.seconds + seconds)
+    epoch, done = _epoch_of(progress.step, loader)
+    rate = done * batch_size / max(progress.seconds, 1e-9)
+    logger.step(epoch, progress.loss / done, progress.correct / done, rate, steps=len(outcomes))
+    if progress.step % LOG_EVERY == 0:
+        logger.log(
+            progress.step,
+            loss=latest.loss,
+            accuracy=latest.correct / share,
+            gradient_norm=latest.gradient_norm,
+            learning_rate=float(state.schedule.get_last_lr()[0]),
+            margin=config.loss.margin_at(progress.step / loader.steps),
+            images_per_s=rate,
+        )
 
-        origin = commit()  # of the code that runs; the files may change while it does
-        loader = BatchLoader(config, training, worker)
-        state = State(config, loader.steps, worker.device)
-        if saved is not None:
-            state.restore(saved)
-        model: nn.Module = state.network
-        if worker.world > 1:
-            model = DistributedDataParallel(model)
-        take_step = Step(model, state.optimizer, state.schedule, state.average, config, record=worker.world == 1)
 
-        def save(path: Path) -> None:
-            if worker.leads:
-                state.save(path, origin, images)
+def end_epoch(training: Training, logger: RunLogger) -> None:
+    """Measure and log the held-out error, and save the state; a run that is killed before the save repeats this."""
+    config, worker, state = training.config, training.worker, training.state
+    progress = state.progress
+    epoch, done = _epoch_of(progress.step, training.loader)
+    error = _held_out_error(state.result, training.held_out, worker)
+    mean_loss, accuracy = (total / worker.world / done for total in worker.sum([progress.loss, progress.correct]))
+    metrics = {"epoch": epoch, "training_loss": mean_loss, "training_accuracy": accuracy}
+    logger.log(progress.step, **metrics, **({} if error is None else {"held_out_error": error}))
+    logger.print(
+        f"epoch {epoch}: loss {mean_loss:.4f}, training accuracy {accuracy:.2%}, "
+        f"{'nothing held out' if error is None else f'held-out error {error:.2%}'}, {progress.seconds:.0f} s"
+    )
+    state.progress = Progress(step=progress.step)
+    if config.run.keep_epochs:
+        training.save(config.run.folder / f"epoch-{epoch}.pt")
+    training.save(training.last)
 
-        if saved is None:
-            save(last)  # so that there is something to go on from, whenever it is killed
-        share = config.batch_size // worker.world
-        patience = GPU_STEPS_UNSEEN if worker.device.type == "cuda" else 1
-        unseen: list[Tensor] = []
-        with RunLogger(config.run_folder, loader.steps, state.progress.step, active=worker.leads) as logger:
-            saved_at = began = time.monotonic()
-            for step in range(state.progress.step, loader.steps):
-                epoch, batch_of_epoch = divmod(step, loader.steps_per_epoch)
-                done = batch_of_epoch + 1
-                # fetch
-                batch = loader(step)
-                # forward, loss, backward, clip, step
-                state.network.train()
-                unseen.append(take_step(batch))
-                if len(unseen) < patience and done < loader.steps_per_epoch and (step + 1) % LOG_EVERY:
-                    continue
-                # log
-                progress = state.progress
-                for latest in map(Outcome._make, torch.stack(unseen).tolist()):
-                    if not all(map(math.isfinite, latest)):
-                        raise NonFiniteError(
-                            f"step {progress.step}: loss {latest.loss}, gradient norm {latest.gradient_norm}; "
-                            f"the last good state is {last}. A lower --learning-rate or a higher "
-                            f"--network.routing.variance-floor may help"
-                        )
-                    progress = progress._replace(
-                        step=progress.step + 1,
-                        loss=progress.loss + latest.loss,
-                        correct=progress.correct + latest.correct / share,
-                    )
-                now = time.monotonic()
-                progress = state.progress = progress._replace(seconds=progress.seconds + now - began)
-                began = now
-                rate = done * config.batch_size / max(progress.seconds, 1e-9)
-                logger.step(epoch + 1, progress.loss / done, progress.correct / done, rate, steps=len(unseen))
-                unseen.clear()
-                if progress.step % LOG_EVERY == 0:
-                    logger.record(
-                        progress.step,
-                        loss=latest.loss,
-                        accuracy=latest.correct / share,
-                        gradient_norm=latest.gradient_norm,
-                        learning_rate=float(state.schedule.get_last_lr()[0]),
-                        margin=margin_at(progress.step / loader.steps, config),
-                        images_per_s=rate,
-                    )
-                if done == loader.steps_per_epoch:
-                    error = _held_out_error(state.outcome, held_out, worker)
-                    mean_loss, accuracy = (
-                        value / worker.world / done for value in worker.sum([progress.loss, progress.correct])
-                    )
-                    logger.record(
-                        progress.step,
-                        epoch=epoch + 1,
-                        training_loss=mean_loss,
-                        training_accuracy=accuracy,
-                        **({} if error is None else {"held_out_error": error}),
-                    )
-                    judged = "nothing held out" if error is None else f"held-out error {error:.2%}"
-                    logger.say(
-                        f"epoch {epoch + 1}: loss {mean_loss:.4f}, training accuracy {accuracy:.2%}, "
-                        f"{judged}, {progress.seconds:.0f} s"
-                    )
-                    state.progress = Progress(step=progress.step)
-                    # The last state at the end: a run that is killed before does the epoch's end again.
-                    if config.keep_epochs:
-                        save(config.run_folder / f"epoch-{epoch + 1}.pt")
-                    save(last)
-                    saved_at = began = time.monotonic()
-                elif now - saved_at > 60.0 * config.checkpoint_minutes:
-                    save(last)
-                    saved_at = time.monotonic()
-    return last
+
+def _saved_run(config: TrainConfig, images: str) -> dict[str, Any] | None:
+    """The checkpoint to resume from; None for a new run.
+
+    Raises:
+        FileNotFoundError: The run is to be resumed, and there is no checkpoint.
+        FileExistsError: The folder holds a run, and it is not to be resumed.
+        ValueError: The folder holds a run with other options or images.
+    """
+    folder = config.run.folder
+    last = folder / "last.pt"
+    if not config.run.resume:
+        # A run that stopped before its first save at a later step is replaced, with any options.
+        if last.exists() and checkpoint.load(last)["progress"]["step"]:
+            raise FileExistsError(
+                f"{folder} already holds a run; continue it with --resume, or set another --run-folder"
+            )
+        return None
+    saved = checkpoint.load(last)
+    if differing := differences(from_json(saved["config"]), config):
+        changes = ", ".join(f"{name} was {before}, now {now}" for name, (before, now) in differing.items())
+        raise ValueError(f"{folder} holds a run with other options: {changes}")
+    if saved["images"] != images:
+        raise ValueError(f"{config.data.name} holds other images than when the run in {folder} began")
+    return saved
+
+
+def _epoch_of(steps: int, loader: BatchLoader) -> tuple[int, int]:
+    """The epoch of the step before, from 1, and how many of the epoch's steps are taken then."""
+    epoch, step = divmod(steps - 1, loader.steps_per_epoch)
+    return epoch + 1, step + 1
 
 
 def _held_out_error(network: Network, held_out: ImageSet, worker: Worker) -> float | None:
-    """Share of held-out images that are classified wrongly, each process judging its part; None if there are none."""
+    """The share of held-out images that are classified wrongly, counted over all processes; None if there are none."""
     if not len(held_out):
         return None
     own = held_out.subset(torch.arange(worker.rank, len(held_out), worker.world))

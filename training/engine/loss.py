@@ -1,10 +1,10 @@
-"""What training minimises: the paper's spread loss, and cross-entropy to compare it with."""
+"""The loss that training minimises: the paper's spread loss, or cross-entropy."""
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from matcaps.training.config import TrainConfig
+from matcaps.training.config import LossConfig
 
 
 def spread_loss(activations: Tensor, labels: Tensor, margin: float | Tensor) -> Tensor:
@@ -24,14 +24,8 @@ def spread_loss(activations: Tensor, labels: Tensor, margin: float | Tensor) -> 
     return (shortfall * wrong).sum(1).mean()
 
 
-def margin_at(share: float, config: TrainConfig) -> float:
-    """The spread loss's margin after a share of the run, in [0, 1]: a linear rise, then level."""
-    risen = min(1.0, share / config.margin_share)
-    return config.first_margin + risen * (config.last_margin - config.first_margin)
-
-
-def loss_of(logits: Tensor, labels: Tensor, margin: Tensor, config: TrainConfig) -> Tensor:
-    """The loss of a batch; ``logits`` [batch, classes] are those of class activations, ``margin`` the spread loss's."""
-    if config.loss == "cross-entropy":
+def loss_of(logits: Tensor, labels: Tensor, margin: Tensor, config: LossConfig) -> Tensor:
+    """The loss of a batch from its class logits [batch, classes]; ``margin`` is for the spread loss."""
+    if config.kind == "cross-entropy":
         return functional.cross_entropy(logits, labels, label_smoothing=config.label_smoothing)
     return spread_loss(logits.sigmoid(), labels, margin)

@@ -1,4 +1,4 @@
-"""All that a run changes from step to step, as one unit: made, saved, and taken up again."""
+"""Everything that a run changes from step to step: created, saved and restored as one unit."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import torch
 from torch.optim.lr_scheduler import OneCycleLR
 
-from matcaps.training.config import TrainConfig, plain
+from matcaps.training.config import TrainConfig, to_json
 from matcaps.training.engine import checkpoint
 from matcaps.training.engine.checkpoint import ARCHITECTURES, Network
 from matcaps.training.engine.ema import ModelEma
@@ -14,7 +14,7 @@ from matcaps.training.engine.step import adam, restore_optimizer
 
 
 class Progress(NamedTuple):
-    """How far a run has come, and the sums over the epoch that is under way."""
+    """Steps taken, and the sums over the current epoch."""
 
     step: int = 0
     loss: float = 0.0
@@ -23,63 +23,63 @@ class Progress(NamedTuple):
 
 
 class State:
-    """A network with its optimizer, schedule and average.
+    """A network with its optimizer, learning rate schedule and average of the weights.
 
     Args:
-        config: Of the run.
+        config: Configuration of the run.
         steps: Length of the run.
-        device: Where the network lives.
+        device: Device of the network.
 
     Raises:
         ValueError: The run is too short for its schedule.
     """
 
     def __init__(self, config: TrainConfig, steps: int, device: torch.device) -> None:
-        if config.warmup_share * steps <= 1.0:
+        options = config.optimisation
+        if options.warmup_share * steps <= 1.0:
             raise ValueError(
-                f"a run of {steps} steps is too short for its rate to rise over {config.warmup_share:g} of them; "
-                f"it takes more --epochs, or a smaller --batch-size"
+                f"a run of {steps} steps is too short for its rate to rise over {options.warmup_share:g} of them; "
+                "use more --epochs or a smaller --batch-size"
             )
         torch.manual_seed(config.seed)
         self.network: Network = ARCHITECTURES[config.architecture](config.network).to(device)
-        self.optimizer = adam(self.network, config)
+        self.optimizer = adam(self.network, options)
         self.schedule = OneCycleLR(
-            self.optimizer, config.learning_rate, steps, pct_start=config.warmup_share, cycle_momentum=False
+            self.optimizer, options.learning_rate, steps, pct_start=options.warmup_share, cycle_momentum=False
         )
-        self.average = ModelEma(self.network, config.average_share * steps) if config.average_share else None
+        self.average = ModelEma(self.network, options.average_share * steps) if options.average_share else None
         self.progress = Progress()
         self._config = config
 
     @property
-    def outcome(self) -> Network:
-        """What is judged and released: the average, or the network itself."""
+    def result(self) -> Network:
+        """The network that is evaluated and released: the average, or the trained network itself."""
         return self.average.network if self.average else self.network
 
     def restore(self, saved: dict[str, Any]) -> None:
-        """Go on from a checkpoint of the same run, on this device or another."""
-        self.outcome.load_state_dict(saved["weights"])
-        self.network.load_state_dict(saved.get("trained_weights", saved["weights"]))
+        """Continue from a checkpoint of the same run, on this device or another."""
+        self.result.load_state_dict(saved["weights"])
+        self.network.load_state_dict(saved["trained_weights"])
         restore_optimizer(self.optimizer, saved["optimizer"])
         self.schedule.load_state_dict(saved["schedule"])
-        # Runs of before hold more than it has fields.
-        self.progress = Progress(**{name: saved["progress"][name] for name in Progress._fields})
+        self.progress = Progress(**saved["progress"])
 
     def save(self, path: Path, commit: str, images: str) -> None:
         """Write a checkpoint.
 
         Args:
-            path: Where.
-            commit: Of the code that runs.
-            images: Fingerprint of what the run trains on and holds out.
+            path: Of the file.
+            commit: Commit of the code that runs.
+            images: Fingerprint of the training images and held-out images.
         """
         checkpoint.save(
             path,
-            self.outcome,
+            self.result,
             trained_weights=self.network.state_dict(),
             optimizer=self.optimizer.state_dict(),
             schedule=self.schedule.state_dict(),
             progress=self.progress._asdict(),
-            config=plain(self._config),
+            config=to_json(self._config),
             commit=commit,
             images=images,
         )

@@ -1,1 +1,1 @@
-"""Metrics, reports, and the evaluation suites."""
+"""Metrics, reports, and the suites of ``matcaps evaluate``."""

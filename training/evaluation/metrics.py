@@ -1,28 +1,25 @@
-"""How good a network is: error with its confidence interval, confusions, errors by instance."""
+"""Error with its confidence interval, confusion matrix, and errors by instance."""
 
 import math
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from matcaps.training.data import ImageSet
 from matcaps.training.engine.checkpoint import Network
-
-BATCH = 64
-GPU_BATCH = 512
+from matcaps.training.engine.predict import predict
 
 
 class Evaluation(NamedTuple):
-    """What a network does on a set of images.
+    """The errors of a network on a set of images.
 
     Attributes:
-        images: How many there were.
+        images: Number of images.
         error: Share classified wrongly.
         interval: 95 % confidence interval of the error, by Wilson's score.
         confusion: int64 [classes, classes]; rows are true classes, columns predicted ones.
-        by_instance: Error for each (class, instance), where the data know instances.
+        by_instance: Error for each (class, instance), where the data set has instances.
     """
 
     images: int
@@ -32,23 +29,8 @@ class Evaluation(NamedTuple):
     by_instance: dict[tuple[str, int], float]
 
 
-@torch.no_grad()
-def predict(network: Network, images: Tensor, *, progress: bool = False) -> Tensor:
-    """The most active class of each image: uint8 [n, channels, height, width] to int64 [n] on the CPU."""
-    network.eval()
-    device = next(network.parameters()).device
-    batches = tqdm(
-        images.split(GPU_BATCH if device.type == "cuda" else BATCH),
-        desc="evaluating",
-        unit="batch",
-        disable=not progress,
-        leave=False,
-    )
-    return torch.cat([network(batch.to(device)).logits.argmax(1).cpu() for batch in batches])
-
-
 def wilson(wrong: int, images: int) -> tuple[float, float]:
-    """95 % confidence interval of a share, which holds near 0 too (Wilson, 1927).
+    """95 % confidence interval of a share, valid near 0 too (Wilson, 1927).
 
     >>> low, high = wilson(0, 100)
     >>> low, round(high, 4)
@@ -63,12 +45,12 @@ def wilson(wrong: int, images: int) -> tuple[float, float]:
 
 
 def evaluate(network: Network, images: ImageSet, *, progress: bool = False) -> Evaluation:
-    """Judge a network by a set of images."""
+    """Evaluate a network on a set of images."""
     return compare(predict(network, images.images, progress=progress), images)
 
 
 def compare(predicted: Tensor, images: ImageSet) -> Evaluation:
-    """Judge the classes that a network saw, int64 [n], by those of the images."""
+    """Compare predicted classes, int64 [n], with the labels of the images."""
     wrong = predicted != images.labels
     classes = len(images.classes)
     confusion = torch.bincount(images.labels * classes + predicted, minlength=classes**2)

@@ -1,4 +1,4 @@
-"""What a suite answers, and how it is written."""
+"""The report of a suite: a table, JSON and a plot."""
 
 import io
 import json
@@ -12,32 +12,32 @@ from matcaps.training.engine.checkpoint import write_atomically
 
 
 class Report(NamedTuple):
-    """What a suite found.
+    """The results of a suite.
 
     Attributes:
-        table: For people who read.
-        content: For programs, as JSON knows it.
-        picture: For people who look.
+        table: Printed.
+        content: Written as JSON.
+        figure: Written as PNG.
     """
 
     table: str
     content: dict[str, Any]
-    picture: Figure
+    figure: Figure
 
 
 def write(report: Report, folder: Path, name: str) -> list[Path]:
-    """Write ``NAME.json`` and ``NAME.png`` into a folder, each whole or not at all."""
-    picture = io.BytesIO()
-    report.picture.savefig(picture, format="png")
+    """Write ``NAME.json`` and ``NAME.png`` into a folder, each complete or not at all."""
+    png = io.BytesIO()
+    report.figure.savefig(png, format="png")
     text = json.dumps(report.content, indent=1) + "\n"
     paths = [folder / f"{name}.json", folder / f"{name}.png"]
-    for path, content in zip(paths, (text.encode(), picture.getvalue()), strict=True):
+    for path, content in zip(paths, (text.encode(), png.getvalue()), strict=True):
         write_atomically(path, lambda file, content=content: file.write(content))  # type: ignore[misc]
     return paths
 
 
 def columns(rows: Sequence[Sequence[str]]) -> str:
-    """Rows of text as columns: the first to the left, all others to the right.
+    """Align rows of text in columns: the first to the left, all others to the right.
 
     >>> print(columns([["", "error"], ["airplane", "9 %"]]))
               error

@@ -1,1 +1,1 @@
-"""A trained network becomes an artefact: export, parity check, record."""
+"""Turns a trained network into an artefact: export, parity check, training record."""

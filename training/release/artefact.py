@@ -1,4 +1,4 @@
-"""A released artefact, read back: what it says of itself, and the classes that it sees."""
+"""Reads a released artefact: its metadata, and its predictions."""
 
 import json
 from pathlib import Path
@@ -16,18 +16,18 @@ BATCH = 16
 
 
 class Artefact:
-    """A released network as the service runs it, on the CPU.
+    """A released network, run in onnxruntime on the CPU.
 
     Args:
-        path: A ``model.onnx``, or the folder of a version, which holds one.
+        path: A ``model.onnx``, or the folder of a version.
 
     Attributes:
         classes: Names of the classes, in their order.
-        shape: Channels, height and width of the images that it takes.
-        training: The record of its training (``matcaps.training.release.record``); empty where it has none.
+        shape: Channels, height and width of its images.
+        training: Its training record (``matcaps.training.release.record``); may be empty.
 
     Raises:
-        FileNotFoundError: There is none.
+        FileNotFoundError: There is no such file.
         ValueError: The file cannot be loaded, or its metadata are not those of an artefact.
     """
 
@@ -35,14 +35,14 @@ class Artefact:
         self.path = path / "model.onnx" if path.is_dir() else path
         if not self.path.is_file():
             raise FileNotFoundError(
-                f"no artefact at {self.path}; name a version's folder, such as model_repository/mnist/5"
+                f"no artefact at {self.path}; expected a version's folder, such as model_repository/mnist/5"
             )
         try:
             proto = onnx.load(self.path)
             self._graph = Graph(proto)
         except OSError:
             raise
-        except Exception as error:  # protobuf's and onnxruntime's are classes of their own for whatever is wrong
+        except Exception as error:  # protobuf and onnxruntime raise many classes
             raise ValueError(f"{self.path} cannot be loaded as ONNX: {type(error).__name__}: {error}") from error
         found = {entry.key: entry.value for entry in proto.metadata_props}
         try:
@@ -52,16 +52,22 @@ class Artefact:
             self.training: dict[str, Any] = dict(json.loads(found.get("matcaps.training", "{}")))
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(
-                f"{self.path} has not the metadata of an artefact: {type(error).__name__} {error}"
+                f"{self.path} does not have the metadata of an artefact: {type(error).__name__} {error}"
             ) from error
-        # The metadata are a claim; the graph is what runs.
-        inner = {"images": list(self.shape), "activations": [len(self.classes)]}
-        found_inner = {name: self._graph.shapes.get(name, [])[1:] for name in inner}
-        if found_inner != inner:
-            raise ValueError(f"{self.path}: metadata speak of {inner} for each image, the graph has {found_inner}")
+        # The graph must agree with the metadata.
+        expected = {"images": list(self.shape), "activations": [len(self.classes)]}
+        shapes = {name: self._graph.shapes.get(name, [])[1:] for name in expected}
+        if shapes != expected:
+            raise ValueError(f"{self.path}: the metadata have the shapes {expected}, the graph has {shapes}")
 
     def predict(self, images: Tensor, *, progress: bool = False) -> Tensor:
-        """The most active class of each image: uint8 [n, channels, height, width] to int64 [n]."""
-        batches = tqdm(images.split(BATCH), desc="judging", unit="batch", disable=not progress, leave=False)
+        """Predict the most active class of each image: uint8 [n, channels, height, width] to int64 [n].
+
+        Raises:
+            ValueError: The images have another size.
+        """
+        if tuple(images.shape[1:]) != self.shape:
+            raise ValueError(f"{self.path} takes images {list(self.shape)}, got {list(images.shape[1:])}")
+        batches = tqdm(images.split(BATCH), desc="evaluating", unit="batch", disable=not progress, leave=False)
         found = [self._graph.run(batch.numpy())["activations"].argmax(1) for batch in batches]
         return torch.from_numpy(np.concatenate(found))

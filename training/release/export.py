@@ -1,80 +1,33 @@
-"""A checkpoint becomes an artefact: exported, held against torch on real images, and only then put in its place."""
+"""Writes an artefact: the exported network, after the parity check, in a new version's folder."""
 
 import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
-import torch
 from torch import Tensor
 
 from matcaps.model import CapsNet
-from matcaps.model.export import OUTPUTS, export, outputs, set_metadata
+from matcaps.model.export import export, set_metadata
 from matcaps.training.engine.checkpoint import write_atomically
-from matcaps.training.release.runtime import VERSION, Graph
-
-BOUND = 1e-4
-BATCHES = (1, 2, 8)
-
-
-class ReleaseError(ValueError):
-    """The artefact is not fit for release; the message says why."""
-
-
-def measure_parity(network: CapsNet, proto: onnx.ModelProto, images: Tensor) -> dict[str, Any]:
-    """The largest differences between a graph and the network that it was exported from.
-
-    Args:
-        network: In evaluation mode, on the CPU.
-        proto: Its export.
-        images: Real ones, uint8 [n ≥ 8, channels, height, width].
-
-    Raises:
-        ReleaseError: A difference exceeds 1e-4 (poses: of their largest element, where that is above 1), or an
-            output is not finite for these images or for even ones, or the images fill no batch of 8.
-    """
-    if len(images) < max(BATCHES):
-        raise ReleaseError(f"batches of {max(BATCHES)} are compared, found {len(images)} images")
-    graph = Graph(proto)
-    worst = {"activations": 0.0, "poses": 0.0}
-    for size in BATCHES:
-        for batch in images.split(size):
-            if len(batch) < size:
-                continue
-            with torch.no_grad():
-                expected = dict(zip(OUTPUTS, outputs(network(batch)), strict=True))
-            found = graph.run(batch.numpy())
-            _refuse_non_finite(found, "real images")
-            for name, values in expected.items():
-                difference = float(np.abs(found[name] - values.numpy()).max())
-                bound = BOUND * max(1.0, float(values.abs().max())) if name.endswith("poses") else BOUND
-                if difference > bound:
-                    raise ReleaseError(
-                        f"{name} differs by {difference:.2e} from torch at batch {size}, {bound:.0e} may be"
-                    )
-                if name in worst:
-                    worst[name] = max(worst[name], difference)
-    for level in (0, 1, 127, 128, 254, 255):
-        _refuse_non_finite(graph.run(np.full_like(images[:1].numpy(), level)), f"pixels of {level} alone")
-    return {**worst, "batches": list(BATCHES), "torch": torch.__version__, "onnxruntime": VERSION}
+from matcaps.training.release.parity import measure_parity
 
 
 def free_version(folder: Path, name: str, version: int | None) -> int:
-    """The version to write: the one that is named, or the one after the highest.
+    """The version to write: the given one, or by default the one after the highest.
 
     Raises:
-        ReleaseError: It is there already, or is none, or the name is not plain.
+        ValueError: The version exists or is below 1, or the name is not a plain folder name.
     """
     if not name or "/" in name or name.startswith("."):
-        raise ReleaseError(f"a model needs a plain name, found {name!r}")
+        raise ValueError(f"the name of a model must be a plain folder name, got {name!r}")
     taken = [int(path.name) for path in (folder / name).glob("[1-9]*") if path.name.isdigit()]
     version = max(taken, default=0) + 1 if version is None else version
     if version < 1:
-        raise ReleaseError(f"versions count from 1, found {version}")
+        raise ValueError(f"the version must be at least 1, got {version}")
     if version in taken:
-        raise ReleaseError(f"{folder / name / str(version)} is there already; versions are never overwritten")
+        raise ValueError(f"{folder / name / str(version)} exists already; versions are never overwritten")
     return version
 
 
@@ -86,10 +39,18 @@ def release(
     name: str,
     version: int | None = None,
 ) -> Path:
-    """Export a network to ``folder/name/version/model.onnx``; the version after the highest one by default.
+    """Export a network to ``folder/name/version/model.onnx``; by default the version after the highest one.
+
+    Args:
+        network: In evaluation mode, on the CPU.
+        record: Its training record.
+        images: Real images for the parity check.
+        folder: The model repository.
+        name: Name of the model.
+        version: Version to write.
 
     Raises:
-        ReleaseError: The graph is not fit, or that version is there already.
+        ValueError: The graph fails the parity check, or the version exists already.
     """
     version = free_version(folder, name, version)
     of_name = folder / name
@@ -108,9 +69,3 @@ def release(
         shutil.rmtree(draft, ignore_errors=True)
         raise
     return of_name / str(version) / "model.onnx"
-
-
-def _refuse_non_finite(found: dict[str, Any], what: str) -> None:
-    for name, values in found.items():
-        if not np.isfinite(values).all():
-            raise ReleaseError(f"{name} is not finite for {what}")

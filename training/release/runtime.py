@@ -1,4 +1,4 @@
-"""onnxruntime as this project uses it: on the CPU, quiet, and reporting to nobody."""
+"""Runs a graph in onnxruntime on the CPU, without log output or telemetry."""
 
 import os
 
@@ -13,7 +13,7 @@ VERSION: str = onnxruntime.__version__
 
 
 class Graph:
-    """An exported network that runs on the CPU, by default on all of its cores."""
+    """An exported network in onnxruntime on the CPU, by default on all cores."""
 
     def __init__(self, proto: onnx.ModelProto, threads: int = 0) -> None:
         options = onnxruntime.SessionOptions()
@@ -28,5 +28,5 @@ class Graph:
         self.outputs = [output.name for output in self._session.get_outputs()]
 
     def run(self, images: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
-        """All outputs by name for uint8 images [batch, channels, height, width]."""
+        """Run uint8 images [batch, channels, height, width]; returns all outputs by name."""
         return dict(zip(self.outputs, self._session.run(None, {"images": images}), strict=True))

@@ -1,1 +1,1 @@
-"""The file formats that data sets come in."""
+"""Readers of the file formats of the data sets."""

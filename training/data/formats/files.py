@@ -1,4 +1,4 @@
-"""Reading files that may be compressed and may be damaged."""
+"""Reads files that may be compressed, and checks files that may be damaged."""
 
 import gzip
 import zlib
@@ -12,21 +12,21 @@ def read_bytes(path: Path) -> bytes:
     """The content of a file, decompressed if its name ends in ``.gz``.
 
     Raises:
-        ValueError: The file is not whole, or is not compressed although its name says so.
+        ValueError: The file is truncated, or not compressed although its name ends in ``.gz``.
     """
     if path.suffix != ".gz":
         return path.read_bytes()
     try:
         return gzip.decompress(path.read_bytes())
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise ValueError(f"{path} is not a whole gzip file: {error}") from error
+        raise ValueError(f"{path} is not a complete gzip file: {error}") from error
 
 
 def find_all(folder: Path, wanted: list[list[str]]) -> list[Path]:
-    """One file for each list of names that it may have, compressed or not.
+    """Find one file for each list of possible names, compressed or not.
 
     Raises:
-        FileNotFoundError: It names the folder and all that was looked for in vain.
+        FileNotFoundError: Files are missing; the message names the folder and the files.
     """
     found = [_find(folder, names) for names in wanted]
     missing = [names[0] for names, path in zip(wanted, found, strict=True) if path is None]
@@ -44,21 +44,21 @@ def _find(folder: Path, names: list[str]) -> Path | None:
 
 
 def expect_size(path: Path, found: int, expected: int, what: str) -> None:
-    """Refuse a file whose content is shorter or longer than its header says.
+    """Check that a file is as long as its header says.
 
     Raises:
-        ValueError: It names the file and both numbers of bytes.
+        ValueError: It is not; the message names the file and both numbers of bytes.
     """
     if found != expected:
-        fault = "is cut short" if found < expected else "has more than it should"
+        fault = "is truncated" if found < expected else "is too long"
         raise ValueError(f"{path} {fault}: {what} take {expected} bytes, found {found}")
 
 
 def expect_range(path: Path, what: str, values: NDArray[np.integer], highest: int) -> None:
-    """Refuse a column with a value below 0 or above ``highest``.
+    """Check that all values of a column lie between 0 and ``highest``.
 
     Raises:
-        ValueError: It names the file and the values found.
+        ValueError: They do not; the message names the file and the values.
     """
     low, high = int(values.min(initial=0)), int(values.max(initial=0))
     if low < 0 or high > highest:

@@ -1,4 +1,4 @@
-"""MNIST and Fashion-MNIST in their idx files (http://yann.lecun.com/exdb/mnist has the format)."""
+"""Reads MNIST and Fashion-MNIST from idx files (format: http://yann.lecun.com/exdb/mnist)."""
 
 import math
 import struct
@@ -18,22 +18,26 @@ STEMS = {"train": "train", "test": "t10k"}
 
 
 def read_idx(path: Path, magic: int) -> NDArray[np.uint8]:
-    """The array of an idx file of unsigned bytes; its last byte of magic is the number of dimensions.
+    """The array of an idx file of unsigned bytes.
+
+    Args:
+        path: Of the file.
+        magic: Expected magic number; its last byte is the number of dimensions.
 
     Raises:
-        ValueError: The magic number or the size is not what it should be, or there are no values.
+        ValueError: The magic number or the size is wrong, or there are no values.
     """
     content = read_bytes(path)
     dimensions = magic & 0xFF
     header = 4 + 4 * dimensions
     if len(content) < header:
-        raise ValueError(f"{path} is cut short: an idx header takes {header} bytes, found {len(content)}")
+        raise ValueError(f"{path} is truncated: an idx header takes {header} bytes, found {len(content)}")
     found, *shape = struct.unpack(f">{1 + dimensions}I", content[:header])
     if found != magic:
-        raise ValueError(f"{path} is not the idx file it should be: magic number {magic:#010x}, found {found:#010x}")
+        raise ValueError(f"{path} is not the expected idx file: magic number {magic:#010x}, found {found:#010x}")
     written = "×".join(map(str, shape))
     if 0 in shape:
-        raise ValueError(f"{path} holds no values: its header says {written}")
+        raise ValueError(f"{path} has no values: its header says {written}")
     expect_size(path, len(content) - header, math.prod(shape), f"{written} values")
     return np.frombuffer(content, np.uint8, offset=header).reshape(shape)
 
@@ -42,7 +46,7 @@ def load_idx(name: str, folder: Path, split: Literal["train", "test"], classes: 
     """The images of a split, [n, 1, height, width]; both sets have 28×28.
 
     Raises:
-        FileNotFoundError: A file is not in the folder.
+        FileNotFoundError: A file is missing.
         ValueError: A file is damaged, or the files do not belong together.
     """
     stem = STEMS[split]

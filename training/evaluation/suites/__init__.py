@@ -1,1 +1,1 @@
-"""What a trained network is asked: a suite each, which answers with a table, JSON and a picture."""
+"""The suites of ``matcaps evaluate``: one file each, whose function returns a report."""

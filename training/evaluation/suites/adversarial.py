@@ -1,4 +1,4 @@
-"""How little it takes to fool a network that one knows (paper, section 6.2): FGSM and BIM, white-box."""
+"""The suite adversarial: accuracy under the white-box attacks FGSM and BIM (paper, section 6.2)."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,7 +12,7 @@ from tqdm import tqdm
 from matcaps.model import standardise
 from matcaps.training.data import ImageSet
 from matcaps.training.engine.checkpoint import Network
-from matcaps.training.evaluation.metrics import BATCH
+from matcaps.training.engine.predict import BATCH
 from matcaps.training.evaluation.report import Report, columns
 
 EPSILONS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3)
@@ -26,15 +26,16 @@ def adversarial(
     epsilons: tuple[float, ...] = EPSILONS,
     progress: bool = True,
 ) -> Report:
-    """The share of images that each network still classifies rightly, by attack and ε.
+    """Measure the accuracy of each network under attack, by attack and ε.
 
-    ε is in units of the standardised image, in which pixels have a standard deviation of 1. Each attack climbs the
-    cross-entropy of the true class in every network alike, through all routing iterations.
+    ε is in units of the standardised image, whose pixels have a standard deviation of 1. For every network the attacks
+    increase the cross-entropy of the true class, through all routing iterations.
 
     Args:
         networks: By name; all take the same crop.
-        images: Of objects that none was trained on.
-        epsilons: Largest change of a pixel.
+        images: Held out by all networks.
+        epsilons: Largest changes of a pixel.
+        progress: Whether to show a progress bar.
     """
     found: dict[str, dict[str, list[float]]] = {}
     batches = -(-len(images) // BATCH)
@@ -43,13 +44,13 @@ def adversarial(
     ) as bar:
         for name, network in networks.items():
             found[name] = {
-                kind: [accuracy(network, images, epsilon, steps, bar) for epsilon in epsilons]
-                for kind, steps in STEPS.items()
+                attack_name: [accuracy(network, images, epsilon, steps, bar) for epsilon in epsilons]
+                for attack_name, steps in STEPS.items()
             }
-    heads = [(name, kind) for name in networks for kind in STEPS]
-    rows = [["ε", *(f"{name} {kind}" for name, kind in heads)]]
+    heads = [(name, attack_name) for name in networks for attack_name in STEPS]
+    rows = [["ε", *(f"{name} {attack_name}" for name, attack_name in heads)]]
     rows += [
-        [f"{epsilon:g}", *(f"{found[name][kind][index]:.1%}" for name, kind in heads)]
+        [f"{epsilon:g}", *(f"{found[name][attack_name][index]:.1%}" for name, attack_name in heads)]
         for index, epsilon in enumerate(epsilons)
     ]
     table = (
@@ -57,26 +58,26 @@ def adversarial(
         f"BIM takes {STEPS['BIM']} steps of ε/{STEPS['BIM']}\n\n{columns(rows)}"
     )
     content = {"images": len(images), "epsilons": list(epsilons), "steps": STEPS, "accuracy": found}
-    return Report(table, content, _picture(found, epsilons))
+    return Report(table, content, _figure(found, epsilons))
 
 
 def accuracy(network: Network, images: ImageSet, epsilon: float, steps: int, bar: Any) -> float:
-    """The share of images that are classified rightly after an attack."""
+    """The share of images that are classified correctly after an attack."""
     network.eval()
-    right = 0
+    correct = 0
     for pixels, labels in zip(images.images.split(BATCH), images.labels.split(BATCH), strict=True):
         attacked = attack(network, standardise(pixels, network.config), labels, epsilon, steps)
         with torch.no_grad():
-            right += int((network.forward_standardised(attacked).logits.argmax(1) == labels).sum())
+            correct += int((network.forward_standardised(attacked).logits.argmax(1) == labels).sum())
         bar.update()
-    return right / len(images)
+    return correct / len(images)
 
 
 def attack(network: Network, pixels: Tensor, labels: Tensor, epsilon: float, steps: int) -> Tensor:
-    """Standardised images changed by at most ε each pixel, so that the true class becomes less likely.
+    """Change each pixel of standardised images by at most ε, so that the true class becomes less likely.
 
     One step is the fast gradient sign method (Goodfellow et al., 2015), several are the basic iterative method
-    (Kurakin et al., 2017), each step ε / steps long. Pixels may leave what a camera could see.
+    (Kurakin et al., 2017), with steps of ε / steps. Pixels may leave the range of an image.
 
     Args:
         network: In evaluation mode.
@@ -91,19 +92,19 @@ def attack(network: Network, pixels: Tensor, labels: Tensor, epsilon: float, ste
     for _ in range(steps):
         attacked = attacked.detach().requires_grad_()
         loss = functional.cross_entropy(network.forward_standardised(attacked).logits, labels, reduction="sum")
-        (slope,) = torch.autograd.grad(loss, attacked)
-        stepped = attacked.detach() + epsilon / steps * slope.sign()
+        (gradient,) = torch.autograd.grad(loss, attacked)
+        stepped = attacked.detach() + epsilon / steps * gradient.sign()
         attacked = torch.maximum(torch.minimum(stepped, pixels + epsilon), pixels - epsilon)
     return attacked.detach()
 
 
-def _picture(found: Mapping[str, Mapping[str, list[float]]], epsilons: tuple[float, ...]) -> Figure:
+def _figure(found: Mapping[str, Mapping[str, list[float]]], epsilons: tuple[float, ...]) -> Figure:
     figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.add_subplot()
-    for colour, (name, kinds) in enumerate(found.items()):
-        for (kind, accuracies), line in zip(kinds.items(), ("-", "--"), strict=True):
+    for colour, (name, attacks) in enumerate(found.items()):
+        for (attack_name, accuracies), line in zip(attacks.items(), ("-", "--"), strict=True):
             percent = [100 * value for value in accuracies]
-            axes.plot(epsilons, percent, line, color=f"C{colour}", marker="o", label=f"{name}, {kind}")
+            axes.plot(epsilons, percent, line, color=f"C{colour}", marker="o", label=f"{name}, {attack_name}")
     axes.set_xlabel("ε, in standard deviations of an image's pixels")
     axes.set_ylabel("accuracy, %")
     axes.set_ylim(0, 100)

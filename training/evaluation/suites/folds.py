@@ -1,4 +1,4 @@
-"""What all instances say together: runs that each held another one out, pooled, by class and by instance."""
+"""The suite folds: the pooled error of runs that each held out another instance, by class and instance."""
 
 import math
 import statistics
@@ -11,16 +11,16 @@ from matplotlib.image import AxesImage
 
 from matcaps.training.evaluation.metrics import Evaluation
 from matcaps.training.evaluation.report import Report, columns
-from matcaps.training.splits import Fold
+from matcaps.training.evaluation.runs import Fold
 
 
 class Pooled(NamedTuple):
     """The errors of one recipe over all its runs.
 
     Attributes:
-        error: Share of all held-out images that the run which held them out classifies wrongly; the mean of all seeds.
-        standard_error: Of that, from how much the instances differ; not a number for a single one.
-        by_instance: Error for each (class, instance), the mean of all seeds.
+        error: Error over all held-out images, each classified by the run that held it out; the mean over seeds.
+        standard_error: Standard error of that, from the spread of the instances; NaN for a single instance.
+        by_instance: Error for each (class, instance), the mean over seeds.
         by_seed: Error for each seed.
     """
 
@@ -31,7 +31,7 @@ class Pooled(NamedTuple):
 
 
 def pool(runs: Mapping[Fold, Evaluation]) -> Pooled:
-    """The evaluations of a recipe's runs as one; each seed must have held out the same instances."""
+    """Pool the evaluations of a recipe's runs; each seed must have held out the same instances."""
     seeds, instances = sorted({seed for seed, _ in runs}), sorted({instance for _, instance in runs})
     errors = [[runs[Fold(seed, instance)].error for instance in instances] for seed in seeds]
     by_fold = [statistics.mean(of_instance) for of_instance in zip(*errors, strict=True)]
@@ -46,11 +46,11 @@ def pool(runs: Mapping[Fold, Evaluation]) -> Pooled:
 
 
 def folds(found: Mapping[str, Mapping[Fold, Evaluation]], classes: tuple[str, ...]) -> Report:
-    """A table of class by instance for each recipe, and the ratio of the first one's error to the second's.
+    """A table of errors by class and instance for each recipe, and the ratio of the two recipes' errors.
 
     Args:
-        found: Evaluations of each recipe's runs, by the recipe's name; all recipes judged by the same instances.
-        classes: In the order of the rows.
+        found: Evaluations of each recipe's runs, by the recipe's name; all with the same held-out instances.
+        classes: Names of the classes, in the order of the rows.
     """
     pooled = {name: pool(runs) for name, runs in found.items()}
     instances = sorted({instance for runs in found.values() for _, instance in runs})
@@ -86,23 +86,23 @@ def folds(found: Mapping[str, Mapping[Fold, Evaluation]], classes: tuple[str, ..
         if other.error:
             content["ratio"] = {"of": first, "to": second, "value": own.error / other.error}
             tables.append(f"the error of {first} is {own.error / other.error:.2f} times that of {second}")
-    return Report("\n\n".join(tables), content, _picture(pooled, classes, instances))
+    return Report("\n\n".join(tables), content, _figure(pooled, classes, instances))
 
 
 def _seeds(of: Pooled) -> str:
-    """What the errors above are means of, and how much the seeds differ."""
+    """A note under the table: how many seeds the errors are means of, and how much the seeds differ."""
     if len(of.by_seed) == 1:
-        return f"of seed {min(of.by_seed)} alone; ± is the standard error over instances"
+        return f"seed {min(of.by_seed)} only; ± is the standard error over instances"
     errors = ", ".join(f"{error:.1%} (seed {seed})" for seed, error in of.by_seed.items())
     deviation = 100 * statistics.stdev(of.by_seed.values())
     return (
-        f"means of {len(of.by_seed)} seeds: all of {errors}, whose standard deviation is {deviation:.1f} points; "
+        f"means of {len(of.by_seed)} seeds: {errors}, with a standard deviation of {deviation:.1f} points; "
         "± is the standard error over instances"
     )
 
 
-def _picture(pooled: Mapping[str, Pooled], classes: tuple[str, ...], instances: Sequence[int]) -> Figure:
-    """Errors as shades, class by instance, a panel for each recipe."""
+def _figure(pooled: Mapping[str, Pooled], classes: tuple[str, ...], instances: Sequence[int]) -> Figure:
+    """Heat maps of the errors by class and instance, one panel per recipe."""
     figure = Figure(figsize=(1.5 + 4.0 * len(pooled), 0.8 + 0.5 * len(classes)), layout="constrained")
     panels = figure.subplots(1, len(pooled), squeeze=False)[0]
     shades: AxesImage

@@ -1,4 +1,4 @@
-"""What routing does inside a network: how sharp assignments become, which capsules never wake, how active all are."""
+"""The suite routing: sharpness of assignments by iteration, dead capsules, and activations of each layer."""
 
 from dataclasses import replace
 from typing import NamedTuple
@@ -12,20 +12,20 @@ from matcaps.model import CapsNet, standardise
 from matcaps.model.capsules import Capsules, RoutedCaps
 from matcaps.model.routing.dispatch import route
 from matcaps.training.data import ImageSet
-from matcaps.training.evaluation.metrics import BATCH
+from matcaps.training.engine.predict import BATCH
 from matcaps.training.evaluation.report import Report, columns
 
-AWAKE = 0.01
+DEAD_BELOW = 0.01
 BINS = 20
 
 
 class Layer(NamedTuple):
-    """What was seen of a layer over all images.
+    """The statistics of a layer over all images.
 
     Attributes:
-        entropies: Of its children's assignments in each iteration, summed; none for PrimaryCaps, which has no children.
+        entropies: Summed entropy of its children's assignments in each iteration; empty for PrimaryCaps.
         highest: The highest activation of each capsule, [site, type].
-        histogram: How many activations fall into each of 20 equal parts of [0, 1].
+        histogram: Number of activations in each of 20 equal parts of [0, 1].
     """
 
     entropies: list[float]
@@ -34,18 +34,18 @@ class Layer(NamedTuple):
 
 
 def routing(network: CapsNet, images: ImageSet, *, progress: bool = True) -> Report:
-    """Entropies of assignments by iteration relative to even ones, dead capsules, and histograms of activations."""
+    """Entropies of assignments relative to uniform ones, dead capsules, and histograms of activations."""
     layers: dict[str, Layer] = {}
     batches = images.images.split(BATCH)
     for batch in tqdm(batches, desc="routing", unit="batch", disable=not progress, leave=False):
-        for name, seen in _look(network, batch).items():
-            layers[name] = _joined(layers[name], seen) if name in layers else seen
+        for name, layer in _layers(network, batch).items():
+            layers[name] = _merged(layers[name], layer) if name in layers else layer
     sharpness = {
         name: [entropy / layer.entropies[0] for entropy in layer.entropies]
         for name, layer in layers.items()
         if layer.entropies
     }
-    dead = {name: float((layer.highest < AWAKE).double().mean()) for name, layer in layers.items()}
+    dead = {name: float((layer.highest < DEAD_BELOW).double().mean()) for name, layer in layers.items()}
     active = {name: float(_mean(layer.histogram)) for name, layer in layers.items()}
     iterations = network.config.routing.iterations
     rows = [["layer", *(f"iteration {number + 1}" for number in range(iterations)), "dead", "mean activation"]]
@@ -53,8 +53,8 @@ def routing(network: CapsNet, images: ImageSet, *, progress: bool = True) -> Rep
         entropies = [f"{value:.3f}" for value in sharpness[name]] if name in sharpness else ["–"] * iterations
         rows.append([name, *entropies, f"{dead[name]:.1%}", f"{active[name]:.2f}"])
     table = (
-        f"{len(images)} images; entropy of assignments, 1 where a child is shared evenly by all its parents; "
-        f"dead: never above {AWAKE:g}\n\n{columns(rows)}"
+        f"{len(images)} images; entropy of assignments relative to uniform ones; "
+        f"dead: activation never above {DEAD_BELOW:g}\n\n{columns(rows)}"
     )
     content = {
         "images": len(images),
@@ -62,13 +62,13 @@ def routing(network: CapsNet, images: ImageSet, *, progress: bool = True) -> Rep
         "dead": dead,
         "activation_histograms": {name: layer.histogram.tolist() for name, layer in layers.items()},
     }
-    return Report(table, content, _picture(layers, sharpness))
+    return Report(table, content, _figure(layers, sharpness))
 
 
 def entropies(layer: RoutedCaps, children: Capsules) -> list[float]:
-    """The entropy of all children's assignments that each M-step used, summed, in nats.
+    """The summed entropy, in nats, of the children's assignments that each M-step used.
 
-    A layer of fewer iterations does what the first iterations of a longer one do, and tells its last assignments.
+    Routing returns only the last assignments, so it is run with 1, 2, … iterations.
     """
     found = []
     for iterations in range(1, layer.routing.iterations + 1):
@@ -88,16 +88,16 @@ def entropies(layer: RoutedCaps, children: Capsules) -> list[float]:
 
 
 @torch.no_grad()
-def _look(network: CapsNet, images: Tensor) -> dict[str, Layer]:
+def _layers(network: CapsNet, images: Tensor) -> dict[str, Layer]:
     network.eval()
-    seen = network.forward_standardised(standardise(images, network.config))
-    first, second = seen.primary_caps, seen.conv_caps_1
-    classes = seen.activations.unsqueeze(1)
+    output = network.forward_standardised(standardise(images, network.config))
+    first, second = output.primary_caps, output.conv_caps_1
+    classes = output.activations.unsqueeze(1)
     return {
         "primary_caps": _layer([], first.activations),
         "conv_caps_1": _layer(entropies(network.conv_caps_1, first), second.activations),
-        "conv_caps_2": _layer(entropies(network.conv_caps_2, second), seen.conv_caps_2.activations),
-        "class_caps": _layer(entropies(network.class_caps, seen.conv_caps_2), classes),
+        "conv_caps_2": _layer(entropies(network.conv_caps_2, second), output.conv_caps_2.activations),
+        "class_caps": _layer(entropies(network.class_caps, output.conv_caps_2), classes),
     }
 
 
@@ -105,7 +105,7 @@ def _layer(of_children: list[float], activations: Tensor) -> Layer:
     return Layer(of_children, activations.amax(0), torch.histc(activations.float(), BINS, 0.0, 1.0))
 
 
-def _joined(one: Layer, other: Layer) -> Layer:
+def _merged(one: Layer, other: Layer) -> Layer:
     return Layer(
         [sum(pair) for pair in zip(one.entropies, other.entropies, strict=True)],
         torch.maximum(one.highest, other.highest),
@@ -114,11 +114,11 @@ def _joined(one: Layer, other: Layer) -> Layer:
 
 
 def _mean(histogram: Tensor) -> Tensor:
-    middles = (torch.arange(BINS) + 0.5) / BINS
-    return (histogram * middles).sum() / histogram.sum()
+    centres = (torch.arange(BINS) + 0.5) / BINS
+    return (histogram * centres).sum() / histogram.sum()
 
 
-def _picture(layers: dict[str, Layer], sharpness: dict[str, list[float]]) -> Figure:
+def _figure(layers: dict[str, Layer], sharpness: dict[str, list[float]]) -> Figure:
     figure = Figure(figsize=(3 * (1 + len(layers)), 3), layout="constrained")
     lines, *others = figure.subplots(1, 1 + len(layers))
     for name, values in sharpness.items():

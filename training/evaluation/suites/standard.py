@@ -1,4 +1,4 @@
-"""How often a network errs: by class and instance, with one crop and with thirteen."""
+"""The suite standard, for a run: error by class and instance, with one crop and with thirteen."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,9 +10,10 @@ from tqdm import tqdm
 
 from matcaps.training.data import ImageSet
 from matcaps.training.engine.checkpoint import Network
-from matcaps.training.evaluation.metrics import BATCH, Evaluation, compare, predict, wilson
+from matcaps.training.engine.predict import BATCH, predict
+from matcaps.training.evaluation.metrics import Evaluation, compare, wilson
 from matcaps.training.evaluation.report import Report, columns
-from matcaps.training.evaluation.suites.viewpoint import beside_familiar
+from matcaps.training.evaluation.suites.viewpoint import errors_by_viewpoint
 
 
 def standard(
@@ -22,13 +23,13 @@ def standard(
     *,
     progress: bool = True,
 ) -> Report:
-    """The error with its confidence interval, the confusions, and the error of thirteen crops where there is room.
+    """Error with its confidence interval, confusion matrix, and the error averaged over crops.
 
     Args:
-        network: What is asked.
-        images: None of which it was trained on.
-        familiar: The values that it was trained on alone, of elevation or lighting: the others have their own error.
-        progress: Whether a bar shows how far it is.
+        network: The network.
+        images: Images that it was not trained on.
+        familiar: The only values of elevation or lighting that it was trained on; the error at the others is separate.
+        progress: Whether to show progress bars.
     """
     predicted = predict(network, images.images, progress=progress)
     found = compare(predicted, images)
@@ -40,18 +41,18 @@ def standard(
         rows.append(error_row(f"{len(offsets)} crops, averaged", error, interval))
         content["crops"] = {"offsets": offsets, "error": error, "interval_95": list(interval)}
     table = f"{found.images} images\n\n{columns(rows)}"
-    for column, (errors, its_table) in beside_familiar(predicted, images, familiar).items():
+    for column, (errors, its_table) in errors_by_viewpoint(predicted, images, familiar).items():
         table += f"\n\n{its_table}"
         content[column] = errors._asdict()
     table += f"\n\n{by_class(found, images.classes)}"
-    return Report(table, content, confusion_picture(found, images.classes))
+    return Report(table, content, confusion_figure(found, images.classes))
 
 
 def crops(size: int, crop: int) -> list[tuple[int, int]]:
-    """Rows and columns where the crops of an image begin: the centre first, then two rings of places around it.
+    """Top rows and left columns of the crops of an image: the centre first, then two rings around it.
 
-    The outer ring has the corners and the middles of the edges, the inner one the corners halfway to them; of an image
-    as large as the crop there is one.
+    The outer ring touches the corners and the middles of the edges, the inner one lies halfway to the corners. An image
+    as large as the crop has one crop.
 
     >>> crops(48, 32)[:5], len(crops(48, 32)), crops(28, 28)
     ([(8, 8), (4, 4), (4, 12), (12, 4), (12, 12)], 13, [(0, 0)])
@@ -70,13 +71,13 @@ def by_crops(network: Network, images: Tensor, offsets: list[tuple[int, int]], *
     size = network.config.crop_size
     found = []
     for batch in tqdm(images.split(BATCH), desc="crops", unit="batch", disable=not progress, leave=False):
-        seen = [batch[:, :, row : row + size, column : column + size] for row, column in offsets]
-        found.append(sum(network(crop).logits.softmax(1) for crop in seen).argmax(1))
+        of_batch = [batch[:, :, row : row + size, column : column + size] for row, column in offsets]
+        found.append(sum(network(crop).logits.softmax(1) for crop in of_batch).argmax(1))
     return torch.cat(found)
 
 
-def confusion_picture(evaluation: Evaluation, classes: tuple[str, ...]) -> Figure:
-    """The confusion matrix, each row as shares of its class."""
+def confusion_figure(evaluation: Evaluation, classes: tuple[str, ...]) -> Figure:
+    """The confusion matrix, each row in shares of its class."""
     shares = evaluation.confusion / evaluation.confusion.sum(1, keepdim=True).clamp_min(1)
     size = 2.5 + 0.6 * len(classes)
     figure = Figure(figsize=(size + 0.8, size), layout="constrained")
@@ -97,7 +98,7 @@ def confusion_picture(evaluation: Evaluation, classes: tuple[str, ...]) -> Figur
 
 
 def counts(evaluation: Evaluation, classes: tuple[str, ...]) -> dict[str, Any]:
-    """An evaluation as JSON knows it."""
+    """An evaluation as JSON values."""
     return {
         "images": evaluation.images,
         "error": evaluation.error,
@@ -112,19 +113,19 @@ def counts(evaluation: Evaluation, classes: tuple[str, ...]) -> dict[str, Any]:
 
 
 def error_row(of: str, error: float, interval: tuple[float, float]) -> list[str]:
-    """A row of a table: whose error, the error, its interval."""
+    """A row of a table: name, error, interval."""
     return [of, f"{error:.2%}", f"{interval[0]:.2%} to {interval[1]:.2%}"]
 
 
 def by_class(evaluation: Evaluation, classes: tuple[str, ...]) -> str:
-    """A table of errors by class, and by instance where more than one of a class was judged."""
+    """A table of errors by class, and by instance if a class has several."""
     rows = [["class", "images", "error"]]
     for label, name in enumerate(classes):
         row = evaluation.confusion[label]
         images = int(row.sum())
         rows.append([name, str(images), f"{1 - int(row[label]) / images:.2%}" if images else "–"])
     if len(evaluation.by_instance) <= len(classes):
-        return columns(rows)  # one instance of each class, which the table has already
+        return columns(rows)  # one instance per class: the same rows again
     instances = [["class", "instance", "error"]]
     instances += [[name, str(instance), f"{error:.2%}"] for (name, instance), error in evaluation.by_instance.items()]
     return f"{columns(rows)}\n\n{columns(instances)}"

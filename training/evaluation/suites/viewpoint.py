@@ -1,4 +1,4 @@
-"""How a network errs where it was never trained to look from (paper, section 6.1): elevations or lightings."""
+"""The suite viewpoint: errors at elevations or lightings that training never saw (paper, section 6.1)."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -9,17 +9,17 @@ from torch import Tensor
 
 from matcaps.training.data import ImageSet
 from matcaps.training.engine.checkpoint import Network
-from matcaps.training.evaluation.metrics import predict
+from matcaps.training.engine.predict import predict
 from matcaps.training.evaluation.report import Report, columns
 
 
 class Errors(NamedTuple):
-    """Shares of images that a network classifies wrongly.
+    """The errors of a network by elevation or lighting.
 
     Attributes:
-        by_value: At each elevation or lighting.
-        familiar: Over those of the training.
-        novel: Over all others.
+        by_value: Error at each value.
+        familiar: Error over the values of the training.
+        novel: Error over all others.
     """
 
     by_value: dict[int, float]
@@ -37,19 +37,19 @@ def viewpoint(
     name: str = "capsules",
     progress: bool = True,
 ) -> Report:
-    """Errors at familiar and novel values of a column, beside the baseline that errs most alike at the familiar ones.
+    """Errors at familiar and novel values of a column, beside the baseline with the closest familiar error.
 
     Args:
-        network: Trained on the familiar values alone.
-        images: Of instances that no network was trained on, at all values.
+        network: Trained on the familiar values only.
+        images: Images at all values, of instances that no network was trained on.
         column: elevation or lighting.
-        familiar: The values that were trained on.
-        baselines: Checkpoints of a network that was trained on the same images, by name; there may be none.
-        name: What the network is called.
-        progress: Whether bars show how far it is.
+        familiar: The values of the training.
+        baselines: Checkpoints of a network that was trained on the same images, by name; may be empty.
+        name: Name of the network in the table.
+        progress: Whether to show progress bars.
 
     Raises:
-        ValueError: The images know no such column, or all values are familiar.
+        ValueError: The data set has no such column, or all values are familiar.
     """
     own = errors(network, images, column, familiar, progress=progress)
     found = {name: own}
@@ -58,12 +58,12 @@ def viewpoint(
     }
     matched = None
     if candidates:
-        # Whoever errs less where it was trained errs less elsewhere too: only equals can be compared.
+        # A lower familiar error comes with a lower novel error, so the familiar errors must match.
         matched = min(candidates, key=lambda of: abs(candidates[of].familiar - own.familiar))
         found["CNN"] = candidates[matched]
-    table = f"errors on {len(images)} images of objects never trained on\n\n{table_of(found, column, familiar)}"
+    table = f"errors on {len(images)} images of held-out objects\n\n{table_of(found, column, familiar)}"
     if matched is not None:
-        table += f"\n\nthe CNN is its checkpoint {matched}, whose familiar error comes closest of {len(candidates)}"
+        table += f"\n\nthe CNN is its checkpoint {matched}, which has the closest familiar error of {len(candidates)}"
     content = {
         "column": column,
         "familiar": list(familiar),
@@ -71,7 +71,7 @@ def viewpoint(
         "networks": {called: of._asdict() for called, of in found.items()},
         "matched": matched,
     }
-    return Report(table, content, _picture(found, column, familiar))
+    return Report(table, content, _figure(found, column, familiar))
 
 
 def errors(
@@ -80,26 +80,26 @@ def errors(
     """A network's errors by the values of a column.
 
     Raises:
-        ValueError: The images know no such column, or all values are familiar.
+        ValueError: The data set has no such column, or all values are familiar.
     """
-    _refuse_all_familiar(images, column, familiar)
+    _require_novel_values(images, column, familiar)
     return by_value(predict(network, images.images, progress=progress), images, column, familiar)
 
 
 def by_value(predicted: Tensor, images: ImageSet, column: str, familiar: tuple[int, ...]) -> Errors:
-    """The errors of the classes that a network saw, int64 [n], by the values of a column."""
+    """The errors of predicted classes, int64 [n], by the values of a column."""
     at = images.info[column]
     wrong = (predicted != images.labels).double()
 
-    def share(of: Tensor) -> float:
-        return float(wrong[of].mean())
+    def error_of(rows: Tensor) -> float:
+        return float(wrong[rows].mean())
 
     known = torch.isin(at, torch.tensor(familiar))
-    return Errors({value: share(at == value) for value in at.unique().tolist()}, share(known), share(~known))
+    return Errors({value: error_of(at == value) for value in at.unique().tolist()}, error_of(known), error_of(~known))
 
 
 def table_of(found: Mapping[str, Errors], column: str, familiar: tuple[int, ...]) -> str:
-    """Errors by the values of a column, a network a column."""
+    """A table of errors by the values of a column, one network per column of the table."""
     rows = [[column, "", *found]]
     for value in next(iter(found.values())).by_value:
         kind_of = "familiar" if value in familiar else "novel"
@@ -109,15 +109,15 @@ def table_of(found: Mapping[str, Errors], column: str, familiar: tuple[int, ...]
     return columns(rows)
 
 
-def beside_familiar(
+def errors_by_viewpoint(
     predicted: Tensor, images: ImageSet, familiar: Mapping[str, Sequence[int] | None]
 ) -> dict[str, tuple[Errors, str]]:
-    """The errors, and a table of them, by each column of which a network was trained on some values alone.
+    """The errors and their table, for each column of which a network was trained on some values only.
 
     Args:
-        predicted: The classes that it saw, int64 [n].
-        images: In which it saw them.
-        familiar: The values that it was trained on, by column; none where it was on all.
+        predicted: Its predicted classes, int64 [n].
+        images: The images.
+        familiar: The values that it was trained on, by column; empty or None for all.
     """
     found = {}
     for column, values in familiar.items():
@@ -128,18 +128,18 @@ def beside_familiar(
     return found
 
 
-def _refuse_all_familiar(images: ImageSet, column: str, familiar: tuple[int, ...]) -> None:
+def _require_novel_values(images: ImageSet, column: str, familiar: tuple[int, ...]) -> None:
     if column not in images.info:
-        raise ValueError(f"{images.name} knows no {column}; the suite is for smallNORB")
+        raise ValueError(f"{images.name} has no column {column}; the suite viewpoint needs smallNORB")
     values = images.info[column].unique().tolist()
     if not familiar or set(values) <= set(familiar):
         raise ValueError(
-            f"the run was trained on every {column}, so that none is novel; "
-            f"train with --{column}s and a few of {', '.join(map(str, values))}"
+            f"the run was trained on every {column}, so none is novel; "
+            f"train with --{column}s and some of {', '.join(map(str, values))}"
         )
 
 
-def _picture(found: Mapping[str, Errors], column: str, familiar: tuple[int, ...]) -> Figure:
+def _figure(found: Mapping[str, Errors], column: str, familiar: tuple[int, ...]) -> Figure:
     figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.add_subplot()
     for name, of in found.items():

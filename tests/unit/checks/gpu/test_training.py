@@ -10,8 +10,9 @@ from torch import Tensor
 
 from checks.gpu.training import apart, compare
 from matcaps.model import tiny
-from matcaps.training.config import TrainConfig
-from matcaps.training.engine.step import Batch, Step
+from matcaps.training.config import DataConfig, LossConfig, OptimisationConfig, RunConfig, TrainConfig
+from matcaps.training.data.loader import Batch
+from matcaps.training.engine.step import Step
 
 CPU = torch.device("cpu")
 STEPS, BATCH = 4, 2
@@ -27,10 +28,11 @@ def _one_thread() -> Iterator[None]:
 
 
 def config(**values: Any) -> TrainConfig:
-    return TrainConfig(data="shapes", network=tiny(), run_folder=Path("nowhere"), average_share=0.1, **values)
+    optimisation = OptimisationConfig(average_share=0.1)
+    return TrainConfig(DataConfig("shapes"), tiny(), RunConfig(Path("nowhere")), optimisation=optimisation, **values)
 
 
-@pytest.mark.parametrize("values", [{}, {"loss": "spread"}, {"architecture": "cnn"}])
+@pytest.mark.parametrize("values", [{}, {"loss": LossConfig("spread")}, {"architecture": "cnn"}])
 def test_equal_steps_pass_the_check(values: dict[str, Any]) -> None:
     """Launched steps equal themselves, also after a checkpoint in the middle."""
     assert compare("rehearsal", config(**values), CPU, STEPS, BATCH)
@@ -49,13 +51,13 @@ def test_a_stale_input_fails_the_check(stale: str, monkeypatch: pytest.MonkeyPat
 
     made = Step.__init__
 
-    def making(self: Step, *given: Any, record: bool) -> None:
-        made(self, *given, record=record)
-        self._forgets = record  # type: ignore[attr-defined]
+    def making(self: Step, *given: Any, capture: bool) -> None:
+        made(self, *given, capture=capture)
+        self._forgets = capture  # type: ignore[attr-defined]
 
     monkeypatch.setattr(Step, "__call__", forgetful)
     monkeypatch.setattr(Step, "__init__", making)
-    assert not compare("forgetful", config(loss="spread"), CPU, STEPS, BATCH)
+    assert not compare("forgetful", config(loss=LossConfig("spread")), CPU, STEPS, BATCH)
 
 
 def test_a_difference_that_is_not_a_number_is_not_ignored() -> None:

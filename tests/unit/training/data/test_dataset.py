@@ -1,4 +1,4 @@
-"""A set of images: what does not fit together cannot be made, and a subset keeps its columns together."""
+"""An image set is consistent, and a subset keeps its columns together."""
 
 from typing import Any
 
@@ -19,19 +19,19 @@ FITTING: dict[str, Any] = {
 @pytest.mark.parametrize(
     ("changed", "fact"),
     [
-        ({"images": torch.zeros(5, 1, 4, 4)}, "images must be uint8 [n, channels, height, width], found torch.float32"),
-        ({"images": torch.zeros(5, 4, 4, dtype=torch.uint8)}, "found torch.uint8 [5, 4, 4]"),
+        ({"images": torch.zeros(5, 1, 4, 4)}, "images must be uint8 [n, channels, height, width], got torch.float32"),
+        ({"images": torch.zeros(5, 4, 4, dtype=torch.uint8)}, "got torch.uint8 [5, 4, 4]"),
         ({"labels": torch.zeros(4, dtype=torch.int64)}, "labels must be int64 [5], one per image"),
-        ({"labels": torch.zeros(5, dtype=torch.int32)}, "found torch.int32 [5]"),
-        ({"labels": torch.tensor([0, 1, 2, 3, 0])}, "labels must lie in 0–2, found 0–3"),
-        ({"labels": torch.tensor([0, 1, 2, -1, 0])}, "labels must lie in 0–2, found -1–2"),
+        ({"labels": torch.zeros(5, dtype=torch.int32)}, "got torch.int32 [5]"),
+        ({"labels": torch.tensor([0, 1, 2, 3, 0])}, "labels must lie in 0–2, got 0–3"),
+        ({"labels": torch.tensor([0, 1, 2, -1, 0])}, "labels must lie in 0–2, got -1–2"),
         ({"info": {"age": torch.zeros(5, 1, dtype=torch.int64)}}, "age must be int64 [5], one per image"),
         ({"classes": ("cube", "ball", "cube")}, "classes must have different names"),
         ({"classes": ()}, "classes must have different names"),
     ],
 )
-def test_what_does_not_fit_is_refused(changed: dict[str, Any], fact: str) -> None:
-    """Types, shapes, counts, labels and classes that do not fit are refused with the set's name and what was found."""
+def test_a_set_that_does_not_fit_together_is_rejected(changed: dict[str, Any], fact: str) -> None:
+    """The error has the set's name and the wrong value."""
     with pytest.raises(ValueError, match=r"^toys: ") as error:
         ImageSet(**{**FITTING, **changed})
     assert fact in str(error.value)

@@ -1,3 +1,5 @@
+"""Data sets are loaded by name, in whichever format is there."""
+
 from pathlib import Path
 from typing import Literal
 
@@ -12,8 +14,8 @@ SPLITS: list[Literal["train", "test"]] = ["train", "test"]
 
 
 @pytest.mark.parametrize("name", ["mnist", "fashion-mnist"])
-def test_digits(tmp_path: Path, name: str) -> None:
-    """The sets in idx files stand in a folder of their name, and their ten classes have names."""
+def test_idx_data_sets_are_loaded_by_name(tmp_path: Path, name: str) -> None:
+    """They lie in a folder of their name, and their ten classes have names."""
     for stem, shade in (("train", 1), ("t10k", 2)):
         write(tmp_path / name / f"{stem}-images-idx3-ubyte.gz", idx(np.full((10, 28, 28), shade, np.uint8)))
         write(tmp_path / name / f"{stem}-labels-idx1-ubyte.gz", idx(np.arange(10, dtype=np.uint8)))
@@ -26,8 +28,8 @@ def test_digits(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("form", ["original", "prepared"])
-def test_smallnorb(tmp_path: Path, form: str) -> None:
-    """smallNORB is read from whichever form is there, in pairs or each camera by itself."""
+def test_smallnorb_is_loaded_in_any_format(tmp_path: Path, form: str) -> None:
+    """It is loaded in pairs or each camera by itself."""
     if form == "original":
         for part, values in originals(3).items():
             write(tmp_path / "smallnorb" / f"{TRAIN}-{part}.mat", matrix(values))
@@ -40,8 +42,8 @@ def test_smallnorb(tmp_path: Path, form: str) -> None:
 
 @pytest.mark.parametrize("split", SPLITS)
 @pytest.mark.parametrize("name", SOURCES)
-def test_absent(tmp_path: Path, name: str, split: Literal["train", "test"]) -> None:
-    """Where nothing is there, the error says what was looked for and the command that fetches it."""
+def test_a_missing_data_set_is_rejected(tmp_path: Path, name: str, split: Literal["train", "test"]) -> None:
+    """The error has the missing files and the command that downloads them."""
     with pytest.raises(FileNotFoundError) as failure:
         load(name, tmp_path, split)
     message = str(failure.value)
@@ -55,8 +57,8 @@ def test_absent(tmp_path: Path, name: str, split: Literal["train", "test"]) -> N
 
 
 @pytest.mark.parametrize("name", SOURCES)
-def test_training_reads_no_test_file(tmp_path: Path, name: str) -> None:
-    """With the test split's files alone, there is nothing to train on: a split never stands in for the other."""
+def test_the_test_split_never_replaces_the_training_split(tmp_path: Path, name: str) -> None:
+    """With only the files of the test split, the training split is missing."""
     for file in SOURCES[name].files:
         if "test" in file or "t10k" in file:
             write(tmp_path / name / file, b"never read")
@@ -66,8 +68,8 @@ def test_training_reads_no_test_file(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.real_data
 @pytest.mark.parametrize("name", ["mnist", "fashion-mnist"])
-def test_real_digits(real_data: Path, name: str) -> None:
-    """The official training split has 60,000 images, about 6,000 of each class, of which rows are held out."""
+def test_the_real_idx_data_sets_are_complete(real_data: Path, name: str) -> None:
+    """The official training split has 60,000 images, about 6,000 of each class, and rows can be held out."""
     training, held_out = hold_out(load(name, real_data), rows=10_000)
     assert training.images.shape == (50_000, 1, 28, 28)
     counts = training.labels.bincount() + held_out.labels.bincount()
@@ -76,8 +78,9 @@ def test_real_digits(real_data: Path, name: str) -> None:
 
 
 @pytest.mark.real_data
-@pytest.mark.parametrize("instance", [4, 6, 7, 8, 9])
-def test_real_smallnorb(real_data: Path, instance: int) -> None:
-    """Each instance is a fifth of smallNORB's training split: 972 pairs of every category."""
-    held_out = hold_out(load("smallnorb", real_data, stereo=True), instance=instance)[1]
-    assert held_out.labels.bincount().tolist() == [972] * 5
+def test_a_real_instance_is_a_fifth_of_smallnorb(real_data: Path) -> None:
+    """Each is 972 pairs of every category of the training split."""
+    images = load("smallnorb", real_data, stereo=True)
+    for instance in (4, 6, 7, 8, 9):
+        held_out = hold_out(images, instance=instance)[1]
+        assert held_out.labels.bincount().tolist() == [972] * 5

@@ -1,4 +1,4 @@
-"""A checkpoint is whole or not there, and rebuilds the network that it was made of."""
+"""A checkpoint is complete or absent, and rebuilds its network."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from matcaps.training.engine import checkpoint
 
 
 def test_rebuilt_network_is_the_same(tmp_path: Path, network: CapsNet) -> None:
-    """Configuration and weights come back, and so does what else was saved."""
+    """Configuration, weights and further state are restored."""
     path = tmp_path / "run" / "last.pt"
     checkpoint.save(path, network, progress={"step": 7})
     content = checkpoint.load(path)
@@ -22,17 +22,8 @@ def test_rebuilt_network_is_the_same(tmp_path: Path, network: CapsNet) -> None:
         assert torch.equal(rebuilt(images).poses, network(images).poses)
 
 
-def test_checkpoints_of_before_an_option_are_rebuilt(tmp_path: Path, network: CapsNet) -> None:
-    """A network that was saved before it could have more convolutions has one."""
-    path = tmp_path / "last.pt"
-    checkpoint.save(path, network)
-    content = checkpoint.load(path)
-    del content["network"]["pooled_channels"], content["network"]["residual_blocks"]
-    assert checkpoint.rebuild(content).config == network.config
-
-
 def test_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
-    """If writing breaks off, the file of before stands, and nothing else is left in the folder."""
+    """If writing fails, the old file is unchanged, and no other file is left."""
     path = tmp_path / "file"
     checkpoint.write_atomically(path, lambda file: file.write(b"old"))
 
@@ -47,19 +38,19 @@ def test_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kept", [0, 10, 2000])
 def test_truncated_checkpoint_is_named(tmp_path: Path, network: CapsNet, kept: int) -> None:
-    """A file that was cut is refused with its name."""
+    """A truncated file is rejected with its name."""
     path = tmp_path / "last.pt"
     checkpoint.save(path, network)
     path.write_bytes(path.read_bytes()[:kept])
-    with pytest.raises(ValueError, match=r"last\.pt is not a whole checkpoint"):
+    with pytest.raises(ValueError, match=r"last\.pt is not a complete checkpoint"):
         checkpoint.load(path)
 
 
 def test_foreign_and_missing_files_are_named(tmp_path: Path) -> None:
-    """What is not ours, or not there, is said so."""
+    """A file of another format and a missing file are rejected with their names."""
     path = tmp_path / "other.pt"
     torch.save({"format": 99}, path)
-    with pytest.raises(ValueError, match="format 1, found 99"):
+    with pytest.raises(ValueError, match="format 1, got 99"):
         checkpoint.load(path)
     with pytest.raises(FileNotFoundError, match=r"no checkpoint at .*none\.pt"):
         checkpoint.load(tmp_path / "none.pt")

@@ -1,4 +1,4 @@
-"""What is judged and released is a mean over steps, and works like the network that it was made of."""
+"""The average of the weights is exponential, and is a working network."""
 
 import copy
 
@@ -10,8 +10,8 @@ from matcaps.training.engine.ema import ModelEma
 
 
 def test_average_is_exponential(network: CapsNet) -> None:
-    """Weights and batch statistics are weighted sums of all that were seen, the first included; a count is the last."""
-    network = copy.deepcopy(network)  # others use it too
+    """Weights and batch statistics are weighted sums of all values, the first included; counts are the latest."""
+    network = copy.deepcopy(network)  # the fixture is shared
     start = copy.deepcopy(network.state_dict())
     average = ModelEma(network, horizon=4.0)
     expected = {name: values.double() for name, values in start.items()}
@@ -38,7 +38,7 @@ def test_average_is_exponential(network: CapsNet) -> None:
 
 
 def test_a_network_without_counts_is_averaged_too() -> None:
-    """The paper's CNN has weights alone."""
+    """The paper's CNN has weights only."""
     network = ConvNet(tiny())
     average = ModelEma(network, horizon=2.0)
     start = network.last.bias.detach().clone()
@@ -50,8 +50,8 @@ def test_a_network_without_counts_is_averaged_too() -> None:
     assert not found.requires_grad
 
 
-def test_indices_are_kept_whole(network: CapsNet) -> None:
-    """The windows' indices are no weights: a network that did not change has an average that answers the same."""
+def test_indices_are_not_averaged(network: CapsNet) -> None:
+    """The average of an unchanged network gives the same outputs, so its window indices are intact."""
     network.eval()
     average = ModelEma(network, horizon=3.0)
     for _ in range(5):

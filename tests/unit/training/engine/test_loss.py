@@ -1,17 +1,10 @@
-"""The spread loss is the paper's, and its margin goes by shares of the run."""
-
-from pathlib import Path
+"""The spread loss is the paper's, and its margin rises with the share of the run."""
 
 import pytest
 import torch
 
-from matcaps.model import tiny
-from matcaps.training.config import TrainConfig
-from matcaps.training.engine.loss import loss_of, margin_at, spread_loss
-
-
-def config(**values: object) -> TrainConfig:
-    return TrainConfig(data="shapes", network=tiny(), run_folder=Path("run"), **values)  # type: ignore[arg-type]
+from matcaps.training.config import LossConfig
+from matcaps.training.engine.loss import loss_of, spread_loss
 
 
 def test_spread_loss_is_the_sum_over_wrong_classes() -> None:
@@ -22,7 +15,7 @@ def test_spread_loss_is_the_sum_over_wrong_classes() -> None:
 
 
 def test_spread_loss_vanishes_beyond_the_margin() -> None:
-    """Once the target leads by the margin there is neither loss nor gradient."""
+    """Once the target leads by the margin, loss and gradient are zero."""
     activations = torch.tensor([[0.95, 0.05, 0.0]], requires_grad=True)
     loss = spread_loss(activations, torch.tensor([0]), 0.9)
     loss.backward()
@@ -33,22 +26,21 @@ def test_spread_loss_vanishes_beyond_the_margin() -> None:
 
 @pytest.mark.parametrize(("share", "margin"), [(0.0, 0.2), (0.4, 0.55), (0.8, 0.9), (1.0, 0.9)])
 def test_margin_rises_by_shares_of_the_run(share: float, margin: float) -> None:
-    """From 0.2 to 0.9 over the first 80 %, then level."""
-    assert margin_at(share, config()) == pytest.approx(margin)
+    """From 0.2 to 0.9 over the first 80 %, then constant."""
+    assert LossConfig().margin_at(share) == pytest.approx(margin)
 
 
-def test_losses_fall_with_the_target_s_lead() -> None:
+def test_both_losses_fall_with_the_lead_of_the_target() -> None:
     """Both losses prefer logits that favour the target."""
     logits, labels = torch.tensor([[2.0, -2.0, -2.0]]), torch.tensor([0])
     margin = torch.tensor(0.5)
-    for loss in ("spread", "cross-entropy"):
-        chosen = config(loss=loss)
-        assert loss_of(logits, labels, margin, chosen) < loss_of(-logits, labels, margin, chosen)
+    for config in (LossConfig("spread"), LossConfig("cross-entropy")):
+        assert loss_of(logits, labels, margin, config) < loss_of(-logits, labels, margin, config)
 
 
-def test_smoothed_labels_are_shared_out() -> None:
-    """Of a smoothing of 0.3 each of three classes has 0.1, and the label's own the rest."""
+def test_label_smoothing_spreads_a_share_over_all_classes() -> None:
+    """With a smoothing of 0.3 each of three classes gets 0.1, and the true class the rest as well."""
     logits, labels = torch.tensor([[1.5, -0.5, 0.25]]), torch.tensor([0])
     expected = -(torch.tensor([0.8, 0.1, 0.1]) * logits.log_softmax(1)).sum()
-    found = loss_of(logits, labels, torch.tensor(0.2), config(loss="cross-entropy", label_smoothing=0.3))
+    found = loss_of(logits, labels, torch.tensor(0.2), LossConfig("cross-entropy", label_smoothing=0.3))
     assert found.item() == pytest.approx(expected.item())

@@ -1,4 +1,4 @@
-"""A step changes what it should, and nothing where it is not finite; an optimizer's state fits any device."""
+"""A step changes weights, average and rate; a non-finite step changes none; optimizer states fit any device."""
 
 import copy
 from dataclasses import replace
@@ -12,17 +12,19 @@ from torch.optim.lr_scheduler import OneCycleLR
 
 from matcaps.model import tiny
 from matcaps.model.network import CapsNet
-from matcaps.training.config import TrainConfig
+from matcaps.training.config import OptimisationConfig, TrainConfig
+from matcaps.training.data.loader import Batch
 from matcaps.training.engine import checkpoint
 from matcaps.training.engine.ema import ModelEma
 from matcaps.training.engine.loss import loss_of
-from matcaps.training.engine.step import Batch, Outcome, Step, adam, restore_optimizer
+from matcaps.training.engine.step import Outcome, Step, adam, restore_optimizer
+from tests.support.options import tiny_run
 
-CONFIG = TrainConfig(data="shapes", network=tiny(), run_folder=Path("nowhere"), learning_rate=0.01)
+CONFIG = tiny_run(optimisation=OptimisationConfig(learning_rate=0.01))
 
 
 def batch() -> Batch:
-    """Eight pictures with labels."""
+    """Eight images with labels."""
     draws = torch.Generator().manual_seed(0)
     images = 255.0 * torch.rand(8, 1, 20, 20, generator=draws)
     labels = torch.randint(3, (8,), generator=draws)
@@ -32,13 +34,13 @@ def batch() -> Batch:
 def made(config: TrainConfig = CONFIG) -> tuple[CapsNet, AdamW, OneCycleLR, ModelEma, Step]:
     torch.manual_seed(0)
     network = CapsNet(config.network).train()
-    optimizer, average = adam(network, config), ModelEma(network, 4.0)
-    schedule = OneCycleLR(optimizer, config.learning_rate, 40, cycle_momentum=False)
-    return network, optimizer, schedule, average, Step(network, optimizer, schedule, average, config, record=True)
+    optimizer, average = adam(network, config.optimisation), ModelEma(network, 4.0)
+    schedule = OneCycleLR(optimizer, config.optimisation.learning_rate, 40, cycle_momentum=False)
+    return network, optimizer, schedule, average, Step(network, optimizer, schedule, average, config, capture=True)
 
 
 def test_steps_bring_the_loss_down() -> None:
-    """What a step tells is its loss, the norm of its gradient and how many images were right."""
+    """A step returns its loss, the norm of its gradient and the number of correct images."""
     *_, step = made()
     outcomes = [Outcome(*step(batch()).tolist()) for _ in range(20)]
     assert outcomes[-1].loss < 0.8 * outcomes[0].loss
@@ -47,13 +49,13 @@ def test_steps_bring_the_loss_down() -> None:
 
 
 @pytest.mark.parametrize("precision", ["mixed", "float32"])
-def test_mixed_precision_rounds(precision: Literal["mixed", "float32"]) -> None:
-    """The loss is off by the rounding of bfloat16 where the processor has it; it is that of float32 otherwise."""
-    network, *_, step = made(replace(CONFIG, precision=precision))
+def test_mixed_precision_rounds_the_loss(precision: Literal["mixed", "float32"]) -> None:
+    """With bfloat16 on the processor the loss is rounded; otherwise it is that of float32."""
+    network, *_, step = made(replace(CONFIG, run=replace(CONFIG.run, precision=precision)))
     given = batch()
     with torch.no_grad():
         logits = copy.deepcopy(network)(given.images).logits
-    exact = float(loss_of(logits, given.labels, given.margin, CONFIG))
+    exact = float(loss_of(logits, given.labels, given.margin, CONFIG.loss))
     found = Outcome(*step(given).tolist()).loss
     assert found == pytest.approx(exact, rel=0.02)
     capabilities: dict[str, object] = dict(getattr(torch.cpu, "get_capabilities", dict)())
@@ -61,20 +63,22 @@ def test_mixed_precision_rounds(precision: Literal["mixed", "float32"]) -> None:
     assert (found != exact) == bool(rounded)
 
 
-def test_a_mixture_s_loss_is_that_of_both() -> None:
-    """The share of an image's own label's loss, and the rest of its partner's."""
-    config = replace(CONFIG, precision="float32")
+def test_the_loss_of_mixed_images_is_mixed() -> None:
+    """It is the mean of the losses of both labels, weighted by the share."""
+    config = replace(CONFIG, run=replace(CONFIG.run, precision="float32"))
     network, *_, step = made(config)
     given = batch()._replace(partner_labels=(batch().labels + 1) % 3, share=torch.tensor(0.25))
     with torch.no_grad():
         logits = copy.deepcopy(network)(given.images).logits
-    own, partners = (float(loss_of(logits, of, given.margin, config)) for of in (given.labels, given.partner_labels))
+    own, partners = (
+        float(loss_of(logits, of, given.margin, config.loss)) for of in (given.labels, given.partner_labels)
+    )
     assert own != pytest.approx(partners, rel=0.01)
     assert Outcome(*step(given).tolist()).loss == pytest.approx(0.25 * own + 0.75 * partners, rel=1e-5)
 
 
-def test_the_schedule_and_the_average_follow() -> None:
-    """Each step moves the rate on, and the average a quarter of the way to the new weights."""
+def test_a_step_advances_the_schedule_and_the_average() -> None:
+    """A step raises the rate, and moves the average a quarter of the way to the new weights."""
     network, optimizer, schedule, average, step = made()
     before = copy.deepcopy(average.network.state_dict())
     rate = optimizer.param_groups[0]["lr"]
@@ -86,21 +90,21 @@ def test_the_schedule_and_the_average_follow() -> None:
         torch.testing.assert_close(average.network.get_parameter(name), expected)
 
 
-def test_a_step_that_is_not_finite_changes_no_weight() -> None:
-    """Neither weights nor their average, nor moments, nor the rate; and what it tells is not finite."""
+def test_a_non_finite_step_changes_no_weight() -> None:
+    """It changes no weight, average, moment or rate, and returns a non-finite outcome."""
     network, optimizer, schedule, average, step = made()
     step(batch())
     weights = [values.clone() for values in (*network.parameters(), *average.network.parameters())]
     moments = copy.deepcopy(optimizer.state_dict()["state"])
-    told = step(batch()._replace(images=torch.full((8, 1, 20, 20), torch.inf)))
-    assert not told.isfinite().all()
+    outcome = step(batch()._replace(images=torch.full((8, 1, 20, 20), torch.inf)))
+    assert not outcome.isfinite().all()
     assert all(map(torch.equal, weights, (*network.parameters(), *average.network.parameters())))
     torch.testing.assert_close(optimizer.state_dict()["state"], moments, rtol=0, atol=0)
     assert schedule.last_epoch == 1
 
 
-def test_a_gpu_s_optimizer_goes_on_elsewhere(tmp_path: Path) -> None:
-    """A state with a rate on the device, kept by a checkpoint, becomes that of a CPU's; and the other way round."""
+def test_an_optimizer_state_moves_between_gpu_and_cpu(tmp_path: Path) -> None:
+    """A saved state with a rate on the device is restored on a CPU, and the other way round."""
     network = CapsNet(CONFIG.network)
     rate = torch.tensor(0.01)
     like_gpu = AdamW(network.parameters(), rate, fused=True, capturable=False)
@@ -110,7 +114,7 @@ def test_a_gpu_s_optimizer_goes_on_elsewhere(tmp_path: Path) -> None:
     checkpoint.save(tmp_path / "last.pt", network, optimizer=like_gpu.state_dict())
     saved = checkpoint.load(tmp_path / "last.pt")["optimizer"]
 
-    plain = adam(network, CONFIG)
+    plain = adam(network, CONFIG.optimisation)
     restore_optimizer(plain, saved)
     group = plain.param_groups[0]
     assert isinstance(group["lr"], float)
@@ -121,15 +125,15 @@ def test_a_gpu_s_optimizer_goes_on_elsewhere(tmp_path: Path) -> None:
     rate = torch.tensor(0.01)
     back = AdamW(network.parameters(), rate, fused=True, capturable=False)
     restore_optimizer(back, plain.state_dict())
-    assert back.param_groups[0]["lr"] is rate  # which a schedule changes in its place
+    assert back.param_groups[0]["lr"] is rate  # a schedule changes it in place
     assert abs(rate - 0.003) < 1e-8
     assert back.param_groups[0]["fused"]
     back.step()
 
 
-def test_moments_are_laid_out_as_their_parameters() -> None:
-    """A fused optimizer takes the same step by the moments of a checkpoint that lie in memory in another order."""
-    several = replace(CONFIG, network=replace(tiny(), pooled_channels=3))  # of one channel all orders are the same
+def test_restored_moments_have_the_memory_layout_of_their_parameters() -> None:
+    """A fused optimizer takes the same step with saved moments of another memory layout."""
+    several = replace(CONFIG, network=replace(tiny(), pooled_channels=3))  # with one channel all layouts are equal
     ends = []
     for other_order in (False, True):
         network, optimizer, *_ = made(several)

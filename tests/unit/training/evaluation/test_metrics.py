@@ -1,16 +1,17 @@
-"""An evaluation counts right."""
+"""An evaluation counts errors by class and instance, with a confidence interval."""
 
 import pytest
 import torch
 
 from matcaps.model import CapsNet
 from matcaps.training.data import ImageSet
-from matcaps.training.evaluation.metrics import evaluate, predict, wilson
+from matcaps.training.engine.predict import predict
+from matcaps.training.evaluation.metrics import evaluate, wilson
 
 
 @pytest.fixture
 def images(network: CapsNet) -> ImageSet:
-    """150 random images, labelled as the network sees them, but for the first 30."""
+    """150 random images with the network's predictions as labels, except the first 30."""
     generator = torch.Generator().manual_seed(0)
     pixels = torch.randint(0, 256, (150, 1, 24, 24), generator=generator, dtype=torch.uint8)
     labels = predict(network, pixels)
@@ -32,5 +33,5 @@ def test_errors_are_counted(network: CapsNet, images: ImageSet) -> None:
 
 @pytest.mark.parametrize(("wrong", "low", "high"), [(0, 0.0, 0.0037), (18, 0.0114, 0.0283), (1000, 0.9963, 1.0)])
 def test_wilson_interval(wrong: int, low: float, high: float) -> None:
-    """It holds at the ends too, and agrees with published values (18 of 1000: 1.14 to 2.83 %)."""
+    """It is valid at 0 and 1 too, and agrees with published values (18 of 1000: 1.14 to 2.83 %)."""
     assert wilson(wrong, 1000) == pytest.approx((low, high), abs=2e-4)

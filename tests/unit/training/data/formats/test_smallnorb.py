@@ -1,3 +1,5 @@
+"""smallNORB is read from original files or a prepared file, or rejected."""
+
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +10,6 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from matcaps.training.data.formats.matrix import read_matrix
 from matcaps.training.data.formats.smallnorb import load_smallnorb, shrink
 from tests.support.writers import TEST, TRAIN, matrix, originals, prepared, write
 
@@ -25,8 +26,8 @@ def write_originals(folder: Path, stem: str = TRAIN, suffix: str = "", **changed
 
 @pytest.mark.parametrize("suffix", ["", ".gz"])
 @pytest.mark.parametrize(("split", "stem"), [("train", TRAIN), ("test", TEST)])
-def test_originals(tmp_path: Path, suffix: str, split: str, stem: str) -> None:
-    """The original files of a split give its pairs, categories and all four columns of info."""
+def test_original_files_are_read(tmp_path: Path, suffix: str, split: str, stem: str) -> None:
+    """They give the pairs, categories and all four columns of a split."""
     values = write_originals(tmp_path, stem, suffix)
     images = load_smallnorb(tmp_path, split, stereo=True)  # type: ignore[arg-type]
     assert images.classes == CLASSES
@@ -37,8 +38,8 @@ def test_originals(tmp_path: Path, suffix: str, split: str, stem: str) -> None:
         assert images.info[name].tolist() == values["info"][:, column].tolist()
 
 
-def test_prepared(tmp_path: Path) -> None:
-    """The prepared form gives its pairs as they are, and says that its azimuths are relative."""
+def test_a_prepared_file_is_read(tmp_path: Path) -> None:
+    """It gives its pairs unchanged, and relative azimuths."""
     values = prepared(11)
     np.savez_compressed(tmp_path / "train_48.npz", **values)  # type: ignore[arg-type]
     images = load_smallnorb(tmp_path, "train", stereo=True)
@@ -50,8 +51,8 @@ def test_prepared(tmp_path: Path) -> None:
         assert column.tolist() == values[name].tolist()
 
 
-def test_mono(tmp_path: Path) -> None:
-    """Without stereo, left and right are images of their own with the label, the info and the pair in common."""
+def test_without_stereo_each_camera_is_an_image(tmp_path: Path) -> None:
+    """Left and right share label, columns and pair."""
     write_originals(tmp_path)
     pairs = load_smallnorb(tmp_path, "train", stereo=True)
     images = load_smallnorb(tmp_path, "train", stereo=False)
@@ -67,55 +68,18 @@ def test_mono(tmp_path: Path) -> None:
 
 @settings(deadline=None)
 @given(arrays(np.uint8, (3, 2, 4, 6), elements=st.integers(0, 255)))
-def test_shrink(pictures: NDArray[np.uint8]) -> None:
-    """A shrunk pixel is the mean of its block, rounded to the nearest, halves to the even one."""
-    mean = pictures.reshape(3, 2, 2, 2, 3, 2).astype(np.float64).mean((3, 5))
-    assert np.array_equal(shrink(pictures), np.rint(mean))
-
-
-@pytest.mark.parametrize("shape", [(5,), (5, 2), (5, 2, 3), (2, 3, 2, 2), (1, 2, 1, 2, 1)])
-@pytest.mark.parametrize("dtype", [np.uint8, np.int32])
-def test_matrix(tmp_path: Path, shape: tuple[int, ...], dtype: type) -> None:
-    """A matrix of any number of dimensions is read as written, though a header holds at least three."""
-    values: NDArray[Any] = np.random.default_rng(0).integers(200, size=shape).astype(dtype)
-    write(tmp_path / "matrix.mat", matrix(values))
-    read = read_matrix(tmp_path / "matrix.mat")
-    assert read.dtype == values.dtype
-    assert np.array_equal(read, values)
-
-
-WHOLE = matrix(np.arange(12, dtype=np.int32).reshape(2, 2, 3))
-
-
-@pytest.mark.parametrize(
-    ("content", "complaint"),
-    [
-        (b"", "is cut short: a matrix header takes at least 20 bytes, found 0"),
-        (WHOLE[:19], "is cut short: a matrix header takes at least 20 bytes, found 19"),
-        (matrix(np.ones((1, 1, 1, 1), np.uint8))[:22], "is cut short: its header takes 24 bytes, found 22"),
-        (WHOLE[:-1], "is cut short: 2×2×3 values take 48 bytes, found 47"),
-        (WHOLE + b"\0", "has more than it should: 2×2×3 values take 48 bytes, found 49"),
-        (b"\x53" + WHOLE[1:], "magic number 0x1e3d4c55 or 0x1e3d4c54, found 0x1e3d4c53"),
-        (WHOLE[3::-1] + WHOLE[4:], "found 0x544c3d1e"),
-        (WHOLE[:4] + bytes(4) + WHOLE[8:], "must have 1 to 8 dimensions, its header says 0"),
-        (WHOLE[:4] + bytes([9, 0, 0, 0]) + WHOLE[8:], "must have 1 to 8 dimensions, its header says 9"),
-        (matrix(np.ones((0, 2, 3), np.uint8)), "holds no values: its header says 0×2×3"),
-    ],
-)
-def test_broken_matrix(tmp_path: Path, content: bytes, complaint: str) -> None:
-    """A broken matrix is refused by its name, with what was expected and what was found."""
-    path = tmp_path / "broken.mat"
-    path.write_bytes(content)
-    with pytest.raises(ValueError, match=f"{path} .*{complaint}"):
-        read_matrix(path)
+def test_shrinking_rounds_the_mean_to_even(images: NDArray[np.uint8]) -> None:
+    """A pixel is the mean of its block, rounded to nearest, halves to even."""
+    mean = images.reshape(3, 2, 2, 2, 3, 2).astype(np.float64).mean((3, 5))
+    assert np.array_equal(shrink(images), np.rint(mean))
 
 
 @pytest.mark.parametrize(
     ("changed", "complaint"),
     [
         ({"dat": np.zeros((11, 2, 48, 48), np.uint8)}, "dat.mat must hold bytes n×2×96×96, .*11×2×48×48"),
-        ({"cat": np.zeros(10, np.int32)}, "cat.mat must hold 11 integers, as images, found int32 10"),
-        ({"cat": np.zeros(11, np.uint8)}, "cat.mat must hold 11 integers, as images, found uint8 11"),
+        ({"cat": np.zeros(10, np.int32)}, "cat.mat must hold 11 integers, one per image, found int32 10"),
+        ({"cat": np.zeros(11, np.uint8)}, "cat.mat must hold 11 integers, one per image, found uint8 11"),
         ({"cat": np.full(11, 5, np.int32)}, "cat.mat: categories must lie in 0–4, found 0–5"),
         ({"cat": np.full(11, -1, np.int32)}, "cat.mat: categories must lie in 0–4, found -1–0"),
         ({"info": np.zeros((11, 3), np.int32)}, "info.mat must hold 11×4 integers, found int32 11×3"),
@@ -123,8 +87,8 @@ def test_broken_matrix(tmp_path: Path, content: bytes, complaint: str) -> None:
         ({"info": np.full((11, 4), 9, np.int32)}, "info.mat: elevation must lie in 0–8, found 0–9"),
     ],
 )
-def test_originals_that_do_not_fit(tmp_path: Path, changed: dict[str, Any], complaint: str) -> None:
-    """Files that do not belong together, or hold what cannot be, are refused by the name of the wrong one."""
+def test_original_files_that_do_not_fit_are_rejected(tmp_path: Path, changed: dict[str, Any], complaint: str) -> None:
+    """The error has the name of the wrong file."""
     write_originals(tmp_path, **changed)
     with pytest.raises(ValueError, match=complaint):
         load_smallnorb(tmp_path, "train", stereo=True)
@@ -142,8 +106,10 @@ def test_originals_that_do_not_fit(tmp_path: Path, changed: dict[str, Any], comp
         ({"elevation": np.full(11, -1)}, "elevation must lie in 0–8, found -1–0"),
     ],
 )
-def test_prepared_that_does_not_fit(tmp_path: Path, changed: dict[str, Any], complaint: str) -> None:
-    """A prepared form with a wrong array is refused with the file, the array, and what was found."""
+def test_a_prepared_file_with_a_wrong_array_is_rejected(
+    tmp_path: Path, changed: dict[str, Any], complaint: str
+) -> None:
+    """The error has the file, the array, and what was found."""
     values = {name: array for name, array in {**prepared(11), **changed}.items() if array is not None}
     np.savez(tmp_path / "train_48.npz", **values)
     with pytest.raises(ValueError, match=rf"train_48.npz.*{complaint}"):
@@ -151,8 +117,8 @@ def test_prepared_that_does_not_fit(tmp_path: Path, changed: dict[str, Any], com
 
 
 @pytest.mark.parametrize("kind", ["empty", "garbage", "cut", "damaged", "single array", "pickled"])
-def test_broken_prepared(tmp_path: Path, kind: str) -> None:
-    """A prepared form that is no whole npz file of plain arrays is refused by its name."""
+def test_a_broken_prepared_file_is_rejected(tmp_path: Path, kind: str) -> None:
+    """It must be a complete npz file of plain arrays."""
     path = tmp_path / "train_48.npz"
     np.savez_compressed(path, **prepared(3))  # type: ignore[arg-type]
     whole = path.read_bytes()
@@ -165,12 +131,12 @@ def test_broken_prepared(tmp_path: Path, kind: str) -> None:
         damaged = whole[:2000] + bytes(200) + whole[2200:]
         contents = {"empty": b"", "garbage": b"garbage" * 99, "cut": whole[:-9], "damaged": damaged}
         path.write_bytes(contents[kind])
-    with pytest.raises(ValueError, match=f"{path} is not a whole npz file"):
+    with pytest.raises(ValueError, match=f"{path} is not a complete npz file"):
         load_smallnorb(tmp_path, "train", stereo=True)
 
 
-def test_originals_come_first(tmp_path: Path) -> None:
-    """Where both forms are there, the originals are read; where one of their files lacks, the prepared form."""
+def test_original_files_are_preferred(tmp_path: Path) -> None:
+    """If both formats are complete, the original files are read, otherwise the prepared file."""
     write_originals(tmp_path)
     np.savez(tmp_path / "train_48.npz", **prepared(5))  # type: ignore[arg-type]
     assert len(load_smallnorb(tmp_path, "train", stereo=True)) == 11
@@ -179,8 +145,8 @@ def test_originals_come_first(tmp_path: Path) -> None:
 
 
 @pytest.mark.real_data
-def test_rounding_of_the_prepared_form(real_data: Path) -> None:
-    """The prepared pictures have 5 even grey levels to 3 odd ones, as means of four rounded to even have."""
+def test_the_real_prepared_file_was_rounded_to_even(real_data: Path) -> None:
+    """It has 5 even grey levels to 3 odd ones, as means of four have that are rounded to even."""
     images = load_smallnorb(real_data / "smallnorb", "train", stereo=True)
     assert images.images.shape == (24_300, 2, 48, 48)
     count = np.bincount(images.images[::16].flatten().numpy(), minlength=256).astype(float)

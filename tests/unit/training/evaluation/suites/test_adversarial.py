@@ -1,4 +1,4 @@
-"""Attacks stay within ε, climb the loss, and need nothing but the gradient."""
+"""Attacks stay within ε and raise the loss, for capsules and for the CNN."""
 
 import pytest
 import torch
@@ -9,13 +9,13 @@ from matcaps.model import CapsNet, standardise, tiny
 from matcaps.training.baselines import ConvNet
 from matcaps.training.data import ImageSet
 from matcaps.training.engine.checkpoint import Network
-from matcaps.training.evaluation.metrics import predict
+from matcaps.training.engine.predict import predict
 from matcaps.training.evaluation.suites.adversarial import adversarial, attack
 
 
 @pytest.fixture(params=["capsules", "cnn"])
 def attacked(request: pytest.FixtureRequest, network: CapsNet) -> Network:
-    """Either kind of network."""
+    """Both kinds of network."""
     torch.manual_seed(1)
     return network if request.param == "capsules" else ConvNet(tiny()).eval()
 
@@ -37,15 +37,15 @@ def test_no_epsilon_changes_nothing(attacked: Network, pixels: Tensor) -> None:
 
 
 @pytest.mark.parametrize("steps", [1, 10])
-def test_no_pixel_moves_further(attacked: Network, pixels: Tensor, steps: int) -> None:
-    """The largest change is ε, to rounding, and some pixel moves all the way."""
+def test_no_pixel_changes_by_more_than_epsilon(attacked: Network, pixels: Tensor, steps: int) -> None:
+    """The largest change is ε, to rounding."""
     labels = torch.arange(24) % 3
     change = (attack(attacked, pixels, labels, 0.1, steps) - pixels).abs().amax()
     assert 0.1 - 1e-5 < change < 0.1 + 1e-5
 
 
-def test_attacks_climb(attacked: Network, pixels: Tensor) -> None:
-    """FGSM raises the loss of the true class, BIM raises it further, and noise of the same size does neither."""
+def test_attacks_raise_the_loss(attacked: Network, pixels: Tensor) -> None:
+    """FGSM raises the loss of the true class, BIM raises it more, and noise of the same size raises it far less."""
     with torch.no_grad():
         labels = attacked.forward_standardised(pixels).logits.argmax(1)
     before = loss(attacked, pixels, labels)
@@ -55,14 +55,14 @@ def test_attacks_climb(attacked: Network, pixels: Tensor) -> None:
     assert loss(attacked, noise, labels) - before < 0.5 * (fast - before)
 
 
-def test_the_report(network: CapsNet) -> None:
-    """Accuracy at ε = 0 is that of the network, falls with ε, and stands for each network and attack."""
+def test_the_report_has_every_network_and_attack(network: CapsNet) -> None:
+    """Accuracy at ε = 0 is that of the network, and falls with ε."""
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (40, 1, 24, 24), generator=generator, dtype=torch.uint8)
-    judged = ImageSet("random", network.config.classes, images, predict(network, images))
+    labelled = ImageSet("random", network.config.classes, images, predict(network, images))
     torch.manual_seed(1)
     networks: dict[str, Network] = {"capsules": network, "CNN": ConvNet(tiny()).eval()}
-    report = adversarial(networks, judged, epsilons=(0.0, 0.5), progress=False)
+    report = adversarial(networks, labelled, epsilons=(0.0, 0.5), progress=False)
     of_capsules = report.content["accuracy"]["capsules"]
     assert of_capsules["FGSM"][0] == of_capsules["BIM"][0] == 1.0
     assert of_capsules["BIM"][1] <= of_capsules["FGSM"][1] < 1.0

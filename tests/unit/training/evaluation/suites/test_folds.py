@@ -1,4 +1,4 @@
-"""Runs that held out different instances, pooled."""
+"""Runs that held out different instances are pooled by class, instance and seed."""
 
 import json
 import math
@@ -9,8 +9,8 @@ import torch
 
 from matcaps.training.evaluation.metrics import Evaluation
 from matcaps.training.evaluation.report import write
+from matcaps.training.evaluation.runs import Fold
 from matcaps.training.evaluation.suites.folds import folds, pool
-from matcaps.training.splits import Fold
 
 CLASSES = ("circle", "square")
 
@@ -26,8 +26,8 @@ def runs(*errors: tuple[int, int, float, float]) -> dict[Fold, Evaluation]:
     return {Fold(seed, instance): evaluation(instance, *of_classes) for seed, instance, *of_classes in errors}
 
 
-def test_pooled_errors() -> None:
-    """The error is that of all images, and its standard error that of the mean of the instances."""
+def test_the_pooled_error_is_over_all_images() -> None:
+    """Its standard error comes from the spread of the instances, and is NaN for one."""
     found = pool(runs((0, 4, 0.1, 0.3), (0, 9, 0.0, 0.0), (0, 7, 0.5, 0.3)))
     assert found.error == pytest.approx(0.2)
     assert found.standard_error == pytest.approx(0.2 / math.sqrt(3))
@@ -35,8 +35,8 @@ def test_pooled_errors() -> None:
     assert math.isnan(pool(runs((0, 4, 0.1, 0.3))).standard_error)
 
 
-def test_several_seeds() -> None:
-    """Errors are means of all seeds, and the standard error is that of the instances' means."""
+def test_seeds_are_averaged() -> None:
+    """Errors are means over seeds; the standard error is that of the instances' means."""
     found = pool(runs((3, 9, 0.2, 0.4), (3, 4, 0.0, 0.2), (1, 4, 0.2, 0.0), (1, 9, 0.4, 0.6)))
     assert list(found.by_seed) == [1, 3]
     assert found.by_seed == {1: pytest.approx(0.3), 3: pytest.approx(0.2)}
@@ -50,8 +50,8 @@ def test_several_seeds() -> None:
     assert found.standard_error == pytest.approx(0.15)  # of 0.1 and 0.4
 
 
-def test_the_report(tmp_path: Path) -> None:
-    """The table has a row for each class and a column for each instance, and says how the two compare."""
+def test_the_report_compares_two_recipes(tmp_path: Path) -> None:
+    """The table has a row per class and a column per instance, and the ratio of the errors."""
     ours, theirs = runs((0, 9, 0.0, 0.1), (0, 4, 0.1, 0.2)), runs((0, 4, 0.2, 0.4), (0, 9, 0.2, 0.0))
     report = folds({"capsules": ours, "CNN": theirs}, CLASSES)
     rows = [line.split() for line in report.table.splitlines()]
@@ -63,21 +63,21 @@ def test_the_report(tmp_path: Path) -> None:
     assert list(report.content["networks"]) == ["capsules", "CNN"]
     assert report.content["networks"]["CNN"]["error"] == pytest.approx(0.2)
     assert "seed" not in report.table
-    written, picture = write(report, tmp_path, "folds")
+    written, figure = write(report, tmp_path, "folds")
     assert json.loads(written.read_text())["networks"]["capsules"]["standard_error"] == pytest.approx(0.05)
-    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert figure.read_bytes().startswith(b"\x89PNG")
 
 
-def test_the_report_of_several_seeds() -> None:
-    """Below the table stands what its errors are means of and how much the seeds differ; programs are told the same."""
+def test_the_report_of_several_seeds_says_how_much_they_differ() -> None:
+    """A note under the table has the errors of the seeds and their deviation, as does the JSON."""
     ours = runs((0, 4, 0.1, 0.1), (0, 9, 0.0, 0.1), (5, 4, 0.1, 0.3), (5, 9, 0.0, 0.3))
     report = folds({"capsules": ours, "CNN": runs((2, 4, 0.1, 0.1), (2, 9, 0.1, 0.1))}, CLASSES)
     lines = report.table.splitlines()
     assert lines[3].split() == ["all", "15.0%", "10.0%", "12.5", "±", "2.5", "%"]
     assert lines[4].startswith(
-        "means of 2 seeds: all of 7.5% (seed 0), 17.5% (seed 5), whose standard deviation is 7.1 points"
+        "means of 2 seeds: 7.5% (seed 0), 17.5% (seed 5), with a standard deviation of 7.1 points"
     )
-    assert "of seed 2 alone" in report.table
+    assert "seed 2 only" in report.table
     found = report.content["networks"]["capsules"]
     assert found["by_seed"] == [
         {"seed": 0, "error": pytest.approx(0.075)},

@@ -1,4 +1,4 @@
-"""What is told of routing is what the routing did."""
+"""The suite routing reports what routing does in the network."""
 
 import math
 
@@ -7,7 +7,7 @@ import torch
 
 from matcaps.model import CapsNet, standardise
 from matcaps.training.data import ImageSet
-from matcaps.training.evaluation.suites.routing import AWAKE, BINS, entropies, routing
+from matcaps.training.evaluation.suites.routing import BINS, DEAD_BELOW, entropies, routing
 
 
 @pytest.fixture
@@ -17,45 +17,45 @@ def images(network: CapsNet) -> ImageSet:
     return ImageSet("random", network.config.classes, pixels, torch.zeros(70, dtype=torch.int64))
 
 
-def test_even_assignments_come_first(network: CapsNet, images: ImageSet) -> None:
-    """In the first iteration each child is shared evenly by all parents that it votes for, and later less evenly."""
+def test_assignments_are_uniform_first_and_sharpen(network: CapsNet, images: ImageSet) -> None:
+    """In the first iteration each child's assignments are uniform over its parents, later less so."""
     with torch.no_grad():
-        seen = network.forward_standardised(standardise(images.images, network.config))
-        found = entropies(network.class_caps, seen.conv_caps_2)
-    children = math.prod(seen.conv_caps_2.activations.shape)
+        output = network.forward_standardised(standardise(images.images, network.config))
+        found = entropies(network.class_caps, output.conv_caps_2)
+    children = math.prod(output.conv_caps_2.activations.shape)
     assert found[0] == pytest.approx(children * math.log(3), rel=1e-5)
     assert found[2] < found[1] < found[0]
 
 
-def test_the_last_iteration_is_the_networks(network: CapsNet, images: ImageSet) -> None:
-    """The last entropy is that of the assignments that the network itself tells."""
+def test_the_last_entropy_is_that_of_the_network(network: CapsNet, images: ImageSet) -> None:
+    """The last entropy is that of the assignments that the network returns."""
     with torch.no_grad():
-        seen = network.forward_standardised(standardise(images.images, network.config))
-        *_, last = entropies(network.class_caps, seen.conv_caps_2)
-    assert last == pytest.approx(float(torch.special.entr(seen.class_assignments.double()).sum()), rel=1e-5)
+        output = network.forward_standardised(standardise(images.images, network.config))
+        *_, last = entropies(network.class_caps, output.conv_caps_2)
+    assert last == pytest.approx(float(torch.special.entr(output.class_assignments.double()).sum()), rel=1e-5)
 
 
-def test_the_report(network: CapsNet, images: ImageSet) -> None:
-    """Entropies begin at 1, every activation is in a histogram, and the table names every layer."""
+def test_the_report_has_every_layer_and_activation(network: CapsNet, images: ImageSet) -> None:
+    """Relative entropies start at 1, and every activation is in a histogram."""
     content = routing(network, images, progress=False).content
     assert all(values[0] == 1.0 and len(values) == 3 for values in content["entropy_by_iteration"].values())
     with torch.no_grad():
-        seen = network(images.images)
+        output = network(images.images)
     counts = {name: sum(values) for name, values in content["activation_histograms"].items()}
-    assert counts["primary_caps"] == math.prod(seen.primary_caps.activations.shape)
-    assert counts["class_caps"] == math.prod(seen.activations.shape)
+    assert counts["primary_caps"] == math.prod(output.primary_caps.activations.shape)
+    assert counts["class_caps"] == math.prod(output.activations.shape)
     assert all(len(values) == BINS for values in content["activation_histograms"].values())
 
 
 def test_dead_capsules_are_counted(network: CapsNet, images: ImageSet) -> None:
-    """A type that is never above the bound is a third of the three types of its layer."""
+    """A type that never exceeds the bound is a third of the three types of its layer."""
     beta = network.conv_caps_1.beta_a
     before = beta.detach().clone()
     try:
         with torch.no_grad():
             beta[1] = -1e4
             highest = network(images.images).conv_caps_1.activations.amax((0, 1))
-        assert (highest < AWAKE).tolist() == [False, True, False]
+        assert (highest < DEAD_BELOW).tolist() == [False, True, False]
         assert routing(network, images, progress=False).content["dead"]["conv_caps_1"] == pytest.approx(1 / 3)
     finally:
         with torch.no_grad():

@@ -1,4 +1,4 @@
-"""The standard suite: where crops lie, what their mean says, and what is written."""
+"""The suite standard: where crops lie, how they are averaged, and what is written."""
 
 import json
 from dataclasses import replace
@@ -9,14 +9,14 @@ import torch
 
 from matcaps.model import CapsNet, tiny
 from matcaps.training.data import ImageSet
-from matcaps.training.evaluation.metrics import predict
+from matcaps.training.engine.predict import predict
 from matcaps.training.evaluation.report import write
 from matcaps.training.evaluation.suites.standard import by_crops, crops, standard
 
 
 @pytest.fixture
 def images(network: CapsNet) -> ImageSet:
-    """90 random images, labelled as the network sees their centres, but for the first 9."""
+    """90 random images with the network's predictions as labels, except the first 9."""
     generator = torch.Generator().manual_seed(0)
     pixels = torch.randint(0, 256, (90, 1, 24, 24), generator=generator, dtype=torch.uint8)
     labels = predict(network, pixels)
@@ -26,7 +26,7 @@ def images(network: CapsNet) -> ImageSet:
 
 @pytest.mark.parametrize(("size", "crop"), [(48, 32), (24, 20), (33, 20)])
 def test_thirteen_crops_lie_around_the_centre(size: int, crop: int) -> None:
-    """They are thirteen different windows inside the image, the centre first, and mean the centre."""
+    """They are thirteen different windows inside the image, the centre first, with the centre as their mean."""
     found = crops(size, crop)
     assert found[0] == ((size - crop) // 2, (size - crop) // 2)
     assert len(set(found)) == 13
@@ -35,14 +35,14 @@ def test_thirteen_crops_lie_around_the_centre(size: int, crop: int) -> None:
     torch.testing.assert_close(means, torch.tensor(found[0]).double())
 
 
-def test_one_crop_is_the_prediction(network: CapsNet, images: ImageSet) -> None:
-    """The first crop alone says what the network says of the whole image."""
+def test_the_first_crop_gives_the_prediction(network: CapsNet, images: ImageSet) -> None:
+    """The first crop by itself gives the prediction for the whole image."""
     first = crops(24, network.config.crop_size)[:1]
     assert torch.equal(by_crops(network, images.images, first), predict(network, images.images))
 
 
 def test_crops_are_averaged(network: CapsNet, images: ImageSet) -> None:
-    """Of two crops the class wins whose mean probability is the highest."""
+    """The class with the highest mean probability over two crops wins."""
     two = [(0, 0), (4, 4)]
     with torch.no_grad():
         probabilities = [
@@ -53,22 +53,22 @@ def test_crops_are_averaged(network: CapsNet, images: ImageSet) -> None:
     assert not torch.equal(expected, probabilities[0].argmax(1)), "the crops must disagree somewhere"
 
 
-def test_the_report(network: CapsNet, images: ImageSet, tmp_path: Path) -> None:
-    """The table names classes and crops, the JSON holds the numbers, and the picture is one."""
+def test_the_report_is_written(network: CapsNet, images: ImageSet, tmp_path: Path) -> None:
+    """The table names classes and crops, the JSON has the numbers, and the plot is a PNG."""
     report = standard(network, images, {}, progress=False)
     assert report.content["error"] == 0.1
     assert "10.00%" in report.table
     assert "13 crops, averaged" in report.table
     assert all(name in report.table for name in images.classes)
-    numbers, picture = write(report, tmp_path, "standard")
+    numbers, figure = write(report, tmp_path, "standard")
     content = json.loads(numbers.read_text())
     assert sum(map(sum, content["confusion"])) == 90
     assert len(content["crops"]["offsets"]) == 13
-    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert figure.read_bytes().startswith(b"\x89PNG")
 
 
-def test_what_fills_its_crop_has_one(images: ImageSet) -> None:
-    """Of a network that looks at whole images there is nothing to crop."""
+def test_an_image_as_large_as_the_crop_has_one_crop(images: ImageSet) -> None:
+    """A network that takes whole images has no error over crops."""
     torch.manual_seed(0)
     whole = CapsNet(replace(tiny(), crop_size=24)).eval()
     report = standard(whole, images, {}, progress=False)

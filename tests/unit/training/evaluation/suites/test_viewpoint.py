@@ -1,4 +1,4 @@
-"""The viewpoint suite: errors by elevation, and which baseline is the match."""
+"""The suite viewpoint: errors by elevation, and which baseline matches."""
 
 import pytest
 import torch
@@ -11,37 +11,37 @@ from matcaps.training.evaluation.suites.viewpoint import errors, viewpoint
 
 
 class Reader(ConvNet):
-    """Says what stands in an image's first pixel, and errs on those whose elevation, the second pixel, is listed."""
+    """Predicts the image's first pixel, and is wrong where the second pixel, the elevation, is in ``wrong_at``."""
 
-    def __init__(self, config: CapsNetConfig, blind: tuple[int, ...]) -> None:
+    def __init__(self, config: CapsNetConfig, wrong_at: tuple[int, ...]) -> None:
         super().__init__(config)
-        self.blind = blind
+        self.wrong_at = wrong_at
 
     def forward(self, images: Tensor) -> Output:
-        said = images[:, 0, 0, 0].long()
-        hidden = torch.isin(images[:, 0, 0, 1].long(), torch.tensor(self.blind))
-        logits = nn.functional.one_hot((said + hidden) % 3, 3).float()
+        label = images[:, 0, 0, 0].long()
+        wrong = torch.isin(images[:, 0, 0, 1].long(), torch.tensor(self.wrong_at))
+        logits = nn.functional.one_hot((label + wrong) % 3, 3).float()
         return Output(logits, logits)
 
 
 @pytest.fixture
 def images() -> ImageSet:
-    """20 images at each of 9 elevations, which say what they are."""
+    """20 images at each of 9 elevations, with label and elevation in their first two pixels."""
     elevation, label = torch.arange(180) % 9, torch.arange(180) % 3
     pixels = torch.zeros(180, 1, 24, 24, dtype=torch.uint8)
     pixels[:, 0, 0, 0], pixels[:, 0, 0, 1] = label, elevation
     return ImageSet("made up", tiny().classes, pixels, label, {"elevation": elevation})
 
 
-def test_errors_are_told_by_elevation(images: ImageSet) -> None:
-    """A network that errs at elevations 2, 7 and 8 errs on a third of the familiar and of the novel images."""
+def test_errors_are_counted_by_elevation(images: ImageSet) -> None:
+    """A network that is wrong at elevations 2, 7 and 8 is wrong on a third of the familiar and of the novel images."""
     found = errors(Reader(tiny(), (2, 7, 8)), images, "elevation", (0, 1, 2))
     assert found.by_value == {value: float(value in (2, 7, 8)) for value in range(9)}
     assert (found.familiar, found.novel) == pytest.approx((1 / 3, 1 / 3))
 
 
-def test_the_match_errs_alike_where_it_was_trained(images: ImageSet) -> None:
-    """Of several checkpoints the one counts whose familiar error is closest, whatever it does elsewhere."""
+def test_the_match_has_the_closest_familiar_error(images: ImageSet) -> None:
+    """The checkpoint with the closest familiar error is chosen, whatever its novel error is."""
     network = Reader(tiny(), (0, 5))
     candidates = {"early": Reader(tiny(), (0, 1)), "match": Reader(tiny(), (1, 6, 7, 8)), "late": Reader(tiny(), ())}
     report = viewpoint(network, images, "elevation", (0, 1, 2), candidates, progress=False)
@@ -51,8 +51,8 @@ def test_the_match_errs_alike_where_it_was_trained(images: ImageSet) -> None:
     assert "its checkpoint match" in report.table
 
 
-def test_without_a_baseline(network: CapsNet, images: ImageSet) -> None:
-    """The capsules stand alone."""
+def test_a_report_without_a_baseline_has_the_capsules_only(network: CapsNet, images: ImageSet) -> None:
+    """The report has one network."""
     report = viewpoint(network, images, "elevation", (0, 1, 2), {}, progress=False)
     assert list(report.content["networks"]) == ["capsules"]
     assert report.table.count("novel") == 7
@@ -63,10 +63,12 @@ def test_without_a_baseline(network: CapsNet, images: ImageSet) -> None:
     [
         ("elevation", (), "none is novel"),
         ("elevation", tuple(range(9)), "none is novel"),
-        ("lighting", (0,), "knows no lighting"),
+        ("lighting", (0,), "has no column lighting"),
     ],
 )
-def test_nothing_to_compare(images: ImageSet, column: str, familiar: tuple[int, ...], words: str) -> None:
-    """A run that saw everything, or data that know no viewpoints, are refused with what to do."""
+def test_a_column_without_novel_values_is_rejected(
+    images: ImageSet, column: str, familiar: tuple[int, ...], words: str
+) -> None:
+    """A run that was trained on all values, and data without the column, are rejected."""
     with pytest.raises(ValueError, match=words):
         errors(Reader(tiny(), ()), images, column, familiar)

@@ -1,4 +1,4 @@
-"""Files that end too early: wherever one is cut, it is refused by its name and nothing of it is taken."""
+"""A truncated file is rejected wherever it ends."""
 
 import gzip
 from collections.abc import Callable
@@ -30,18 +30,18 @@ form = pytest.mark.parametrize(("read", "whole", "header"), FORMS.values(), ids=
 @form
 @settings(deadline=None)
 @given(data=st.data())
-def test_a_cut_file(
+def test_a_truncated_file_is_rejected(
     tmp_path_factory: pytest.TempPathFactory,
     read: Callable[[Path], Any],
     whole: bytes,
     header: int,
     data: st.DataObject,
 ) -> None:
-    """A file that ends anywhere in its header or its values is cut short: the error has the bytes found in either."""
+    """The error has the file and the number of bytes found in the header or the values."""
     length = data.draw(st.integers(0, len(whole) - 1))
     path = tmp_path_factory.mktemp("cut") / "file"
     path.write_bytes(whole[:length])
-    with pytest.raises(ValueError, match="is cut short") as error:
+    with pytest.raises(ValueError, match="is truncated") as error:
         read(path)
     assert str(path) in str(error.value)
     assert str(error.value).endswith(f"found {length if length < header else length - header}")
@@ -50,17 +50,17 @@ def test_a_cut_file(
 @form
 @settings(deadline=None)
 @given(data=st.data())
-def test_a_cut_gzip_file(
+def test_a_truncated_gzip_file_is_rejected(
     tmp_path_factory: pytest.TempPathFactory,
     read: Callable[[Path], Any],
     whole: bytes,
     header: int,
     data: st.DataObject,
 ) -> None:
-    """A compressed file that ends anywhere, at its first byte or in its trailer, is not a whole one."""
+    """A compressed file may end anywhere, at its first byte or in its trailer."""
     compressed = gzip.compress(whole)
     path = tmp_path_factory.mktemp("cut") / "file.gz"
     path.write_bytes(compressed[: data.draw(st.integers(0, len(compressed) - 1))])
-    with pytest.raises(ValueError, match=r"is not a whole gzip file|is cut short: .* found 0$") as error:
+    with pytest.raises(ValueError, match=r"is not a complete gzip file|is truncated: .* found 0$") as error:
         read(path)
     assert str(path) in str(error.value)

@@ -1,4 +1,4 @@
-"""Where a result comes from: the commit of the code that made it, and the images."""
+"""Where a result comes from: the commit of the code, and a fingerprint of the images."""
 
 import hashlib
 import subprocess
@@ -24,7 +24,7 @@ def commit() -> str:
 
 
 def fingerprint(training: ImageSet, held_out: ImageSet) -> str:
-    """What tells apart two splits: a digest of their images and labels, in their order."""
+    """A digest of the images and labels of a split, in their order; two splits differ if their digests do."""
     digest = hashlib.sha256()
     for images in (training, held_out):
         for values in (images.images, images.labels):

@@ -1,4 +1,4 @@
-"""smallNORB's two forms give the same images, and no split of them parts what two cameras saw at once."""
+"""Both formats of smallNORB give the same images, and both cameras of a pair stay together."""
 
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from tests.support.writers import TRAIN, matrix, originals, write
 
 
 def write_both(folder: Path, pairs: int, suffix: str) -> None:
-    """The same random pictures in original files under ``originals`` and prepared under ``prepared``."""
+    """Write the same random images as original files and as a prepared file."""
     values = originals(pairs)
     for part, content in values.items():
         write(folder / "originals" / f"{TRAIN}-{part}{suffix}", matrix(content))
@@ -31,8 +31,8 @@ def write_both(folder: Path, pairs: int, suffix: str) -> None:
 
 @pytest.mark.parametrize("suffix", [".mat", ".mat.gz"])
 @pytest.mark.parametrize("stereo", [False, True])
-def test_both_forms_come_out_equal(tmp_path: Path, suffix: str, stereo: bool) -> None:
-    """Images, labels and info are the same from either form of the same pictures, but for the azimuth's unit."""
+def test_both_formats_give_the_same_images(tmp_path: Path, suffix: str, stereo: bool) -> None:
+    """Images, labels and columns are equal, except for the unit of the azimuth."""
     write_both(tmp_path, 13, suffix)
     one, other = (load_smallnorb(tmp_path / form, "train", stereo=stereo) for form in ("originals", "prepared"))
     assert one.images.equal(other.images)
@@ -44,8 +44,8 @@ def test_both_forms_come_out_equal(tmp_path: Path, suffix: str, stereo: bool) ->
 
 @pytest.mark.parametrize("form", ["originals", "prepared"])
 @pytest.mark.parametrize("way", [{"instance": 6}, {"rows": 20}, {"share": 0.3}], ids=["instance", "rows", "share"])
-def test_both_cameras_are_on_one_side(tmp_path: Path, form: str, way: dict[str, Any]) -> None:
-    """Whichever way images are held out, both cameras' pictures of one moment are trained on, or both held out."""
+def test_both_cameras_are_trained_on_or_both_held_out(tmp_path: Path, form: str, way: dict[str, Any]) -> None:
+    """Whichever way images are held out, a pair is never split."""
     write_both(tmp_path, 60, ".mat")
     training, held = hold_out(load_smallnorb(tmp_path / form, "train", stereo=False), **way)
     sides = [set(side.info["pair"].tolist()) for side in (training, held)]
@@ -55,8 +55,8 @@ def test_both_cameras_are_on_one_side(tmp_path: Path, form: str, way: dict[str, 
 
 
 @pytest.mark.real_data
-def test_the_real_split(real_data: Path) -> None:
-    """The real split has 24,300 pairs, its categories and toys evenly, and its cameras never see the same."""
+def test_the_real_split_is_complete(real_data: Path) -> None:
+    """It has 24,300 pairs, evenly by category and instance, and the images of a pair differ."""
     images = load("smallnorb", real_data, stereo=True)
     assert images.images.shape == (24_300, 2, 48, 48)
     assert images.labels.bincount().tolist() == [4_860] * 5
@@ -65,8 +65,8 @@ def test_the_real_split(real_data: Path) -> None:
 
 
 @pytest.mark.real_data
-def test_a_real_toy_held_out(real_data: Path) -> None:
-    """Holding out an instance takes 9,720 of the 48,600 pictures, evenly from all categories, and that toy whole."""
+def test_a_real_instance_is_held_out_of_all_categories(real_data: Path) -> None:
+    """It is 9,720 of the 48,600 images, evenly from all categories."""
     training, held = hold_out(load("smallnorb", real_data), instance=9)
     assert (len(training), len(held)) == (38_880, 9_720)
     assert held.labels.bincount().tolist() == [1_944] * 5

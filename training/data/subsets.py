@@ -1,4 +1,7 @@
-"""Which images a network is judged by: never trained on, and never from an official test split."""
+"""Subsets of a set of images: held-out images, random samples, and images at named elevations or lightings.
+
+Which of these a run uses is decided in ``matcaps.training.data.splits``.
+"""
 
 import torch
 from torch import Tensor
@@ -14,24 +17,24 @@ def hold_out(
     share: float | None = None,
     seed: int = 0,
 ) -> tuple[ImageSet, ImageSet]:
-    """Split into images to train on and held-out ones, both in their old order. The two of a pair stay together.
+    """Split into training images and held-out images, both in their old order; pairs stay together.
 
-    Exactly one of these says what is held out:
+    Exactly one of ``instance``, ``rows`` and ``share`` must be given.
 
     Args:
-        images: What is split.
-        instance: Every picture of that toy in each category: the judgement is on objects never seen.
-        rows: So many images, drawn by the seed.
-        share: That share of every class, in (0, 1), drawn by the seed: at least one image of each.
+        images: The set to split.
+        instance: Hold out every image of this instance in each category.
+        rows: Hold out this many images, drawn by the seed.
+        share: Hold out this share of every class, in (0, 1), drawn by the seed; at least one image of each.
         seed: The same seed draws the same images.
 
     Raises:
-        ValueError: Not one way but none or several, no such instance, or nothing would be left to train on.
+        ValueError: None or several of the three are given, there is no such instance, or no training image is left.
     """
     ways = {"instance": instance, "rows": rows, "share": share}
     chosen = [name for name, value in ways.items() if value is not None]
     if len(chosen) != 1:
-        raise ValueError(f"hold out one of instance, rows or share, found {', '.join(chosen) or 'none'}")
+        raise ValueError(f"hold out one of instance, rows or share, got {', '.join(chosen) or 'none'}")
     generator = torch.Generator().manual_seed(seed)
     if instance is not None:
         held = _by_instance(images, instance)
@@ -44,15 +47,15 @@ def hold_out(
 
 
 def sample(images: ImageSet, count: int) -> ImageSet:
-    """So many of the images, or all if there are no more, in their old order; the same ones each time."""
+    """Draw ``count`` images, or all if there are fewer, in their old order; the same ones each time."""
     drawn = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))[:count]
     return images.subset(drawn.sort().values)
 
 
 def select(images: ImageSet, **values: tuple[int, ...]) -> Tensor:
-    """Which images were taken under any of the named values of each column (elevation, lighting): bool [n].
+    """Select the images that have one of the given values in each column (elevation, lighting): bool [n].
 
-    A column with no values named is no condition.
+    A column without values selects every image.
 
     Raises:
         ValueError: The set has no such column, or no image with one of the values.
@@ -62,7 +65,7 @@ def select(images: ImageSet, **values: tuple[int, ...]) -> Tensor:
         if not wanted:
             continue
         if column not in images.info:
-            raise ValueError(f"{images.name} knows no {column}, found {column} {', '.join(map(str, wanted))} named")
+            raise ValueError(f"{images.name} has no column {column}, got {column} {', '.join(map(str, wanted))}")
         found = images.info[column]
         known = found.unique().tolist()
         if missing := [value for value in wanted if value not in known]:
@@ -79,39 +82,41 @@ def _by_instance(images: ImageSet, instance: int) -> Tensor:
         known = ", ".join(str(value) for value in images.info["instance"].unique().tolist())
         raise ValueError(f"{images.name} has no instance {instance}; there are {known}")
     if held.all():
-        raise ValueError(f"{images.name} has instance {instance} alone: nothing would be left to train on")
+        raise ValueError(f"{images.name} has only instance {instance}: no training image would be left")
     return held
 
 
 def _by_rows(images: ImageSet, rows: int, generator: torch.Generator) -> Tensor:
     if not 0 < rows < len(images):
-        raise ValueError(f"of {len(images)} images of {images.name}, {rows} cannot be held out")
+        raise ValueError(
+            f"between 1 and {len(images) - 1} of the {len(images)} images of {images.name} can be held out, got {rows}"
+        )
     group = _groups(images)
     sizes = group.bincount()
     order = torch.randperm(len(sizes), generator=generator)
     drawn = order[sizes[order].cumsum(0) <= rows]
     held = torch.isin(group, drawn)
     if int(held.sum()) != rows:
-        raise ValueError(f"{rows} images of {images.name} cannot be held out without parting a pair")
+        raise ValueError(f"{rows} images of {images.name} cannot be held out without splitting a pair")
     return held
 
 
 def _by_share(images: ImageSet, share: float, generator: torch.Generator) -> Tensor:
     if not 0.0 < share < 1.0:
-        raise ValueError(f"the share to hold out must lie between 0 and 1, found {share}")
+        raise ValueError(f"the share to hold out must lie between 0 and 1, got {share}")
     group = _groups(images)
     held = torch.zeros(len(images), dtype=torch.bool)
     for label, name in enumerate(images.classes):
         members = group[images.labels == label].unique()
         if len(members) < 2:
-            raise ValueError(f"class {name} of {images.name} needs 2 images to hold one out, found {len(members)}")
+            raise ValueError(f"class {name} of {images.name} needs 2 images to hold one out, got {len(members)}")
         count = min(max(1, round(share * len(members))), len(members) - 1)
         held |= torch.isin(group, members[torch.randperm(len(members), generator=generator)[:count]])
     return held
 
 
 def _groups(images: ImageSet) -> Tensor:
-    """A number for each image, int64 [n] from 0 without gaps: what shares a number stays together."""
+    """A group number for each image, int64 [n], from 0 without gaps; images of a group stay together."""
     if "pair" not in images.info:
         return torch.arange(len(images))
     group: Tensor = images.info["pair"].unique(return_inverse=True)[1]

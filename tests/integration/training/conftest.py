@@ -1,0 +1,39 @@
+"""A small smallNORB of random images, runs trained on it, and an artefact of one of them."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from matcaps.training.cli import release
+from tests.support.runs import train
+from tests.support.writers import TEST, matrix, originals, prepared, write
+
+
+@pytest.fixture(scope="session")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of data sets with both splits of smallNORB: 300 pairs to train on, 20 to test."""
+    root = tmp_path_factory.mktemp("data")
+    (root / "smallnorb").mkdir()
+    np.savez(root / "smallnorb" / "train_48.npz", **prepared(300))  # type: ignore[arg-type]
+    for part, values in originals(20, seed=1).items():
+        write(root / "smallnorb" / f"{TEST}-{part}.mat", matrix(values))
+    return root
+
+
+@pytest.fixture(scope="session")
+def runs(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Capsules and a CNN, trained on the three lowest elevations of all instances but 4, for two epochs."""
+    folder = tmp_path_factory.mktemp("runs")
+    options = ("--elevations", "0", "1", "2", "--epochs=2")
+    train("smallnorb", folder / "capsules", *options, root=root)
+    train("smallnorb", folder / "cnn", *options, "--architecture=cnn", "--keep-epochs", root=root)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def version(runs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The artefact of the capsules of ``runs``: the folder of a version."""
+    models = tmp_path_factory.mktemp("released")
+    assert release.main([str(runs / "capsules"), "--name=low", f"--models={models}"]) == 0
+    return models / "low" / "1"

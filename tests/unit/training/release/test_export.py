@@ -1,0 +1,37 @@
+"""A release goes to a new version of a plain name."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from matcaps.model import CapsNet
+from matcaps.training.release.export import free_version, release
+
+
+def test_the_next_version_is_one_above_the_highest(tmp_path: Path) -> None:
+    """The first is 1; other files do not count."""
+    assert free_version(tmp_path, "shapes", None) == 1
+    for name in ("1", "9", "10", "draft", "007"):
+        (tmp_path / "shapes" / name).mkdir(parents=True)
+    assert free_version(tmp_path, "shapes", None) == 11
+    assert free_version(tmp_path, "shapes", 5) == 5
+
+
+@pytest.mark.parametrize(
+    ("version", "words"), [(1, "versions are never overwritten"), (0, "the version must be at least 1, got 0")]
+)
+def test_a_version_that_cannot_be_written_is_rejected(tmp_path: Path, version: int, words: str) -> None:
+    """A version that exists, or is below 1."""
+    (tmp_path / "shapes" / "1").mkdir(parents=True)
+    with pytest.raises(ValueError, match=words):
+        free_version(tmp_path, "shapes", version)
+
+
+@pytest.mark.parametrize("name", ["", "a/b", ".hidden"])
+def test_a_name_that_is_not_a_plain_folder_is_rejected(network: CapsNet, tmp_path: Path, name: str) -> None:
+    """A name that leads to another folder is rejected before anything is exported or written."""
+    images = torch.zeros(8, 1, 24, 24, dtype=torch.uint8)
+    with pytest.raises(ValueError, match="plain folder name"):
+        release(network, {}, images, tmp_path, name)
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,1 @@
+"""The commands ``matcaps download``, ``train``, ``evaluate`` and ``release``: one file each."""

@@ -1,0 +1,266 @@
+"""``matcaps evaluate [SUITE] TARGET [options]``: evaluate a run, or a released artefact.
+
+The suite is ``standard`` if none is named. A target that has the name of a suite is written as ``./NAME``.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Literal
+
+from tyro.conf import Positional, arg
+
+from matcaps.model import CapsNet
+from matcaps.training.cli import command
+from matcaps.training.data import KNOWN, ImageSet, load, sample
+from matcaps.training.data.splits import held_out_of_record
+from matcaps.training.engine.checkpoint import Network, kind
+from matcaps.training.evaluation.metrics import evaluate
+from matcaps.training.evaluation.report import Report, write
+from matcaps.training.evaluation.runs import Fold, Run, open_baseline, open_epochs, open_folds, open_run
+from matcaps.training.evaluation.suites.adversarial import adversarial
+from matcaps.training.evaluation.suites.artefact import standard_of_artefact
+from matcaps.training.evaluation.suites.folds import folds
+from matcaps.training.evaluation.suites.poses import poses
+from matcaps.training.evaluation.suites.routing import routing
+from matcaps.training.evaluation.suites.standard import standard
+from matcaps.training.evaluation.suites.viewpoint import viewpoint
+from matcaps.training.release.artefact import Artefact
+
+Target = Annotated[Positional[Path], arg(metavar="TARGET")]
+Split = Literal["held-out", "test"]
+NO_BASELINE = (
+    "\nto compare with a CNN, train it with --architecture cnn --keep-epochs and name its folder as --baseline"
+)
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command; returns the exit status."""
+    if arguments[:1] not in ([name] for name in (*SUITES, "-h", "--help")):
+        arguments = ["standard", *arguments]
+    description = (
+        "Evaluate a run or a released artefact: matcaps evaluate [SUITE] TARGET. The default suite is standard."
+    )
+    return command.run("evaluate", SUITES, arguments, description=description)
+
+
+def standard_suite(
+    target: Target,
+    root: Path | None = None,
+    split: Split = "held-out",
+    data: Path | None = None,
+    to: Path | None = None,
+) -> None:
+    """Error with its confidence interval, confusions; of a run also with thirteen crops.
+
+    Args:
+        target: folder of a run, or a released artefact: model_repository/NAME/VERSION or its model.onnx
+        root: folder that holds the data sets; by default that of the run's training, or data
+        split: the held-out images, or the official test split, which is for final figures only
+        data: of an artefact: evaluate on a folder that holds one folder of images per class, all of it
+        to: folder for the JSON and the plot; by default the run's folder, or runs/evaluate
+    """
+    if not _is_run(target):
+        artefact = Artefact(target)
+        images, what = _images_for(artefact, root or Path("data"), split, data)
+        version = artefact.path.absolute().parent
+        name = f"{version.parent.name}-{version.name}-{what}"
+        label = split if data is None else "folder"
+        images = images.among(artefact.classes)
+        predicted = artefact.predict(images.images, progress=True)
+        report = standard_of_artefact(predicted, images, label, artefact.training, artefact.path)
+        _publish(report, to or Path("runs/evaluate"), name)
+        return
+    if data is not None:
+        raise ValueError(f"--data is for a released artefact, but {target} is a run, which has its own data set")
+    run, images = _open(target, root, split)
+    options = run.config.data
+    report = standard(run.network, images, {"elevation": options.elevations, "lighting": options.lightings})
+    _publish_of_run(report, images, to or target, "standard", split)
+
+
+def folds_suite(target: Target, baseline: Path | None = None, root: Path | None = None) -> None:
+    """Error over all instances of smallNORB, from runs that each held out another instance, of one or several seeds.
+
+    Args:
+        target: folder that holds the folders of the runs
+        baseline: folder that holds the folders of the same runs with --architecture cnn, to compare with
+        root: folder that holds the data sets; by default that of each run's training
+    """
+    runs_of: dict[str, dict[Fold, Run]] = {}
+    for folder in [target] if baseline is None else [target, baseline]:
+        runs = open_folds(folder, root)
+        name = kind(next(iter(runs.values())).network)
+        if name in runs_of:
+            raise ValueError(f"{folder} holds runs of {name} too; a baseline is trained with --architecture cnn")
+        runs_of[name] = runs
+    instances = {name: sorted({instance for _, instance in runs}) for name, runs in runs_of.items()}
+    if len(set(map(tuple, instances.values()))) > 1:
+        raise ValueError(f"the runs must hold out the same instances, got {instances}")
+    evaluations = {
+        name: {fold: evaluate(run.network, run.held_out(), progress=True) for fold, run in runs.items()}
+        for name, runs in runs_of.items()
+    }
+    classes = next(iter(next(iter(runs_of.values())).values())).config.network.classes
+    _publish(folds(evaluations, classes), target, "folds")
+
+
+def viewpoint_suite(
+    target: Target, baseline: Path | None = None, root: Path | None = None, split: Split = "held-out"
+) -> None:
+    """Errors at the elevations or lightings that a run trained with --elevations or --lightings never saw.
+
+    Args:
+        target: folder of the run
+        baseline: folder of the same run with --architecture cnn --keep-epochs, to compare with
+        root: folder that holds the data sets; by default that of the run's training
+        split: the held-out images, or the official test split, which is for final figures only
+    """
+    run, images = _open(target, root, split)
+    candidates: dict[str, Network] = {}
+    if baseline is not None:
+        open_baseline(baseline, run)
+        candidates = open_epochs(baseline)
+    data = run.config.data
+    column, values = ("lighting", data.lightings) if data.lightings else ("elevation", data.elevations)
+    report = viewpoint(run.network, images, column, values, candidates, name=kind(run.network))
+    _publish_of_run(report, images, target, "viewpoint", split)
+    if baseline is None:
+        print(NO_BASELINE)
+
+
+def adversarial_suite(
+    target: Target,
+    baseline: Path | None = None,
+    images: int = 1000,
+    root: Path | None = None,
+    split: Split = "held-out",
+) -> None:
+    """Accuracy under white-box attacks: FGSM and BIM.
+
+    Args:
+        target: folder of the run
+        baseline: folder of the same run with --architecture cnn, to compare with
+        images: number of images, drawn from all
+        root: folder that holds the data sets; by default that of the run's training
+        split: the held-out images, or the official test split, which is for final figures only
+    """
+    _require_images(images)
+    run, available = _open(target, root, split)
+    report = adversarial(_networks(run, baseline), sample(available, images))
+    _publish_of_run(report, available, target, "adversarial", split)
+    if baseline is None:
+        print(NO_BASELINE)
+
+
+def poses_suite(
+    target: Target, baseline: Path | None = None, root: Path | None = None, split: Split = "held-out"
+) -> None:
+    """How well the winning pose predicts elevation, lighting and azimuth, by linear maps.
+
+    Args:
+        target: folder of the run
+        baseline: folder of the same run with --architecture cnn, to compare with
+        root: folder that holds the data sets; by default that of the run's training
+        split: the held-out images, or the official test split, which is for final figures only
+    """
+    run, images = _open(target, root, split)
+    report = poses(_networks(run, baseline), run.split()[0], images)
+    _publish_of_run(report, images, target, "poses", split)
+    if baseline is None:
+        print(NO_BASELINE)
+
+
+def routing_suite(target: Target, images: int = 1000, root: Path | None = None, split: Split = "held-out") -> None:
+    """How routing sharpens assignments by iteration, dead capsules, and activations.
+
+    Args:
+        target: folder of the run
+        images: number of images, drawn from all
+        root: folder that holds the data sets; by default that of the run's training
+        split: the held-out images, or the official test split, which is for final figures only
+    """
+    _require_images(images)
+    run, available = _open(target, root, split)
+    if not isinstance(run.network, CapsNet):
+        raise ValueError(f"the suite routing needs capsules, but {target} holds a CNN")
+    _publish_of_run(routing(run.network, sample(available, images)), available, target, "routing", split)
+
+
+SUITES: dict[str, Callable[..., None]] = {
+    "standard": standard_suite,
+    "folds": folds_suite,
+    "viewpoint": viewpoint_suite,
+    "adversarial": adversarial_suite,
+    "poses": poses_suite,
+    "routing": routing_suite,
+}
+
+
+def _is_run(target: Path) -> bool:
+    """Whether the target is a run, and not an artefact.
+
+    Raises:
+        FileNotFoundError: It is neither.
+    """
+    if (target / "last.pt").is_file():
+        return True
+    if target.is_file() or (target / "model.onnx").is_file():
+        return False
+    raise FileNotFoundError(f"neither a run (last.pt) nor a released artefact (model.onnx) at {target}")
+
+
+def _open(target: Path, root: Path | None, split: Split) -> tuple[Run, ImageSet]:
+    """Open a run, and the images to evaluate it on."""
+    if not _is_run(target):
+        raise ValueError(f"only the suite standard evaluates a released artefact; the others need a run, got {target}")
+    run = open_run(target, root)
+    images = run.held_out() if split == "held-out" else run.test()
+    if not len(images):
+        raise ValueError(f"{target} held nothing out; only --split test has images that it was not trained on")
+    return run, images
+
+
+def _networks(run: Run, baseline: Path | None) -> dict[str, Network]:
+    """The network of a run, and that of its baseline, by their names in tables."""
+    networks = {kind(run.network): run.network}
+    if baseline is not None:
+        beside = open_baseline(baseline, run)
+        networks[kind(beside.network)] = beside.network
+    return networks
+
+
+def _images_for(artefact: Artefact, root: Path, split: Split, data: Path | None) -> tuple[ImageSet, str]:
+    """The images to evaluate an artefact on, and their name in file names."""
+    channels, size, _ = artefact.shape
+    if data is not None:
+        if split == "test":
+            raise ValueError("use --split test or --data FOLDER, not both")
+        if channels > 1:
+            raise ValueError(f"--data has single images, but {artefact.path} takes pairs of images")
+        folder = data.resolve()
+        return load(str(folder), root, size=size), f"folder-{folder.name}"
+    name = artefact.training.get("data_set")
+    if name not in KNOWN:
+        raise ValueError(
+            f"{artefact.path} was trained on {name}, which is not a public data set; use --data FOLDER to evaluate it"
+        )
+    images = load(name, root, "test" if split == "test" else "train", stereo=channels == 2)
+    return (images if split == "test" else held_out_of_record(images, artefact.training)), split
+
+
+def _publish_of_run(report: Report, images: ImageSet, folder: Path, suite: str, split: Split) -> None:
+    """Print and write the report of a run on a split."""
+    report = report._replace(content={"data_set": images.name, "split": split, **report.content})
+    print(f"{images.name}, {'the official test split' if split == 'test' else 'held-out images'}\n")
+    _publish(report, folder, suite if split == "held-out" else f"{suite}-test")
+
+
+def _publish(report: Report, folder: Path, name: str) -> None:
+    print(report.table)
+    for path in write(report, folder, name):
+        print(f"wrote {path}")
+
+
+def _require_images(images: int) -> None:
+    if images < 1:
+        raise ValueError(f"--images must be at least 1, got {images}")

@@ -1,0 +1,67 @@
+"""``matcaps release RUN --name NAME``: export a trained network as an artefact for the service."""
+
+from pathlib import Path
+from typing import Annotated
+
+import torch
+from tyro.conf import Positional, arg
+
+from matcaps.model import CapsNet
+from matcaps.training.cli import command
+from matcaps.training.data import sample
+from matcaps.training.evaluation.metrics import evaluate
+from matcaps.training.evaluation.runs import Run, held_out_folds, open_run, require_same_recipe
+from matcaps.training.release.export import free_version, release
+from matcaps.training.release.record import EvaluatedRun, training_record
+
+PARITY_IMAGES = 64
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command; returns the exit status."""
+    return command.run("release", release_command, arguments)
+
+
+def release_command(
+    run: Annotated[Positional[Path], arg(metavar="RUN")],
+    name: str,
+    root: Path | None = None,
+    models: Path = Path("model_repository"),
+    version: int | None = None,
+    evaluated_by: tuple[Path, ...] = (),
+) -> None:
+    """Export a trained network for the service, after comparing it with torch on real images.
+
+    Args:
+        run: folder of the run
+        name: name of the model
+        root: folder that holds the data sets; by default that of the run's training
+        models: folder of models that the service reads
+        version: version of the model; by default the one after the highest
+        evaluated_by: if the run held nothing out: runs of the same recipe that did, whose error goes into the record
+    """
+    version = free_version(models, name, version)
+    final = open_run(run, root, finished=True)
+    if not isinstance(final.network, CapsNet):
+        raise ValueError(f"only capsules can be released, but {run} holds a CNN")
+    training, held_out = final.split()
+    if evaluated_by and len(held_out):
+        raise ValueError(f"--evaluated-by is for a run that held nothing out, but {run} held images out")
+    evaluated = [final] if len(held_out) else _open_others(final, evaluated_by, root)
+    evaluations = [
+        EvaluatedRun(other.config, evaluate(other.network, other.held_out(), progress=True)) for other in evaluated
+    ]
+    record = training_record(final.config, final.saved, evaluations)
+    images = torch.cat([sample(of, PARITY_IMAGES).images for of in (held_out, training)])[:PARITY_IMAGES]
+    path = release(final.network, record, images, models, name, version)
+    error = f"held-out error {record['validation_error']:.2%}" if evaluations else "nothing was held out"
+    print(f"wrote {path}: {error}, {path.stat().st_size / 1e6:.2f} MB")
+
+
+def _open_others(final: Run, folders: tuple[Path, ...], root: Path | None) -> list[Run]:
+    """Open the runs that evaluate a final model."""
+    others = [open_run(folder, root, finished=True) for folder in folders]
+    if others:
+        require_same_recipe(final.config, [other.config for other in others])
+        held_out_folds([other.config for other in others])
+    return others

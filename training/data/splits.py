@@ -1,0 +1,63 @@
+"""Which images a run trains on, and which it holds out: by its configuration, or by a released training record."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from matcaps.training.config import FOLDER_CLASSES, TrainConfig
+from matcaps.training.data import KNOWN, ImageSet, hold_out, load, select
+
+FOLDER_SHARE = 0.2  # of each class of a folder of images
+
+
+def split(config: TrainConfig) -> tuple[ImageSet, ImageSet]:
+    """Load the images that a run trains on, and those that it holds out.
+
+    Raises:
+        ValueError: The data do not fit the network.
+        FileNotFoundError: The data are not there.
+    """
+    data, network = config.data, config.network
+    images = load(data.name, config.run.root, stereo=network.channels == 2, size=network.image_size)
+    shape = (network.channels, network.image_size, network.image_size)
+    if network.classes not in (images.classes, FOLDER_CLASSES):
+        raise ValueError(f"{images.name} has the classes {images.classes}, the network {network.classes}")
+    if images.images.shape[1:] != shape:
+        raise ValueError(f"{images.name} has images {list(images.images.shape[1:])}, the network takes {list(shape)}")
+    if "instance" in images.info and data.held_out_instance is None:
+        training, held_out = images, images.subset(torch.arange(0))
+    elif "instance" in images.info:
+        training, held_out = hold_out(images, instance=data.held_out_instance)
+    elif data.name not in KNOWN:
+        training, held_out = hold_out(images, share=FOLDER_SHARE, seed=config.seed)
+    else:
+        training, held_out = hold_out(images, rows=data.held_out_rows, seed=config.seed)
+    training = training.subset(familiar(training, config))
+    batch_size = config.optimisation.batch_size
+    if len(training) < batch_size:
+        raise ValueError(f"{len(training)} training images do not fill one batch of {batch_size}")
+    return training, held_out
+
+
+def familiar(images: ImageSet, config: TrainConfig) -> Tensor:
+    """Select the images at the elevations and lightings that the run trains on: bool [n]."""
+    return select(images, elevation=config.data.elevations, lighting=config.data.lightings)
+
+
+def held_out_of_record(images: ImageSet, record: dict[str, Any]) -> ImageSet:
+    """The images of a training split that were held out, according to an artefact's training record.
+
+    Raises:
+        ValueError: None were held out, or the record does not say which.
+    """
+    instance, rows, seed = (record.get(name) for name in ("held_out_instance", "validation_images", "seed"))
+    if "instance" in images.info:
+        if isinstance(instance, int):
+            return hold_out(images, instance=instance)[1]
+    elif isinstance(rows, int) and isinstance(seed, int):
+        return hold_out(images, rows=rows, seed=seed)[1]
+    raise ValueError(
+        f"the training record names no held-out images of {images.name} (protocol: {record.get('protocol')}); "
+        "evaluate on the official test split with --split test, or on your own images with --data FOLDER"
+    )

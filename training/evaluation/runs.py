@@ -1,0 +1,171 @@
+"""Opens finished runs to evaluate, compare or release them."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from matcaps.training.config import TrainConfig, differences, from_json, resolved
+from matcaps.training.data import ImageSet, load
+from matcaps.training.data.splits import split
+from matcaps.training.engine import checkpoint
+from matcaps.training.engine.checkpoint import Network
+from matcaps.training.engine.provenance import fingerprint
+
+
+class Run(NamedTuple):
+    """A run, loaded from its last checkpoint.
+
+    Attributes:
+        network: The network to evaluate, on the CPU.
+        config: Configuration of the run, with today's folders.
+        saved: The whole content of its checkpoint.
+    """
+
+    network: Network
+    config: TrainConfig
+    saved: dict[str, Any]
+
+    def split(self) -> tuple[ImageSet, ImageSet]:
+        """The training images, and the held-out images.
+
+        Raises:
+            ValueError: The data set has other images than when the run was trained.
+        """
+        training, held_out = split(self.config)
+        # smallNORB is split by instance, which is the same in both of its formats; their pixels may differ.
+        if "instance" not in training.info and self.saved["images"] != fingerprint(training, held_out):
+            raise ValueError(
+                f"{self.config.data.name} holds other images than when {self.config.run.folder} was trained, so the "
+                "held-out images cannot be told from the training images"
+            )
+        return training, held_out
+
+    def held_out(self) -> ImageSet:
+        """The held-out images."""
+        return self.split()[1]
+
+    def test(self) -> ImageSet:
+        """The official test split."""
+        data, network = self.config.data, self.config.network
+        stereo = network.channels == 2
+        return load(data.name, self.config.run.root, "test", stereo=stereo, size=network.image_size)
+
+
+class Fold(NamedTuple):
+    """A run of smallNORB among others of its recipe: its seed and held-out instance."""
+
+    seed: int
+    instance: int
+
+
+def open_run(folder: Path, root: Path | None, *, finished: bool = False) -> Run:
+    """Open the run in a folder; an unfinished one prints a note, or is rejected.
+
+    Args:
+        folder: Folder of the run.
+        root: Folder that holds the data sets; by default the one that the run was trained from.
+        finished: Whether to reject an unfinished run.
+
+    Raises:
+        FileNotFoundError: There is no checkpoint.
+        ValueError: The checkpoint is damaged, or the run is unfinished.
+    """
+    saved = checkpoint.load(folder / "last.pt")
+    step, steps = saved["progress"]["step"], saved["schedule"]["total_steps"]
+    if step < steps:
+        state = f"{folder} is at step {step} of {steps}; matcaps train … --resume continues it"
+        if finished:
+            raise ValueError(f"{state}; only a finished run can be released or compared")
+        print(f"note: {state}")
+    config = resolved(from_json(saved["config"]))
+    where = replace(config.run, folder=folder, root=config.run.root if root is None else root)
+    return Run(checkpoint.rebuild(saved), replace(config, run=where), saved)
+
+
+def open_baseline(folder: Path, beside: Run) -> Run:
+    """Open the CNN to compare capsules with; it must have held out the same images.
+
+    Raises:
+        ValueError: The baseline is not a CNN, ``beside`` is not capsules, or they were trained on different images.
+    """
+    if beside.config.architecture != "capsules":
+        raise ValueError(f"--baseline compares a CNN with capsules, but {beside.config.run.folder} holds a CNN")
+    run = open_run(folder, beside.config.run.root)
+    if run.config.architecture != "cnn":
+        raise ValueError(f"the baseline must be trained with --architecture cnn, but {folder} holds capsules")
+    if beside.config.data.name != "smallnorb":
+        run.split()  # rejects a changed data set
+    own, others = _split_options(beside.config), _split_options(run.config)
+    if differing := [f"{name} {others[name]}, not {own[name]}" for name in own if others[name] != own[name]]:
+        raise ValueError(
+            f"{folder} was trained on other images than {beside.config.run.folder}: {', '.join(differing)}"
+        )
+    return run
+
+
+def open_epochs(folder: Path) -> dict[str, Network]:
+    """The networks of all epochs of a run, by file name.
+
+    Raises:
+        FileNotFoundError: The run kept none.
+    """
+    paths = sorted(folder.glob("epoch-*.pt"))
+    if not paths:
+        raise FileNotFoundError(f"no epoch-*.pt in {folder}; train with --keep-epochs")
+    return {path.name: checkpoint.rebuild(checkpoint.load(path)) for path in paths}
+
+
+def open_folds(folder: Path, root: Path | None) -> dict[Fold, Run]:
+    """Open the runs of one recipe in a folder, one folder each, by seed and held-out instance.
+
+    Raises:
+        FileNotFoundError: There are none.
+        ValueError: They cannot be pooled.
+    """
+    runs = [open_run(path.parent, root, finished=True) for path in sorted(folder.glob("*/last.pt"))]
+    if not runs:
+        raise FileNotFoundError(f"no runs in {folder}: expected NAME/last.pt")
+    configs = [run.config for run in runs]
+    require_same_recipe(configs[0], configs)
+    return dict(zip(held_out_folds(configs), runs, strict=True))
+
+
+def require_same_recipe(config: TrainConfig, others: Sequence[TrainConfig]) -> None:
+    """Check that runs differ only in held-out instance, seed and folder.
+
+    Raises:
+        ValueError: A run differs in another option.
+    """
+    for other in others:
+        data = replace(other.data, held_out_instance=config.data.held_out_instance)
+        if differing := differences(config, replace(other, data=data, seed=config.seed)):
+            values = ", ".join(f"{name} {found}, not {expected}" for name, (expected, found) in differing.items())
+            raise ValueError(f"{other.run.folder} was trained with another recipe: {values}")
+
+
+def held_out_folds(configs: Sequence[TrainConfig]) -> list[Fold]:
+    """The seed and held-out instance of each run of a recipe, in their order.
+
+    Raises:
+        ValueError: A run held no instance out, two runs are the same fold, or seeds held out different instances.
+    """
+    found: dict[Fold, Path] = {}
+    for config in configs:
+        folder = config.run.folder
+        if config.data.name != "smallnorb" or config.data.held_out_instance is None:
+            raise ValueError(f"{folder} held out no instance of smallNORB")
+        fold = Fold(config.seed, config.data.held_out_instance)
+        if fold in found:
+            raise ValueError(f"{found[fold]} and {folder} both held out instance {fold.instance} with seed {fold.seed}")
+        found[fold] = folder
+    instances = {instance for _, instance in found}
+    for seed in sorted({seed for seed, _ in found}):
+        if missing := sorted(instance for instance in instances if (seed, instance) not in found):
+            raise ValueError(f"every seed must hold out the same instances; seed {seed} lacks {missing}")
+    return list(found)
+
+
+def _split_options(config: TrainConfig) -> dict[str, Any]:
+    """The options that decide which images a run trains on; smallNORB is split by instance, so without the seed."""
+    return {**asdict(config.data), "seed": None if config.data.name == "smallnorb" else config.seed}
