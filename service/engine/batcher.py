@@ -110,7 +110,7 @@ class Batcher:
             if self._closing:
                 raise NotReadyError("the service is draining")
             self._queue.put(job, self._images_per_s)
-            future = self._delivery.expect(job)
+            future = self._delivery.expect(job, loop)
             wake = not self._waking
             self._waking = True
         if wake:

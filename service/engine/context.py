@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 
-@dataclass
+@dataclass(slots=True)
 class RequestContext:
     """The context of one request; middleware creates it, and it is passed along to the engine.
 

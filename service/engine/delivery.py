@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +17,7 @@ from matcaps.service.errors import ServiceError
 log = logging.getLogger("matcaps")
 
 
-@dataclass(frozen=True)
-class InferenceResult:
+class InferenceResult(NamedTuple):
     """The outputs for the samples of one request.
 
     Attributes:
@@ -31,7 +31,7 @@ class InferenceResult:
     inference_s: float
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Waiter:
     """A request that waits for its result, and the rows that have come so far, by the number of their first."""
 
@@ -50,7 +50,7 @@ class Waiter:
 Outcome = tuple[Waiter, InferenceResult | ServiceError]
 
 
-@dataclass(frozen=True)
+@dataclass
 class Sorted:
     """What the rows of one batch mean for its jobs.
 
@@ -71,9 +71,8 @@ class Delivery:
     def __init__(self) -> None:
         self._waiters: dict[Job, Waiter] = {}
 
-    def expect(self, job: Job) -> asyncio.Future[InferenceResult]:
-        """The future result of a job, in the event loop that runs."""
-        loop = asyncio.get_running_loop()
+    def expect(self, job: Job, loop: asyncio.AbstractEventLoop) -> asyncio.Future[InferenceResult]:
+        """The future result of a job that was sent from an event loop."""
         future: asyncio.Future[InferenceResult] = loop.create_future()
         self._waiters[job] = Waiter(loop, future)
         return future

@@ -37,29 +37,40 @@ def timeout_of(request: Request, longest_ms: float) -> float:
 async def cancel_on_disconnect(request: Request, work: Coroutine[Any, Any, T]) -> T:
     """The result of work for a request whose body has been read; cancels the work if the client disconnects.
 
-    ``asyncio.timeout`` cancels the work, and tells this cancellation from one that comes from outside. It has no time
-    limit of its own: the disconnect makes it expire.
-
     Raises:
         ClientDisconnect: The client has disconnected.
     """
-    loop, watchers = asyncio.get_running_loop(), list[asyncio.Task[None]]()
-    connected = asyncio.timeout(None)
-    timer = loop.call_later(WATCH_AFTER_S, lambda: watchers.append(loop.create_task(_watch(request, connected))))
+    watcher = _Watcher(request, asyncio.current_task())
+    timer = asyncio.get_running_loop().call_later(WATCH_AFTER_S, watcher.start)
     try:
-        async with connected:
-            return await work
-    except TimeoutError:
-        if connected.expired():
+        return await work
+    except asyncio.CancelledError:
+        if watcher.disconnected and not watcher.task.uncancel():  # otherwise it was cancelled from outside, too
             raise ClientDisconnect from None
         raise
     finally:
         timer.cancel()
-        for watcher in watchers:
-            watcher.cancel()
+        watcher.stop()
 
 
-async def _watch(request: Request, connected: asyncio.Timeout) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
-    connected.reschedule(-math.inf)
+class _Watcher:
+    """Cancels a task when its client disconnects."""
+
+    def __init__(self, request: Request, task: "asyncio.Task[Any] | None") -> None:
+        assert task is not None
+        self.task, self.disconnected = task, False
+        self._request = request
+        self._watching: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._watching = asyncio.ensure_future(self._watch())
+
+    def stop(self) -> None:
+        if self._watching is not None:
+            self._watching.cancel()
+
+    async def _watch(self) -> None:
+        while (await self._request.receive())["type"] != "http.disconnect":
+            pass
+        self.disconnected = True
+        self.task.cancel()

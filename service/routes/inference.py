@@ -1,7 +1,7 @@
 """What all routes that run networks share: decode under the deadline, run, and stop if the client disconnects."""
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,14 +28,14 @@ class Prediction(NamedTuple):
     arrays: Arrays
 
 
-async def infer(
+def infer(
     engine: Engine,
     request: Request,
     version: ModelVersion,
     decode: Callable[[float], Awaitable[NDArray[np.uint8]]],
     outputs: Sequence[str] | None,
     timeout_ms: float,
-) -> Arrays:
+) -> Coroutine[Any, Any, Arrays]:
     """The named outputs (None: all) of a leased version for a request whose body has been read.
 
     Args:
@@ -59,7 +59,7 @@ async def infer(
         context.decode_s = time.perf_counter() - context.decode_began_s
         return (await engine.infer(version, images, outputs, deadline_s, context)).arrays
 
-    return await cancel_on_disconnect(request, decode_and_run())
+    return cancel_on_disconnect(request, decode_and_run())
 
 
 class ImageInference:
@@ -84,8 +84,8 @@ class ImageInference:
         contents = await read_images(request, self._settings)
         timeout_ms = timeout_of(request, self._settings.timeout_ms)
 
-        async def decode(left_s: float) -> NDArray[np.uint8]:
-            return await self._decoder.samples(version.metadata.image, contents, left_s)
+        def decode(left_s: float) -> Awaitable[NDArray[np.uint8]]:
+            return self._decoder.samples(version.metadata.image, contents, left_s)
 
         arrays = await infer(self._engine, request, version, decode, outputs, timeout_ms)
         id_ = await self._engine.keep_poses(version, arrays["poses"], context_of(request))

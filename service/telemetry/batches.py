@@ -1,12 +1,10 @@
 """What observers learn about each batch."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 
-@dataclass(frozen=True)
-class BatchReport:
+class BatchReport(NamedTuple):
     """One batch that a network has run.
 
     Attributes:
