@@ -101,7 +101,7 @@ def _measure_steps(settings: Settings) -> Iterator[StepTime]:
 
 
 def _step(config: TrainConfig, batch: int, device: torch.device) -> Callable[[], object]:
-    state, step = made(config, device, record=True, steps=FOREVER)
+    state, step = made(config, device, capture=True, steps=FOREVER)
     state.network.train()
     given = batch_of(config, batch, 0, device)
     if device.type == "cpu":
