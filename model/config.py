@@ -34,13 +34,13 @@ class RoutingConfig:
 
     def __post_init__(self) -> None:
         if self.iterations < 1:
-            raise ValueError(f"iterations must be at least 1, found {self.iterations}")
+            raise ValueError(f"iterations must be at least 1, got {self.iterations}")
         if self.mass not in ("absolute", "relative"):
-            raise ValueError(f"mass must be 'absolute' or 'relative', found {self.mass!r}")
+            raise ValueError(f"mass must be 'absolute' or 'relative', got {self.mass!r}")
         for name in ("final_inverse_temperature", "density_temperature", "variance_floor"):
             value = getattr(self, name)
             if not 0.0 < value < float("inf"):
-                raise ValueError(f"{name} must be a positive finite number, found {value!r}")
+                raise ValueError(f"{name} must be a positive finite number, got {value!r}")
 
     def inverse_temperature(self, iteration: int) -> float:
         """λ of one iteration, counted from 0.
@@ -97,23 +97,23 @@ class CapsNetConfig:
 
     def __post_init__(self) -> None:
         if len(self.classes) < 2 or len(set(self.classes)) != len(self.classes):
-            raise ValueError(f"classes must be at least 2 different names, found {self.classes!r}")
+            raise ValueError(f"classes must be at least 2 different names, got {self.classes!r}")
         for name in ("channels", "stem_channels", "primary_types", "conv_types_1", "conv_types_2"):
             value = getattr(self, name)
             if value < 1:
-                raise ValueError(f"{name} must be at least 1, found {value!r}")
+                raise ValueError(f"{name} must be at least 1, got {value!r}")
         for name in ("pooled_channels", "residual_blocks"):
             value = getattr(self, name)
             if value < 0:
-                raise ValueError(f"{name} must not be negative, found {value!r}")
+                raise ValueError(f"{name} must not be negative, got {value!r}")
         smallest = SMALLEST_POOLED if self.pooled_channels else SMALLEST_CROP
         if not smallest <= self.crop_size <= self.image_size:
             raise ValueError(
-                f"crop_size must lie between {smallest} and image_size={self.image_size}, found {self.crop_size!r}"
+                f"crop_size must lie between {smallest} and image_size={self.image_size}, got {self.crop_size!r}"
             )
         if not smallest <= self.input_size <= self.crop_size:
             raise ValueError(
-                f"resolution must lie between {smallest} and crop_size={self.crop_size}, found {self.resolution!r}"
+                f"resolution must lie between {smallest} and crop_size={self.crop_size}, got {self.resolution!r}"
             )
 
     @property

@@ -80,8 +80,9 @@ def _bound(command: Callable[..., None]) -> Callable[..., Callable[[], None]]:
 
 
 def _one_line(text: str) -> str:
-    """The message of tyro without the box that it is drawn in."""
-    words = re.sub(r"\s+", " ", re.sub(r"[╭╮╰╯│─]", " ", text)).strip()
+    """The message of tyro without the box that it is drawn in; the title of the box comes first."""
+    text = re.sub(r"╭─ (.+?) ─+╮", r"\1:", text)
+    words = re.sub(r"\s+", " ", re.sub(r"[╭╮╰╯│─]|-{3,}", " ", text)).strip()
     return words.partition(" For full helptext")[0]
 
 

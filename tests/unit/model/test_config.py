@@ -50,7 +50,7 @@ def test_a_routing_config_rejects_an_unknown_mass() -> None:
     """A mass that is neither of the two, which a type checker would find too, is an error."""
     config = RoutingConfig()
     object.__setattr__(config, "mass", "heavy")
-    with pytest.raises(ValueError, match="mass must be 'absolute' or 'relative', found 'heavy'"):
+    with pytest.raises(ValueError, match="mass must be 'absolute' or 'relative', got 'heavy'"):
         config.__post_init__()
 
 
@@ -82,7 +82,7 @@ def test_a_network_config_rejects_a_value_out_of_range_by_name(name: str, value:
 
 def test_a_crop_larger_than_the_image_is_an_error_with_both_sizes() -> None:
     """The error on a crop repeats the image size that bounds it."""
-    with pytest.raises(ValueError, match=r"between 17 and image_size=19, found 20"):
+    with pytest.raises(ValueError, match=r"between 17 and image_size=19, got 20"):
         replace(tiny(), image_size=19)
 
 
