@@ -68,6 +68,7 @@ class _Watcher:
     def stop(self) -> None:
         if self._watching is not None:
             self._watching.cancel()
+            self._watching = None  # otherwise the two refer to each other, and wait for the garbage collector
 
     async def _watch(self) -> None:
         while (await self._request.receive())["type"] != "http.disconnect":
