@@ -170,6 +170,8 @@ class ModelVersion:
 
     @property
     def _least_loaded(self) -> ModelInstance:
+        if len(self._instances) == 1:
+            return self._instances[0]
         return min(self._instances, key=lambda instance: instance.load)
 
     def _stop(self) -> None:

@@ -25,6 +25,8 @@ def choose_type(request: Request, served: Sequence[str] = (JSON, NPZ)) -> str:
         NotAcceptableError: It accepts none of them.
     """
     accepted = ", ".join(request.headers.getlist("accept")) or "*/*"
+    if accepted == "*/*":
+        return served[0]  # what most clients send, or nothing
     qualities: dict[str, float] = {}
     for part in accepted.split(","):
         kind, *parameters = (piece.strip().lower() for piece in part.split(";"))

@@ -18,6 +18,8 @@ from matcaps.service.http.middleware.request_context import context_of
 from matcaps.service.images.pool import DecoderPool
 from matcaps.service.settings import Settings
 
+Samples = Awaitable[NDArray[np.uint8]]  # a name, because annotations of inner functions are evaluated for each request
+
 
 class Prediction(NamedTuple):
     """The outputs for the images of one request, and the id under which its poses are kept."""
@@ -32,7 +34,7 @@ def infer(
     engine: Engine,
     request: Request,
     version: ModelVersion,
-    decode: Callable[[float], Awaitable[NDArray[np.uint8]]],
+    decode: Callable[[float], Samples],
     outputs: Sequence[str] | None,
     timeout_ms: float,
 ) -> Coroutine[Any, Any, Arrays]:
@@ -84,7 +86,7 @@ class ImageInference:
         contents = await read_images(request, self._settings)
         timeout_ms = timeout_of(request, self._settings.timeout_ms)
 
-        def decode(left_s: float) -> Awaitable[NDArray[np.uint8]]:
+        def decode(left_s: float) -> Samples:
             return self._decoder.samples(version.metadata.image, contents, left_s)
 
         arrays = await infer(self._engine, request, version, decode, outputs, timeout_ms)

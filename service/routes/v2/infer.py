@@ -27,7 +27,8 @@ from matcaps.service.settings import Settings
 
 HEADER_LENGTH = "inference-header-content-length"
 
-Decode = Callable[[float], Awaitable[NDArray[np.uint8]]]
+Samples = NDArray[np.uint8]  # a name, because annotations of inner functions are evaluated for each request
+Decode = Callable[[float], Awaitable[Samples]]
 
 
 def infer_routes(engine: Engine, decoder: DecoderPool, settings: Settings) -> APIRouter:
@@ -105,7 +106,7 @@ def _check_outputs(metadata: Metadata, outputs: Sequence[Output]) -> None:
 def _decoder_of(decoder: DecoderPool, metadata: Metadata, asked: InferRequest, most: int) -> Decode:
     """Makes samples of the one input, once it is called with the seconds that are left."""
 
-    async def decode(left_s: float) -> NDArray[np.uint8]:
+    async def decode(left_s: float) -> Samples:
         if len(asked.inputs) != 1 or asked.inputs[0].name not in ("images", "files"):
             got = ", ".join(tensor.name for tensor in asked.inputs)[:200] or "none"
             raise MalformedError(f"inputs must be one of images (UINT8 pixels) or files (BYTES), got {got}")
