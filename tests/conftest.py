@@ -11,20 +11,6 @@ from PIL import Image, ImageDraw
 from matcaps.model import CapsNet, tiny
 from matcaps.model.export import export
 
-INTEGRATION = Path(__file__).parent / "integration"
-
-# Fixtures that take many seconds to make. Tests that use one of them run in one worker of pytest-xdist.
-EXPENSIVE = {"exported": "exported", "runs": "runs", "version": "runs", "report": "report", "found": "interpreted"}
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put tests that share an expensive fixture into one group of pytest-xdist, so that it is made once."""
-    for item in items:
-        groups = {EXPENSIVE[name] for name in getattr(item, "fixturenames", ()) if name in EXPENSIVE}
-        if groups and item.path.is_relative_to(INTEGRATION):
-            item.add_marker(pytest.mark.xdist_group(min(groups)))
-
 
 @pytest.fixture(scope="session")
 def network() -> CapsNet:

@@ -13,6 +13,7 @@ def test_images_in_folders_become_an_artefact(shapes: Path, tmp_path: Path, caps
     """The classes of the artefact are the folders' names, and each command names the next."""
     run, models = tmp_path / "run", tmp_path / "models"
     options = [f"--data={shapes}", f"--run-folder={run}", "--epochs=1", "--batch-size=16", *TINY]
+    options.append("--network.routing.iterations=1")  # the export of three takes half a minute
     assert main(["train", "folder", *options, "--network.image-size=24"]) == 0
     assert f"next: matcaps evaluate {run}\n" in capsys.readouterr().out
     assert main(["evaluate", str(run)]) == 0

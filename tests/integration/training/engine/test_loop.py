@@ -74,19 +74,19 @@ def test_training_learns(shapes: Path, tmp_path: Path, loss: Any) -> None:
 def test_killed_run_resumes_bit_for_bit(shapes: Path, tmp_path: Path, architecture: str, average_share: float) -> None:
     """A run that SIGKILL ended within an epoch and an undisturbed one end with the same bits."""
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    options = ("--epochs=5", f"--architecture={architecture}", f"--average-share={average_share}")  # of 24 steps each
+    options = ("--epochs=3", f"--architecture={architecture}", f"--average-share={average_share}")  # of 24 steps each
     start = [sys.executable, *command(shapes, killed, *options, batch=4)]
     with subprocess.Popen(start, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         bar = ""
         # A step is logged before it is saved: once the 32nd is logged, the 31st is on the disk.
-        while not any(int(step) > 31 for step in re.findall(r" (\d+)/120 ", bar)):
+        while not any(int(step) > 31 for step in re.findall(r" (\d+)/72 ", bar)):
             character = process.stderr.read(1)
             assert character, f"the run ended by itself: {bar}"
             bar += character
         process.send_signal(signal.SIGKILL)
         process.stderr.read()
-    assert 30 < checkpoint.load(killed / "last.pt")["progress"]["step"] < 120
+    assert 30 < checkpoint.load(killed / "last.pt")["progress"]["step"] < 72
     for run, resume in ((whole, ()), (killed, ("--resume",))):
         again = [sys.executable, *command(shapes, run, *options, *resume, batch=4)]
         subprocess.run(again, env=ENVIRONMENT, check=True, capture_output=True)
