@@ -19,7 +19,7 @@ def short(number: float) -> str:
 
 
 def place(threads: int | None) -> str:
-    """Where something ran: on so many threads of the CPU, or on the GPU.
+    """Where something ran: on ``threads`` threads of the CPU, or on the GPU (None).
 
     >>> place(1), place(2), place(None)
     ('1 thread', '2 threads', 'GPU')

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 from matcaps.service.app import create_app
-from matcaps.service.engine.loader import load_as_set
+from matcaps.service.engine.loader import opener_of
 from matcaps.service.errors import StartError
 from matcaps.service.server import Server, listen
 from matcaps.service.settings import Settings
@@ -33,7 +33,7 @@ def main(arguments: list[str]) -> int:
         logging.ERROR
     )  # it warns of each broken form, and so does the response
     try:
-        app = create_app(settings, load_as_set(settings), log=request_log)
+        app = create_app(settings, opener_of(settings), log=request_log)
         listener = listen(settings.host, settings.port)
     except StartError as error:
         return _fail(str(error), 1)

@@ -1,4 +1,4 @@
-"""uvicorn with the service's own limits on connections, and its own way to start and to end."""
+"""uvicorn with connection limits, signal handlers and draining."""
 
 import signal
 import socket
@@ -41,8 +41,8 @@ class Server(uvicorn.Server):
 
     def serve_until_told(self, listener: socket.socket) -> None:
         """Serve at a socket, in the main thread. SIGHUP refreshes the models and the API keys."""
-        # uvicorn drains and then raises the signal again for the handler before it. To have been drained is no failure,
-        # so that handler does nothing more; it also handles signals that come before uvicorn's own handler is set.
+        # After draining, uvicorn raises the signal again. This handler then changes nothing, so the exit status is 0.
+        # It also handles signals that come before uvicorn has set its own handlers.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: setattr(self, "should_exit", True))
         if hasattr(signal, "SIGHUP"):

@@ -81,7 +81,7 @@ async def at_rate(port: int, request: bytes, per_s: float, seconds: float, tick:
 
 
 async def by_callers(port: int, request: bytes, callers: int, seconds: float) -> Outcome:
-    """Send requests from so many callers, each of which asks again as soon as it is answered."""
+    """Send requests from ``callers`` clients; each sends the next one as soon as it is answered."""
     outcome, client = Outcome(), Client(port)
     began = time.perf_counter()
 

@@ -51,7 +51,7 @@ def check_wrk() -> None:
 
 
 def load(process: Process, request: Request, connections: int, seconds: float) -> Load:
-    """Post a request over so many connections for so many seconds.
+    """Post a request over ``connections`` connections for ``seconds`` seconds.
 
     Raises:
         ValueError: The output of wrk holds no figures; the message quotes it.

@@ -133,7 +133,7 @@ def check_model(
     options: argparse.Namespace,
     wrong: list[str],
 ) -> list[Figures]:
-    """Errors and times of every bucket; a line is added to ``wrong`` for each that is wrong.
+    """Errors and times of every bucket; each failure is appended to ``wrong``.
 
     Args:
         path: The ``model.onnx``.

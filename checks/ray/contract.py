@@ -14,7 +14,7 @@ from benchmarks.serving.tensor_requests import tensor_request
 from checks.ray.cluster import Nodes
 from checks.ray.comparison import differences
 from deploy.ray.options import Options
-from matcaps.service.engine.loader import load_as_set
+from matcaps.service.engine.loader import opener_of
 
 MODELS, EXAMPLES = ROOT / "model_repository", ROOT / "examples"
 PNG = {"content-type": "image/png"}
@@ -44,7 +44,7 @@ def check_contract(nodes: Nodes) -> tuple[int, list[str]]:
     """The number of requests, and a line for each difference between the answers."""
     settings = {"models": MODELS, "host": "127.0.0.1", "device": "cpu", "threads": 1, "log_level": "error"}
     options = Options.model_validate({**settings, "min_replicas": 2, "max_replicas": 2})
-    nodes.deploy(options, load_as_set(options.for_network()))
+    nodes.deploy(options, opener_of(options.for_network()))
     plain = [f"--{name.replace('_', '-')}={value}" for name, value in settings.items() if name != "models"]
     requests = cases()
     with matcaps(*plain).launch(MODELS) as process:

@@ -24,7 +24,7 @@ from deploy.ray.remote import Remote
 from deploy.ray.request_id import OneRequestId
 from matcaps.service.app import create_app_over
 from matcaps.service.backends.cuda import count_gpus
-from matcaps.service.engine.loader import Load, ModelLoader, load_as_set, queue_of
+from matcaps.service.engine.loader import Load, ModelLoader, opener_of, queue_of
 from matcaps.service.engine.model_version import ModelVersion
 from matcaps.service.engine.statistics import Statistics
 from matcaps.service.keys import Keys, check_exposure
@@ -34,7 +34,7 @@ from matcaps.service.telemetry.logs import configure
 
 LOST = (RayError, RayServeException)
 QUIET = {"enable_access_log": False}  # the service logs each request itself
-# Longest time until a request that found all replicas full looks again; Serve's default is half a second.
+# Longest time until a request that found all replicas full tries again; Serve's default is half a second.
 LOOK_AGAIN_S = 0.05
 NO_LIMIT = 1_000_000  # requests in the entrance: the service itself refuses those that are too many, with 429
 
@@ -80,7 +80,7 @@ def build(options: Options) -> Application:
     # Absolute paths, because replicas have other working folders.
     paths = {"models": options.models.resolve(), "api_keys": options.api_keys and options.api_keys.resolve()}
     chosen = options.model_copy(update={**paths, "device": device})
-    return build_over(chosen, load_as_set(chosen.for_network()), gpus=int(device == "cuda"))
+    return build_over(chosen, opener_of(chosen.for_network()), gpus=int(device == "cuda"))
 
 
 def build_over(options: Options, load: Load, gpus: int = 0) -> Application:

@@ -1,4 +1,4 @@
-"""What the operator hands to the kernels and gets back, by name, and the shapes of it.
+"""Inputs and outputs of the kernels, by name, with their shapes.
 
 Symbols of the shapes: B images, S child sites, P parent sites, K positions of a window, I child types, J parent types,
 C = K·I children of a window, T iterations, L lanes (``padded`` parent types).
@@ -144,7 +144,7 @@ def padded(parent_types: int) -> int:
 
 
 def empty_results(inputs: Inputs, layer: Layer, *, assignments: bool, keep: bool) -> Results:
-    """Unfilled results of the right shapes: with assignments, and with what a backward pass needs, if so told."""
+    """Unfilled results; ``assignments`` and ``keep`` (for a backward pass) decide which have elements."""
     new_empty = inputs.poses.new_empty
     batch, _, child_types = inputs.poses.shape[:3]
     parent_types = inputs.weights.shape[2]

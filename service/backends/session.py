@@ -25,5 +25,5 @@ class Session(Protocol):
         ...
 
     def padding(self, images: int) -> int:
-        """The number of rows that are added to a batch of this size, and computed for nothing."""
+        """The number of rows that fill up a batch of this size; their results are discarded."""
         ...

@@ -60,7 +60,7 @@ class Batcher:
 
     @property
     def alive(self) -> bool:
-        """Whether all threads still run, or have ended because they were told to."""
+        """Whether all threads still run, or have been stopped."""
         return self._closing or all(thread.is_alive() for thread in self._threads)
 
     @property
@@ -114,7 +114,8 @@ class Batcher:
             wake = not self._waking
             self._waking = True
         if wake:
-            # Once for all requests of this turn of the event loop: they share a batch, and a wake costs more than one.
+            # One wake-up per turn of the event loop: the requests of one turn share a batch, and a wake-up costs
+            # more than a request.
             loop.call_soon(self._wake)
         timer = loop.call_later(deadline_s - now, self._expire, job) if deadline_s < math.inf else None
         try:

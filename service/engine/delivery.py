@@ -33,7 +33,7 @@ class InferenceResult(NamedTuple):
 
 @dataclass(eq=False, slots=True)
 class Waiter:
-    """A request that waits for its result, and the rows that have come so far, by the number of their first."""
+    """A request that waits for its result, and the rows that have come so far, by the index of their first row."""
 
     loop: asyncio.AbstractEventLoop
     future: asyncio.Future[InferenceResult]
@@ -92,7 +92,7 @@ class Delivery:
         Args:
             batch: It has run.
             arrays: Its outputs.
-            finite: What ``finite_rows`` says of them.
+            finite: The result of ``finite_rows(arrays)``.
         """
         found, row = Sorted(), 0
         for job, start, stop in batch.parts:

@@ -39,8 +39,8 @@ def start_batchers(
     return [Batcher(session, queue_of(settings), clock, observers) for session in sessions]
 
 
-def load_as_set(settings: Settings) -> Load:
-    """Opens a model file on the devices and with the options of the settings."""
+def opener_of(settings: Settings) -> Load:
+    """A function that opens a model file with the device and the options of the settings."""
     cuda = CudaOptions(settings.max_batch, settings.cuda_graphs, settings.tf32, settings.gpu_memory_mib)
     return lambda path: open_sessions(path, settings.device, settings.threads, cuda=cuda)
 

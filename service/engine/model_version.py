@@ -27,7 +27,7 @@ class ModelInstance(Protocol):
 
     @property
     def alive(self) -> bool:
-        """Whether it still works, or has ended because it was told to."""
+        """Whether it still works, or has been stopped."""
         ...
 
     @property
@@ -102,7 +102,7 @@ class ModelVersion:
 
     @property
     def alive(self) -> bool:
-        """Whether all its instances still work, or have ended because they were told to."""
+        """Whether all its instances still work, or have been stopped."""
         return all(instance.alive for instance in self._instances)
 
     @property

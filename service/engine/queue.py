@@ -118,8 +118,8 @@ class Queue:
     def take(self, now_s: float, among: int = 1) -> Batch | None:
         """The next batch, or None if nothing is to run yet.
 
-        Threads that are free share what waits evenly: one ``among`` several takes its share. Samples that waited to
-        run together (``max_wait_s``) are not shared out.
+        If several threads are free, each takes an equal share: with ``among`` free threads, one of that many. With
+        ``max_wait_s`` a batch is not divided.
         """
         if not self._jobs or self.ready_at() > now_s:
             return None

@@ -41,7 +41,7 @@ class Reloader:
                 log.exception("the models could not be refreshed")
 
     def _wait(self) -> bool:
-        """Whether to refresh, once it is time."""
+        """Wait for a call or for the interval; false if the thread must end."""
         try:
             return self._calls.get(timeout=self._poll_s or None)
         except queue.Empty:

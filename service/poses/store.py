@@ -9,7 +9,7 @@ from matcaps.service.errors import NotFoundError
 
 
 class KeptPoses(NamedTuple):
-    """Everything that ``GET /poses/{id}`` answers, independent of the models that are served by then.
+    """Everything that ``GET /poses/{id}`` answers, even if the model is no longer served.
 
     Attributes:
         id: The prediction's id.

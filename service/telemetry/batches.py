@@ -9,7 +9,7 @@ class BatchReport(NamedTuple):
 
     Attributes:
         images: Samples in the batch.
-        padding: Rows that filled the batch up, and were computed for nothing.
+        padding: Rows that filled up the batch; their results are discarded.
         waits_s: Seconds in the queue, of each request whose first sample is in this batch.
         inference_s: Seconds that the network took.
         trace_links: Span contexts of the requests with samples in the batch; only of requests that are traced.

@@ -40,7 +40,7 @@ def png(pixels: NDArray[np.uint8]) -> bytes:
     return encoded(Image.fromarray(pixels))
 
 
-def test_service_answers_what_the_network_says(client: Client, network: CapsNet) -> None:
+def test_service_and_torch_network_agree(client: Client, network: CapsNet) -> None:
     """Pixels that are sent as PNG come back with the activations and poses of the torch network, within 1e-5."""
     pixels = np.random.default_rng(5).integers(0, 256, (3, 24, 24), np.uint8)
     files = [("images", (f"{number}.png", png(image), "image/png")) for number, image in enumerate(pixels)]

@@ -223,7 +223,7 @@ def _saved_run(config: TrainConfig, images: str) -> dict[str, Any] | None:
 
 
 def _epoch_of(steps: int, loader: BatchLoader) -> tuple[int, int]:
-    """The epoch of the step before, from 1, and how many of the epoch's steps are taken then."""
+    """Epoch (from 1) of the last step taken, and the number of steps taken in it."""
     epoch, step = divmod(steps - 1, loader.steps_per_epoch)
     return epoch + 1, step + 1
 

@@ -12,7 +12,7 @@ OPEN = ("/health/", "/v2/health/")
 
 
 class ApiKeyMiddleware:
-    """Accepts requests with a key in ``Authorization: Bearer`` or ``X-API-Key``, and notes who owns it.
+    """Accepts requests with a key in ``Authorization: Bearer`` or ``X-API-Key``, whose hash goes into the context.
 
     Args:
         app: The application inside.

@@ -35,7 +35,7 @@ class Input:
 
 @dataclass(frozen=True)
 class Output:
-    """An output that is wanted, as bytes or as JSON; ``classes`` above 0 wants so many labels instead of values."""
+    """An output that is wanted, as bytes or as JSON. ``classes`` > 0: that many top labels instead of values."""
 
     name: str
     binary: bool

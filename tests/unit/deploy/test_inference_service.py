@@ -52,7 +52,7 @@ def test_every_field_is_known_to_kserve(models: ApiClient, document: Any) -> Non
 
 
 def test_an_unknown_field_or_a_wrong_type_is_found(models: ApiClient, document: Any) -> None:
-    """At any depth."""
+    """Errors are found at any depth."""
     predictor = document["spec"]["predictor"]
     predictor["scaleTargets"] = 3
     predictor["containers"][0]["startupProbe"]["periodSecond"] = 2

@@ -25,7 +25,7 @@ def setting(container: dict[str, Any], name: str) -> str:
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("path", [path for path in KUBERNETES if path.name != "keda.yaml"], ids=lambda path: path.name)
 def test_a_manifest_is_valid_by_the_schemas_of_kubernetes(path: Path, version: str) -> None:
-    """By those of an old and a new Kubernetes; unknown fields are errors."""
+    """It is valid by the schemas of an old and a new Kubernetes, without unknown fields."""
     kubernetes_validate.validate(read(path), version, strict=True)
 
 

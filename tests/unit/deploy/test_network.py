@@ -12,7 +12,7 @@ from deploy.ray.messages import Call, Description, Ledger, Reply
 from deploy.ray.network import Networks, Running
 from matcaps.service.backends.session import Session
 from matcaps.service.engine.delivery import InferenceResult
-from matcaps.service.engine.loader import load_as_set
+from matcaps.service.engine.loader import opener_of
 from matcaps.service.errors import ExpiredError, InferenceError, NotFoundError, ServiceError, StartError
 from matcaps.service.settings import Settings
 from matcaps.service.telemetry.batches import BatchReport
@@ -106,7 +106,7 @@ async def test_a_replica_describes_a_version_or_says_why_it_cannot(tmp_path: Pat
     write_model(tmp_path, "caps", 1, make_model())
     write_model(tmp_path, "caps", 2, b"no model")
     settings = Settings(models=tmp_path, default_model="caps", device="cpu", threads=1)
-    replica = Networks(settings, load_as_set(settings), at_once)
+    replica = Networks(settings, opener_of(settings), at_once)
     found = await replica.describe("caps", 1)
     assert isinstance(found, Description)
     assert (found.metadata.classes[0], found.provider) == ("animal", "CPUExecutionProvider")

@@ -28,7 +28,7 @@ def test_arguments_are_texts_and_override_the_environment(monkeypatch: pytest.Mo
     ],
 )
 def test_a_wrong_name_or_number_is_refused(given: dict[str, str], said: str) -> None:
-    """The error names it."""
+    """The error names the option."""
     with pytest.raises(ValidationError, match=said):
         Options.model_validate(given)
 

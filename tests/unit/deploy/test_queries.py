@@ -11,7 +11,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from matcaps.service.app import create_app
-from matcaps.service.engine.loader import load_as_set
+from matcaps.service.engine.loader import opener_of
 from matcaps.service.settings import Settings
 from tests.support.doubles import client_of, grey, write_model
 from tests.support.manifests import DEPLOY, read, walk
@@ -38,7 +38,7 @@ def exposed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
     write_model(folder, "norb", 1)
     write_model(folder, "norb", 2, b"broken")
     settings = Settings(models=folder, default_model="norb", device="cpu")
-    with client_of(create_app(settings, load_as_set(settings))) as client:
+    with client_of(create_app(settings, opener_of(settings))) as client:
         assert client.post_png("/predict", grey(3)).status_code == 200
         assert client.post_png("/predict", b"no picture").status_code == 422
         text = client.get("/metrics").text
@@ -87,7 +87,7 @@ def unknown(query: str, exposed: dict[str, set[str]]) -> list[str]:
 
 @pytest.mark.parametrize("query", queries())
 def test_a_query_names_series_and_labels_of_the_service(query: str, exposed: dict[str, set[str]]) -> None:
-    """In selectors and in groupings."""
+    """Names are checked in selectors and in groupings."""
     assert unknown(query, exposed) == []
 
 
@@ -101,7 +101,7 @@ def test_a_query_names_series_and_labels_of_the_service(query: str, exposed: dic
     ],
 )
 def test_an_unknown_name_or_label_is_found(query: str, found: list[str], exposed: dict[str, set[str]]) -> None:
-    """In a name, a selector and a grouping."""
+    """It is found in a name, a selector and a grouping."""
     assert unknown(query, exposed) == found
 
 
@@ -126,7 +126,7 @@ def test_the_dashboard_uses_the_provisioned_data_source() -> None:
 
 
 def test_every_alert_has_a_test_an_action_and_a_place_in_the_guide() -> None:
-    """All nine of them."""
+    """All nine alerts have them."""
     tests = (DEPLOY / "prometheus" / "alerts.test.yaml").read_text()
     guide = (DEPLOY.parent / "docs" / "deploy.md").read_text()
     alerts = [rule for rule in walk(read(ALERTS)) if "alert" in rule]

@@ -119,7 +119,7 @@ async def test_the_deadline_ends_the_wait_and_cancels_the_call() -> None:
 
 @pytest.mark.anyio
 async def test_a_cancelled_request_makes_room_and_cancels_the_call() -> None:
-    """The replica is told, too."""
+    """The call to the replica is cancelled, too."""
     replicas = Replicas(Reply(RESULT))
     network = remote_of(replicas)
     task = asyncio.create_task(network.run(IMAGES, None, 1060.0))

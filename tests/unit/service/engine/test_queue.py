@@ -67,7 +67,7 @@ def test_every_sample_runs_once_and_in_order(numbers: list[int], max_batch: int)
     assert waiting.waiting == 0
 
 
-def test_what_waits_is_shared_out_evenly_among_those_who_are_free() -> None:
+def test_free_threads_share_the_waiting_samples_evenly() -> None:
     """Each takes its share of what is left, rounded up, and never more than a batch."""
     waiting = queue(max_batch=4)
     waiting.put(job(5), None)
@@ -76,8 +76,8 @@ def test_what_waits_is_shared_out_evenly_among_those_who_are_free() -> None:
     assert sizes(waiting.take(0.0, among=2)) == [4]
 
 
-def test_what_waited_for_company_is_not_shared_out() -> None:
-    """A batch that is full at last runs whole, whoever else is free."""
+def test_a_batch_that_waited_to_fill_is_not_divided() -> None:
+    """A full batch runs whole, even if other threads are free."""
     waiting = queue(max_batch=4, max_wait_s=1.0)
     waiting.put(job(4), None)
     assert sizes(waiting.take(0.0, among=3)) == [4]
@@ -108,8 +108,8 @@ def test_a_full_queue_refuses_and_says_when_there_is_room() -> None:
     assert waiting.waiting == 7
 
 
-def test_a_deadline_takes_out_what_no_batch_has_begun() -> None:
-    """A job that was begun is finished: its first samples have been paid for."""
+def test_an_expired_job_is_removed_unless_a_batch_has_begun_it() -> None:
+    """A job that has begun is finished even after its deadline."""
     waiting = queue(max_batch=2)
     begun, late, early = job(3, deadline_s=1.0), job(1, deadline_s=1.0), job(1, deadline_s=2.0)
     for each in (begun, late, early):

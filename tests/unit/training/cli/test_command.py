@@ -64,7 +64,7 @@ def test_bad_options_are_one_line(arguments: str, words: str, capsys: pytest.Cap
 
 
 @pytest.mark.parametrize("suite", ["", "standard", "viewpoint", "adversarial", "poses", "routing"])
-def test_evaluate_rejects_a_target_that_is_nothing(
+def test_evaluate_rejects_a_folder_without_a_run_or_artefact(
     suite: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A folder that holds neither a run nor an artefact ends with status 1 and one line."""

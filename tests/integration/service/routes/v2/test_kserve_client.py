@@ -78,7 +78,7 @@ def test_files(address: str) -> None:
 
 
 def test_errors(address: str) -> None:
-    """The client hears what was wrong."""
+    """The error of the client says what was wrong."""
     tensor = InferInput("pictures", list(PIXELS.shape), "UINT8")
     tensor.set_data_from_numpy(PIXELS, binary_data=True)
     with pytest.raises(Exception, match="400"):

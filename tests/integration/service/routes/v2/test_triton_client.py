@@ -61,7 +61,7 @@ def test_inference(client: Any, binary_in: bool, binary_out: bool) -> None:
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate"])
 def test_encodings(client: Any, encoding: str) -> None:
-    """Smaller on the way there and back."""
+    """Compressed bodies work in both directions."""
     result = client.infer(
         "norb", [pixels()], request_compression_algorithm=encoding, response_compression_algorithm=encoding
     )
@@ -84,7 +84,7 @@ def test_labels(client: Any) -> None:
 
 
 def test_errors(client: Any) -> None:
-    """The client hears what was wrong."""
+    """The error of the client says what was wrong."""
     with pytest.raises(InferenceServerException, match="no model 'cat'"):
         client.infer("cat", [pixels()])
     with pytest.raises(InferenceServerException, match="no output 'none'"):
