@@ -123,7 +123,7 @@ class CapsNetConfig:
 
 
 def small_norb(channels: int = 2) -> CapsNetConfig:
-    """The paper's network for smallNORB: A=B=C=D=32, about 317 thousand parameters in stereo."""
+    """The paper's network for smallNORB: A=B=C=D=32, about 318 thousand parameters in stereo."""
     return CapsNetConfig(
         classes=SMALL_NORB_CLASSES,
         channels=channels,
