@@ -95,7 +95,7 @@ def test_a_final_model_has_the_error_of_other_runs(
     runs: list[tuple[tuple[int, ...], int]], error: float, images: int, words: str
 ) -> None:
     """It is the error over all their images, and the images of one seed are counted."""
-    errors = {(4,): (0.1, 100), (9,): (0.3, 300)}
+    errors: dict[tuple[int, ...], tuple[float, int]] = {(4,): (0.1, 100), (9,): (0.3, 300)}
     others = [evaluated(smallnorb(way, seed), *errors.get(way, (0.2, 200))) for way, seed in runs]
     record = training_record(smallnorb(None), SAVED, others)
     assert record["protocol"].endswith(words)
