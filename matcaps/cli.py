@@ -23,6 +23,7 @@ COMMANDS = {
     "keys": Command("matcaps.service.keys", "cpu (or gpu)", "make an API key for the service"),
     "download": Command("matcaps.training.cli.download", "training", "fetch a public data set and check it"),
     "train": Command("matcaps.training.cli.train", "training", "train a network"),
+    "folds": Command("matcaps.training.cli.folds", "training", "train the runs that judge a smallNORB recipe"),
     "evaluate": Command("matcaps.training.cli.evaluate", "training", "measure a trained network or a released model"),
     "release": Command("matcaps.training.cli.release", "training", "export a trained network for the service"),
 }

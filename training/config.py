@@ -20,8 +20,8 @@ class DataConfig:
 
     name: Annotated[str, arg(name="data")]
     """smallnorb, mnist, fashion-mnist, or the path of a folder with one folder of images per class"""
-    held_out_instance: int | None = 4
-    """smallNORB: the instance of each category to hold out (4, 6, 7, 8, 9); None, for a final model, holds out none"""
+    held_out_instances: tuple[int, ...] | None = (4,)
+    """smallNORB: instances of each category to hold out (of 4, 6, 7, 8, 9); None, for a final model, holds out none"""
     elevations: tuple[int, ...] = ()
     """smallNORB: the elevations to train on, from 0 (low) to 8; all if empty. The logged error is of the same ones"""
     lightings: tuple[int, ...] = ()
@@ -31,6 +31,13 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         _at_least_one(held_out_rows=self.held_out_rows)
+        if self.held_out_instances is not None:
+            if not self.held_out_instances:
+                raise ValueError("held_out_instances names no instance; to hold out none, write None; got ()")
+            if len(set(self.held_out_instances)) < len(self.held_out_instances):
+                raise ValueError(f"held_out_instances must differ, got {', '.join(map(str, self.held_out_instances))}")
+            # The order means nothing, so that runs with another order are the same recipe.
+            object.__setattr__(self, "held_out_instances", tuple(sorted(self.held_out_instances)))
         if self.elevations and self.lightings:
             raise ValueError(
                 f"name elevations or lightings, not both; got elevations {self.elevations} and "

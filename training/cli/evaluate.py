@@ -14,9 +14,9 @@ from matcaps.training.cli import command
 from matcaps.training.data import KNOWN, ImageSet, load, sample
 from matcaps.training.data.splits import held_out_of_record
 from matcaps.training.engine.checkpoint import Network, kind
-from matcaps.training.evaluation.metrics import evaluate
+from matcaps.training.evaluation.metrics import evaluate_toys
 from matcaps.training.evaluation.report import Report, write
-from matcaps.training.evaluation.runs import Fold, Run, open_baseline, open_epochs, open_folds, open_run
+from matcaps.training.evaluation.runs import Run, open_baseline, open_epochs, open_folds, open_run
 from matcaps.training.evaluation.suites.adversarial import adversarial
 from matcaps.training.evaluation.suites.artefact import standard_of_artefact
 from matcaps.training.evaluation.suites.folds import folds
@@ -79,25 +79,24 @@ def standard_suite(
 
 
 def folds_suite(target: Target, baseline: Path | None = None, root: Path | None = None) -> None:
-    """Error over all instances of smallNORB, from runs that each held out another instance, of one or several seeds.
+    """Error and log-loss by toy of smallNORB, from the runs that matcaps folds trained; compares two recipes.
 
     Args:
         target: folder that holds the folders of the runs
-        baseline: folder that holds the folders of the same runs with --architecture cnn, to compare with
+        baseline: folder of the runs of another recipe, to compare with
         root: folder that holds the data sets; by default that of each run's training
     """
-    runs_of: dict[str, dict[Fold, Run]] = {}
-    for folder in [target] if baseline is None else [target, baseline]:
-        runs = open_folds(folder, root)
-        name = kind(next(iter(runs.values())).network)
-        if name in runs_of:
-            raise ValueError(f"{folder} holds runs of {name} too; a baseline is trained with --architecture cnn")
-        runs_of[name] = runs
-    instances = {name: sorted({instance for _, instance in runs}) for name, runs in runs_of.items()}
-    if len(set(map(tuple, instances.values()))) > 1:
-        raise ValueError(f"the runs must hold out the same instances, got {instances}")
+    if baseline is not None and baseline.resolve() == target.resolve():
+        raise ValueError(f"the baseline must be another folder, got {target} twice")
+    opened = [open_folds(folder, root) for folder in ([target] if baseline is None else [target, baseline])]
+    kinds = [kind(next(iter(runs.values())).network) for runs in opened]
+    names = kinds if len(set(kinds)) == len(kinds) else [str(folder) for folder in (target, baseline)]
+    runs_of = dict(zip(names, opened, strict=True))
+    ways = {name: sorted({fold.instances for fold in runs}) for name, runs in runs_of.items()}
+    if len(set(map(tuple, ways.values()))) > 1:
+        raise ValueError(f"the runs must hold out the same instances, got {ways}")
     evaluations = {
-        name: {fold: evaluate(run.network, run.held_out(), progress=True) for fold, run in runs.items()}
+        name: {fold: evaluate_toys(run.network, run.held_out(), progress=True) for fold, run in runs.items()}
         for name, runs in runs_of.items()
     }
     classes = next(iter(next(iter(runs_of.values())).values())).config.network.classes

@@ -8,9 +8,9 @@ from matcaps.training.data.dataset import ImageSet
 from matcaps.training.data.formats.folder import load_folder
 from matcaps.training.data.formats.idx import load_idx
 from matcaps.training.data.formats.smallnorb import load_smallnorb
-from matcaps.training.data.subsets import hold_out, sample, select
+from matcaps.training.data.subsets import hold_out, name_instances, sample, select
 
-__all__ = ["FASHION_CLASSES", "KNOWN", "ImageSet", "hold_out", "load", "sample", "select"]
+__all__ = ["FASHION_CLASSES", "KNOWN", "ImageSet", "hold_out", "load", "name_instances", "sample", "select"]
 
 FASHION_CLASSES = (
     "t-shirt",

@@ -25,10 +25,10 @@ def split(config: TrainConfig) -> tuple[ImageSet, ImageSet]:
         raise ValueError(f"{images.name} has the classes {images.classes}, the network {network.classes}")
     if images.images.shape[1:] != shape:
         raise ValueError(f"{images.name} has images {list(images.images.shape[1:])}, the network takes {list(shape)}")
-    if "instance" in images.info and data.held_out_instance is None:
+    if "instance" in images.info and data.held_out_instances is None:
         training, held_out = images, images.subset(torch.arange(0))
     elif "instance" in images.info:
-        training, held_out = hold_out(images, instance=data.held_out_instance)
+        training, held_out = hold_out(images, instances=data.held_out_instances)
     elif data.name not in KNOWN:
         training, held_out = hold_out(images, share=FOLDER_SHARE, seed=config.seed)
     else:
@@ -51,10 +51,14 @@ def held_out_of_record(images: ImageSet, record: dict[str, Any]) -> ImageSet:
     Raises:
         ValueError: None were held out, or the record does not say which.
     """
-    instance, rows, seed = (record.get(name) for name in ("held_out_instance", "validation_images", "seed"))
+    # Artefacts released before several instances could be held out name one.
+    instances = record.get("held_out_instances", record.get("held_out_instance"))
+    rows, seed = record.get("validation_images"), record.get("seed")
+    if isinstance(instances, int):
+        instances = [instances]
     if "instance" in images.info:
-        if isinstance(instance, int):
-            return hold_out(images, instance=instance)[1]
+        if isinstance(instances, list) and instances and all(isinstance(instance, int) for instance in instances):
+            return hold_out(images, instances=tuple(instances))[1]
     elif isinstance(rows, int) and isinstance(seed, int):
         return hold_out(images, rows=rows, seed=seed)[1]
     raise ValueError(

@@ -3,6 +3,8 @@
 Which of these a run uses is decided in ``matcaps.training.data.splits``.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -12,32 +14,32 @@ from matcaps.training.data.dataset import ImageSet
 def hold_out(
     images: ImageSet,
     *,
-    instance: int | None = None,
+    instances: tuple[int, ...] | None = None,
     rows: int | None = None,
     share: float | None = None,
     seed: int = 0,
 ) -> tuple[ImageSet, ImageSet]:
     """Split into training images and held-out images, both in their old order; pairs stay together.
 
-    Exactly one of ``instance``, ``rows`` and ``share`` must be given.
+    Exactly one of ``instances``, ``rows`` and ``share`` must be given.
 
     Args:
         images: The set to split.
-        instance: Hold out every image of this instance in each category.
+        instances: Hold out every image of these instances in each category.
         rows: Hold out this many images, drawn by the seed.
         share: Hold out this share of every class, in (0, 1), drawn by the seed; at least one image of each.
         seed: The same seed draws the same images.
 
     Raises:
-        ValueError: None or several of the three are given, there is no such instance, or no training image is left.
+        ValueError: None or several of the three are given, an instance is not there, or no training image is left.
     """
-    ways = {"instance": instance, "rows": rows, "share": share}
+    ways = {"instances": instances, "rows": rows, "share": share}
     chosen = [name for name, value in ways.items() if value is not None]
     if len(chosen) != 1:
-        raise ValueError(f"hold out one of instance, rows or share, got {', '.join(chosen) or 'none'}")
+        raise ValueError(f"hold out one of instances, rows or share, got {', '.join(chosen) or 'none'}")
     generator = torch.Generator().manual_seed(seed)
-    if instance is not None:
-        held = _by_instance(images, instance)
+    if instances is not None:
+        held = _by_instances(images, instances)
     elif rows is not None:
         held = _by_rows(images, rows, generator)
     else:
@@ -74,15 +76,21 @@ def select(images: ImageSet, **values: tuple[int, ...]) -> Tensor:
     return under
 
 
-def _by_instance(images: ImageSet, instance: int) -> Tensor:
+def name_instances(instances: Sequence[int]) -> str:
+    """Instances in words.
+
+    >>> name_instances([4]), name_instances((7, 8, 9))
+    ('instance 4', 'instances 7, 8, 9')
+    """
+    return f"instance{'s' * (len(instances) > 1)} {', '.join(map(str, instances))}"
+
+
+def _by_instances(images: ImageSet, instances: tuple[int, ...]) -> Tensor:
     if "instance" not in images.info:
         raise ValueError(f"{images.name} has no instances to hold out; hold out rows or a share")
-    held = images.info["instance"] == instance
-    if not held.any():
-        known = ", ".join(str(value) for value in images.info["instance"].unique().tolist())
-        raise ValueError(f"{images.name} has no instance {instance}; there are {known}")
+    held = select(images, instance=instances)
     if held.all():
-        raise ValueError(f"{images.name} has only instance {instance}: no training image would be left")
+        raise ValueError(f"{images.name} has only {name_instances(instances)}: no training image would be left")
     return held
 
 

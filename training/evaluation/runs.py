@@ -1,12 +1,13 @@
 """Opens finished runs to evaluate, compare or release them."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from matcaps.training.config import TrainConfig, differences, from_json, resolved
-from matcaps.training.data import ImageSet, load
+from matcaps.training.data import ImageSet, load, name_instances
 from matcaps.training.data.splits import split
 from matcaps.training.engine import checkpoint
 from matcaps.training.engine.checkpoint import Network
@@ -53,10 +54,13 @@ class Run(NamedTuple):
 
 
 class Fold(NamedTuple):
-    """A run of smallNORB among others of its recipe: its seed and held-out instance."""
+    """A run of smallNORB among others of its recipe: its seed and held-out instances."""
 
     seed: int
-    instance: int
+    instances: tuple[int, ...]
+
+    def __str__(self) -> str:
+        return f"{name_instances(self.instances)} with seed {self.seed}"
 
 
 def open_run(folder: Path, root: Path | None, *, finished: bool = False) -> Run:
@@ -117,7 +121,7 @@ def open_epochs(folder: Path) -> dict[str, Network]:
 
 
 def open_folds(folder: Path, root: Path | None) -> dict[Fold, Run]:
-    """Open the runs of one recipe in a folder, one folder each, by seed and held-out instance.
+    """Open the runs of one recipe in a folder, one folder each, by seed and held-out instances.
 
     Raises:
         FileNotFoundError: There are none.
@@ -132,37 +136,44 @@ def open_folds(folder: Path, root: Path | None) -> dict[Fold, Run]:
 
 
 def require_same_recipe(config: TrainConfig, others: Sequence[TrainConfig]) -> None:
-    """Check that runs differ only in held-out instance, seed and folder.
+    """Check that runs differ only in held-out instances, seed and folder.
 
     Raises:
         ValueError: A run differs in another option.
     """
     for other in others:
-        data = replace(other.data, held_out_instance=config.data.held_out_instance)
+        data = replace(other.data, held_out_instances=config.data.held_out_instances)
         if differing := differences(config, replace(other, data=data, seed=config.seed)):
             values = ", ".join(f"{name} {found}, not {expected}" for name, (expected, found) in differing.items())
             raise ValueError(f"{other.run.folder} was trained with another recipe: {values}")
 
 
 def held_out_folds(configs: Sequence[TrainConfig]) -> list[Fold]:
-    """The seed and held-out instance of each run of a recipe, in their order.
+    """The seed and held-out instances of each run of a recipe, in their order.
 
     Raises:
-        ValueError: A run held no instance out, two runs are the same fold, or seeds held out different instances.
+        ValueError: A run held no instance out, two runs are the same fold, seeds held out different instances, or an
+            instance was held out more often than another.
     """
     found: dict[Fold, Path] = {}
     for config in configs:
         folder = config.run.folder
-        if config.data.name != "smallnorb" or config.data.held_out_instance is None:
+        if config.data.name != "smallnorb" or config.data.held_out_instances is None:
             raise ValueError(f"{folder} held out no instance of smallNORB")
-        fold = Fold(config.seed, config.data.held_out_instance)
+        fold = Fold(config.seed, config.data.held_out_instances)
         if fold in found:
-            raise ValueError(f"{found[fold]} and {folder} both held out instance {fold.instance} with seed {fold.seed}")
+            raise ValueError(f"{found[fold]} and {folder} both held out {fold}")
         found[fold] = folder
-    instances = {instance for _, instance in found}
-    for seed in sorted({seed for seed, _ in found}):
-        if missing := sorted(instance for instance in instances if (seed, instance) not in found):
-            raise ValueError(f"every seed must hold out the same instances; seed {seed} lacks {missing}")
+    ways = sorted({fold.instances for fold in found})
+    seeds = sorted({fold.seed for fold in found})
+    if missing := [str(fold) for seed in seeds for way in ways if (fold := Fold(seed, way)) not in found]:
+        raise ValueError(f"every seed must hold out the same instances; no run held out {'; '.join(missing)}")
+    times = Counter(instance for way in ways for instance in way)
+    most = max(times.values())
+    if lacking := [
+        f"instance {instance} is held out by {times[instance]}" for instance in sorted(times) if times[instance] < most
+    ]:
+        raise ValueError(f"{most} runs of each seed must hold out every instance, but {', '.join(lacking)}")
     return list(found)
 
 

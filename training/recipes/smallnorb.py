@@ -1,6 +1,6 @@
 """smallNORB, each camera's image by itself: the small network (118 thousand parameters).
 
-Command: ``matcaps train smallnorb``; the released model adds ``--held-out-instance None``.
+Command: ``matcaps train smallnorb``; the released model adds ``--held-out-instances None``.
 Time: two to seven minutes on an H100, beside other runs.
 Error: 15.2 % ± 5.0 of 48,600 images, each of the five instances held out in turn. ``model_repository/smallnorb/4``.
 """

@@ -1,7 +1,7 @@
 """smallNORB, stereo pairs of the three lowest elevations only: the small network (119 thousand parameters).
 
 It measures the error at the six elevations that training never saw: ``matcaps evaluate viewpoint``.
-Command: ``matcaps train smallnorb-elevation``; the released model adds ``--held-out-instance None``.
+Command: ``matcaps train smallnorb-elevation``; the released model adds ``--held-out-instances None``.
 Time: half an hour on one core of a CPU.
 Error: 10.0 % of 4,860 pairs with instance 7 held out: 0.4 % at the three elevations, 14.8 % at the six others.
 ``model_repository/smallnorb-elevation/2``.

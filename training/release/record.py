@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from matcaps.training.config import TrainConfig, to_json
-from matcaps.training.data import KNOWN
+from matcaps.training.data import KNOWN, name_instances
 from matcaps.training.evaluation.metrics import Evaluation
 
 
@@ -37,7 +37,7 @@ def training_record(config: TrainConfig, saved: dict[str, Any], evaluated: Seque
     return {
         "data_set": data.name if data.name in KNOWN else f"folder {Path(data.name).resolve().name}",
         "protocol": _describe_split(config, evaluated, seeds, by_instance=by_instance),
-        "held_out_instance": data.held_out_instance if by_instance else None,
+        "held_out_instances": list(data.held_out_instances) if by_instance and data.held_out_instances else None,
         "elevations": list(data.elevations),
         "lightings": list(data.lightings),
         "held_out_rows": data.held_out_rows,
@@ -61,13 +61,15 @@ def _describe_split(
     """One sentence on what was held out, and by which runs."""
     if by_instance or not evaluated:
         text = "all instances, nothing held out"
-        if config.data.held_out_instance is not None:
-            text = f"instance {config.data.held_out_instance} of each category held out"
+        if config.data.held_out_instances is not None:
+            text = f"{name_instances(config.data.held_out_instances)} of each category held out"
         elif evaluated:
-            instances = sorted({str(other.data.held_out_instance) for other, _ in evaluated})
-            held_out = f"instance {instances[0]}"
-            if len(instances) > 1:
-                held_out = f"instances {', '.join(instances)}, one at a time,"
+            ways = sorted({other.data.held_out_instances or () for other, _ in evaluated})
+            held_out = name_instances(ways[0])
+            if len(ways) > 1 and all(len(way) == 1 for way in ways):
+                held_out = f"{name_instances([instance for way in ways for instance in way])}, one at a time,"
+            elif len(ways) > 1:
+                held_out = f"instances {'; '.join(', '.join(map(str, way)) for way in ways)}, by one run each,"
             text = f"all instances; the error is that of the same recipe with {held_out} held out"
             if len(seeds) > 1:
                 text += f", the mean of seeds {', '.join(map(str, sorted(seeds)))}"

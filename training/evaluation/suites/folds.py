@@ -1,118 +1,168 @@
-"""The suite folds: the pooled error of runs that each held out another instance, by class and instance."""
+"""The suite folds: error and log-loss by toy over the runs of a recipe, and beside another recipe."""
 
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
-from matcaps.training.evaluation.metrics import Evaluation
+from matcaps.training.evaluation.metrics import Toy, ToyScore
+from matcaps.training.evaluation.pooling import (
+    Estimate,
+    Measure,
+    Scores,
+    difference,
+    mean,
+    over_seeds,
+    pool,
+    ratio,
+    verdict,
+)
 from matcaps.training.evaluation.report import Report, columns
 from matcaps.training.evaluation.runs import Fold
 
-
-class Pooled(NamedTuple):
-    """The errors of one recipe over all its runs.
-
-    Attributes:
-        error: Error over all held-out images, each classified by the run that held it out; the mean over seeds.
-        standard_error: Standard error of that, from the spread of the instances; NaN for a single instance.
-        by_instance: Error for each (class, instance), the mean over seeds.
-        by_seed: Error for each seed.
-    """
-
-    error: float
-    standard_error: float
-    by_instance: dict[tuple[str, int], float]
-    by_seed: dict[int, float]
+MEASURES: tuple[tuple[Measure, str], ...] = (("error", "error"), ("log_loss", "log-loss"))
+BySeed = Mapping[int, dict[Toy, ToyScore]]
 
 
-def pool(runs: Mapping[Fold, Evaluation]) -> Pooled:
-    """Pool the evaluations of a recipe's runs; each seed must have held out the same instances."""
-    seeds, instances = sorted({seed for seed, _ in runs}), sorted({instance for _, instance in runs})
-    errors = [[runs[Fold(seed, instance)].error for instance in instances] for seed in seeds]
-    by_fold = [statistics.mean(of_instance) for of_instance in zip(*errors, strict=True)]
-    keys = [key for instance in instances for key in runs[Fold(seeds[0], instance)].by_instance]
-    images = [runs[Fold(seeds[0], instance)].images for instance in instances]
-    return Pooled(
-        statistics.fmean(by_fold, images),
-        statistics.stdev(by_fold) / math.sqrt(len(by_fold)) if len(by_fold) > 1 else math.nan,
-        {key: statistics.mean(runs[Fold(seed, key[1])].by_instance[key] for seed in seeds) for key in keys},
-        {seed: statistics.fmean(of_seed, images) for seed, of_seed in zip(seeds, errors, strict=True)},
-    )
-
-
-def folds(found: Mapping[str, Mapping[Fold, Evaluation]], classes: tuple[str, ...]) -> Report:
-    """A table of errors by class and instance for each recipe, and the ratio of the two recipes' errors.
+def folds(found: Mapping[str, Mapping[Fold, Scores]], classes: tuple[str, ...]) -> Report:
+    """Tables of error and log-loss by class and instance for each recipe, and the comparison of two recipes.
 
     Args:
-        found: Evaluations of each recipe's runs, by the recipe's name; all with the same held-out instances.
+        found: Scores of each recipe's runs, by the recipe's name; all with the same held-out instances.
         classes: Names of the classes, in the order of the rows.
+
+    Raises:
+        ValueError: The two recipes have no seed in common, or were evaluated on different toys.
     """
     pooled = {name: pool(runs) for name, runs in found.items()}
-    instances = sorted({instance for runs in found.values() for _, instance in runs})
-    several = any(len(of.by_seed) > 1 for of in pooled.values())
     tables = []
-    for name, of in pooled.items():
-        rows = [[name, *(f"instance {instance}" for instance in instances), "all"]]
-        for class_ in classes:
-            errors = [of.by_instance[class_, instance] for instance in instances]
-            rows.append([class_, *(f"{error:.1%}" for error in errors), f"{statistics.mean(errors):.1%}"])
-        by_fold = [statistics.mean(of.by_instance[class_, instance] for class_ in classes) for instance in instances]
-        within = "" if math.isnan(of.standard_error) else f" ± {100 * of.standard_error:.1f}"
-        rows.append(["all", *(f"{error:.1%}" for error in by_fold), f"{100 * of.error:.1f}{within} %"])
-        tables.append(columns(rows))
-        if several:
-            tables[-1] += f"\n{_seeds(of)}"
-    networks = {
-        name: {
-            "error": of.error,
-            "standard_error": None if math.isnan(of.standard_error) else of.standard_error,
-            "by_seed": [{"seed": seed, "error": error} for seed, error in of.by_seed.items()],
-            "seed_deviation": statistics.stdev(of.by_seed.values()) if len(of.by_seed) > 1 else None,
-            "by_instance": [
-                {"class": class_, "instance": instance, "error": error}
-                for (class_, instance), error in sorted(of.by_instance.items())
-            ],
-        }
-        for name, of in pooled.items()
-    }
-    content: dict[str, Any] = {"networks": networks}
+    for name, by_seed in pooled.items():
+        scores = over_seeds(by_seed)
+        tables += [_table(f"{name}, {words}", scores, classes, measure) for measure, words in MEASURES]
+        tables[-1] += f"\n{_note(by_seed)}"
+    content: dict[str, Any] = {"networks": {name: _content(by_seed) for name, by_seed in pooled.items()}}
     if len(pooled) == 2:
-        (first, own), (second, other) = pooled.items()
-        if other.error:
-            content["ratio"] = {"of": first, "to": second, "value": own.error / other.error}
-            tables.append(f"the error of {first} is {own.error / other.error:.2f} times that of {second}")
-    return Report("\n\n".join(tables), content, _figure(pooled, classes, instances))
+        table, content["comparison"] = _compare(pooled)
+        tables.append(table)
+    return Report("\n\n".join(tables), content, _figure(pooled, classes))
 
 
-def _seeds(of: Pooled) -> str:
-    """A note under the table: how many seeds the errors are means of, and how much the seeds differ."""
-    if len(of.by_seed) == 1:
-        return f"seed {min(of.by_seed)} only; ± is the standard error over instances"
-    errors = ", ".join(f"{error:.1%} (seed {seed})" for seed, error in of.by_seed.items())
-    deviation = 100 * statistics.stdev(of.by_seed.values())
-    return (
-        f"means of {len(of.by_seed)} seeds: {errors}, with a standard deviation of {deviation:.1f} points; "
-        "± is the standard error over instances"
+def _table(title: str, scores: Scores, classes: tuple[str, ...], measure: Measure) -> str:
+    """A table of one measure by class and instance."""
+    instances = sorted({instance for _, instance in scores})
+    rows = [[title, *(f"instance {instance}" for instance in instances), "all"]]
+    for names in (*((name,) for name in classes), classes):
+        of_row = {toy: score for toy, score in scores.items() if toy[0] in names}
+        cells = [{toy: score for toy, score in of_row.items() if toy[1] == instance} for instance in instances]
+        values = [_value(mean(of, measure).value, measure) if of else "–" for of in (*cells, of_row)]
+        rows.append([names[0], *values])
+    rows[-1][0], rows[-1][-1] = "all", _estimate(mean(scores, measure), measure)
+    return columns(rows)
+
+
+def _value(value: float, measure: Measure) -> str:
+    return f"{value:.1%}" if measure == "error" else f"{value:.3f}"
+
+
+def _estimate(estimate: Estimate, measure: Measure) -> str:
+    value, spread = estimate
+    if math.isnan(spread):
+        return _value(value, measure)
+    return f"{100 * value:.1f} ± {100 * spread:.1f} %" if measure == "error" else f"{value:.3f} ± {spread:.3f}"
+
+
+def _note(by_seed: BySeed) -> str:
+    """The means of each seed, and how much they differ."""
+    errors = {seed: mean(scores, "error").value for seed, scores in by_seed.items()}
+    means = "; ".join(
+        f"seed {seed}: {errors[seed]:.1%}, log-loss {mean(scores, 'log_loss').value:.3f}"
+        for seed, scores in by_seed.items()
     )
+    deviation = ""
+    if len(by_seed) > 1:
+        deviation = f" (standard deviation of the errors {100 * statistics.stdev(errors.values()):.1f} points)"
+    return f"{means}{deviation}; ± is the standard error over toys"
 
 
-def _figure(pooled: Mapping[str, Pooled], classes: tuple[str, ...], instances: Sequence[int]) -> Figure:
+def _compare(pooled: Mapping[str, BySeed]) -> tuple[str, dict[str, Any]]:
+    """Difference and ratio of two recipes, paired by toy, for each seed that both have; and the verdict."""
+    (first, own), (second, other) = pooled.items()
+    seeds = [seed for seed in own if seed in other]
+    if not seeds:
+        raise ValueError(f"two recipes are compared seed by seed, but {first} has seeds {[*own]}, {second} {[*other]}")
+    pairs: dict[str, tuple[Scores, Scores]] = {f"seed {seed}": (own[seed], other[seed]) for seed in seeds}
+    if len(seeds) > 1:
+        pairs["all"] = (
+            over_seeds({seed: own[seed] for seed in seeds}),
+            over_seeds({seed: other[seed] for seed in seeds}),
+        )
+    rows = [[f"{first} against {second}", *pairs]]
+    by_seed: list[dict[str, Any]] = [{"seed": seed} for seed in seeds]
+    for measure, words in MEASURES:
+        differences = [difference(*pair, measure) for pair in pairs.values()]
+        ratios = [ratio(*pair, measure) for pair in pairs.values()]
+        scale, digits, unit = (100.0, 1, ", points") if measure == "error" else (1.0, 3, "")
+        rows.append([f"{words}, difference{unit}", *(_signed(found, scale, digits) for found in differences)])
+        rows.append([f"{words}, ratio", *(f"{value:.3f} ± {spread:.3f}" for value, spread in ratios)])
+        for of_seed, its_difference, its_ratio in zip(by_seed, differences, ratios, strict=False):
+            of_seed[measure] = {"difference": _as_json(its_difference), "ratio": _as_json(its_ratio)}
+    found = verdict({seed: 1.0 - ratio(own[seed], other[seed], "log_loss").value for seed in seeds})
+    table = f"{columns(rows)}\npaired by toy; ± is the standard error over toys\n\n{first} is {found}"
+    return table, {"of": first, "to": second, "by_seed": by_seed, "verdict": found}
+
+
+def _signed(estimate: Estimate, scale: float, digits: int) -> str:
+    return f"{scale * estimate.value:+.{digits}f} ± {scale * estimate.standard_error:.{digits}f}"
+
+
+def _content(by_seed: BySeed) -> dict[str, Any]:
+    """The scores of a recipe as JSON values, over all seeds and by seed."""
+    errors = [mean(scores, "error").value for scores in by_seed.values()]
+    return {
+        **_scores(over_seeds(by_seed)),
+        "seed_deviation": statistics.stdev(errors) if len(errors) > 1 else None,
+        "by_seed": [{"seed": seed, **_scores(scores)} for seed, scores in by_seed.items()],
+    }
+
+
+def _scores(scores: Scores) -> dict[str, Any]:
+    error, log_loss = _as_json(mean(scores, "error")), _as_json(mean(scores, "log_loss"))
+    return {
+        "error": error["value"],
+        "standard_error": error["standard_error"],
+        "log_loss": log_loss["value"],
+        "log_loss_standard_error": log_loss["standard_error"],
+        "by_instance": [
+            {"class": name, "instance": instance, **score._asdict()}
+            for (name, instance), score in sorted(scores.items())
+        ],
+    }
+
+
+def _as_json(estimate: Estimate) -> dict[str, float | None]:
+    return {name: None if math.isnan(value) else value for name, value in estimate._asdict().items()}
+
+
+def _figure(pooled: Mapping[str, BySeed], classes: Sequence[str]) -> Figure:
     """Heat maps of the errors by class and instance, one panel per recipe."""
     figure = Figure(figsize=(1.5 + 4.0 * len(pooled), 0.8 + 0.5 * len(classes)), layout="constrained")
     panels = figure.subplots(1, len(pooled), squeeze=False)[0]
     shades: AxesImage
-    for axes, (name, of) in zip(panels, pooled.items(), strict=True):
-        errors = torch.tensor([[of.by_instance[class_, instance] for instance in instances] for class_ in classes])
+    for axes, (name, by_seed) in zip(panels, pooled.items(), strict=True):
+        scores = over_seeds(by_seed)
+        instances = sorted({instance for _, instance in scores})
+        errors = torch.tensor(
+            [[scores[toy].error if (toy := (of, at)) in scores else math.nan for at in instances] for of in classes]
+        )
         shades = axes.imshow(errors.numpy(), cmap="Reds", vmin=0.0, vmax=1.0)
         axes.set_xticks(range(len(instances)), [str(instance) for instance in instances])
         axes.set_yticks(range(len(classes)), classes)
         axes.set_xlabel("instance held out")
-        axes.set_title(f"{name}: {of.error:.1%}")
+        axes.set_title(f"{name}: {mean(scores, 'error').value:.1%}")
         for row, of_class in enumerate(errors.tolist()):
             for column, error in enumerate(of_class):
                 colour = "white" if error > 0.5 else "black"

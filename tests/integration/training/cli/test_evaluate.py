@@ -39,7 +39,7 @@ def test_a_run_without_a_baseline_is_evaluated_alone(runs: Path, capsys: pytest.
 @pytest.mark.parametrize(
     ("run", "baseline", "words"),
     [
-        ("capsules", "other-instance", "other images than .*: held_out_instance 7, not 4"),
+        ("capsules", "other-instance", "other images than .*: held_out_instances \\(7,\\), not \\(4,\\)"),
         ("capsules", "capsules", "the baseline must be trained with --architecture cnn, but .* holds capsules"),
         ("cnn", "cnn", "compares a CNN with capsules, but .* holds a CNN"),
         ("capsules", "no-epochs", "train with --keep-epochs"),
@@ -53,7 +53,7 @@ def test_evaluate_rejects_a_baseline_that_cannot_be_compared(
     for name, instance in (("other-instance", 7), ("no-epochs", 4)):
         folders[name] = tmp_path / name
         saved = checkpoint.load(runs / "cnn" / "last.pt")
-        saved["config"]["data"]["held_out_instance"] = instance
+        saved["config"]["data"]["held_out_instances"] = [instance]
         write_checkpoint(tmp_path / name / "last.pt", saved)
     assert main(["viewpoint", str(folders[run]), f"--baseline={folders[baseline]}"]) == 1
     assert re.search(words, capsys.readouterr().err)
@@ -115,9 +115,9 @@ def test_an_unfinished_run_is_evaluated_with_a_note(
 
 
 def test_folds_need_runs(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A folder without runs is rejected, and so are capsules as a baseline."""
+    """A folder without runs is rejected, and so is a folder as its own baseline."""
     assert main(["folds", str(tmp_path / "none")]) == 1
     assert f"no runs in {tmp_path / 'none'}: expected NAME/last.pt" in capsys.readouterr().err
     shutil.copytree(runs / "capsules", tmp_path / "folds" / "one")
     assert main(["folds", str(tmp_path / "folds"), f"--baseline={tmp_path / 'folds'}"]) == 1
-    assert "a baseline is trained with --architecture cnn" in capsys.readouterr().err
+    assert "the baseline must be another folder" in capsys.readouterr().err

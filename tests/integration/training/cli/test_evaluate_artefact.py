@@ -145,7 +145,7 @@ def test_a_record_without_held_out_images_is_rejected(
 
 def test_an_artefact_of_all_elevations_has_no_novel_error(root: Path, version: Path, tmp_path: Path) -> None:
     """If training saw all elevations, none is novel."""
-    record = {"data_set": "smallnorb", "held_out_instance": 4, "elevations": list(range(9)), "lightings": None}
+    record = {"data_set": "smallnorb", "held_out_instances": [4, 9], "elevations": list(range(9)), "lightings": None}
     copy_with_metadata(version, tmp_path / "x" / "7", "training", record)
     assert main([str(tmp_path / "x" / "7"), f"--root={root}", f"--to={tmp_path}"]) == 0
     assert "elevation" not in json.loads((tmp_path / "x-7-held-out.json").read_text())

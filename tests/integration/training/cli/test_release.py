@@ -21,11 +21,11 @@ def folds(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("folds")
     recipe = "smallnorb-stereo-small"
     for instance in (4, 9):
-        held_out = f"--held-out-instance={instance}"
+        held_out = f"--held-out-instances={instance}"
         train(recipe, folder / "cnn" / f"fold-{instance}", held_out, "--architecture=cnn", root=root)
         for seed in (0, 1):
             train(recipe, folder / "capsules" / f"{seed}-{instance}", held_out, f"--seed={seed}", root=root)
-    train(recipe, folder / "final", "--held-out-instance=None", root=root)
+    train(recipe, folder / "final", "--held-out-instances=None", root=root)
     return folder
 
 
@@ -78,7 +78,7 @@ def test_folds_are_compared_with_a_baseline(folds: Path, tmp_path: Path, capsys:
     """The report has class, instance and seed; the baseline must have the same instances."""
     command = ["folds", str(folds / "capsules")]
     assert evaluate.main([*command, f"--baseline={folds / 'cnn'}"]) == 0
-    assert "times that of CNN" in capsys.readouterr().out
+    assert "capsules against CNN" in capsys.readouterr().out
     found = json.loads((folds / "capsules" / "folds.json").read_text())["networks"]
     assert {(row["class"], row["instance"]) for row in found["CNN"]["by_instance"]} == {
         (name, instance) for name in ("animal", "human", "airplane", "truck", "car") for instance in (4, 9)
@@ -87,7 +87,7 @@ def test_folds_are_compared_with_a_baseline(folds: Path, tmp_path: Path, capsys:
     assert (folds / "capsules" / "folds.png").read_bytes().startswith(b"\x89PNG")
     shutil.copytree(folds / "cnn" / "fold-4", tmp_path / "fold-4")
     assert evaluate.main([*command, f"--baseline={tmp_path}"]) == 1
-    expected = "the runs must hold out the same instances, got {'capsules': [4, 9], 'CNN': [4]}"
+    expected = "the runs must hold out the same instances, got {'capsules': [(4,), (9,)], 'CNN': [(4,)]}"
     assert expected in capsys.readouterr().err
 
 

@@ -25,7 +25,7 @@ def test_a_run_trains_on_its_elevations_only(runs: Path) -> None:
     ("options", "words"),
     [
         (["--elevations", "0", "9"], "smallnorb has no elevation 9; there are 0, 1, 2"),
-        (["--held-out-instance", "5"], "no instance 5"),
+        (["--held-out-instances", "5"], "no instance 5"),
     ],
 )
 def test_values_that_the_data_set_lacks_are_rejected(

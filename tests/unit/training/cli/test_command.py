@@ -31,7 +31,7 @@ def test_the_options_of_train_are_grouped(capsys: pytest.CaptureFixture[str]) ->
     listing = capsys.readouterr().out
     for group in ("data", "network", "run", "augmentation", "optimisation", "loss"):
         assert f" {group} options " in listing
-    for option in ("--held-out-instance", "--elastic", "--epochs", "--loss", "--run-folder", "--network.batch-norm"):
+    for option in ("--held-out-instances", "--elastic", "--epochs", "--loss", "--run-folder", "--network.batch-norm"):
         assert option in listing
 
 

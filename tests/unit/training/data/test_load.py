@@ -82,5 +82,5 @@ def test_a_real_instance_is_a_fifth_of_smallnorb(real_data: Path) -> None:
     """Each is 972 pairs of every category of the training split."""
     images = load("smallnorb", real_data, stereo=True)
     for instance in (4, 6, 7, 8, 9):
-        held_out = hold_out(images, instance=instance)[1]
+        held_out = hold_out(images, instances=(instance,))[1]
         assert held_out.labels.bincount().tolist() == [972] * 5

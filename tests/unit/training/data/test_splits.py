@@ -37,15 +37,23 @@ def test_rows_are_drawn_as_in_training(tmp_path: Path) -> None:
 
 
 def test_an_instance_is_held_out_as_in_training(toys: ImageSet) -> None:
-    """The held-out instance of a data set with instances is in the record."""
-    found = held_out_of_record(toys, {"held_out_instance": 3, "validation_images": 4, "seed": 0})
-    assert found.info["instance"].tolist() == [3, 3]
+    """The held-out instances of a data set with instances are in the record; older artefacts name one."""
+    for name, value, expected in (
+        ("held_out_instances", [3], [3, 3]),
+        ("held_out_instances", [1, 3], [1, 1, 3, 3]),
+        ("held_out_instance", 3, [3, 3]),
+    ):
+        found = held_out_of_record(toys, {name: value, "validation_images": 4, "seed": 0})
+        assert found.info["instance"].tolist() == expected
 
 
 @pytest.mark.parametrize(
     ("record", "words"),
     [
+        ({"held_out_instances": None, "protocol": "all of them"}, r"\(protocol: all of them\)"),
         ({"held_out_instance": None, "protocol": "all of them"}, r"\(protocol: all of them\)"),
+        ({"held_out_instances": []}, "--data FOLDER"),
+        ({"held_out_instances": ["4"]}, "--data FOLDER"),
         ({}, "evaluate on the official test split with --split test"),
         ({"held_out_instance": "4"}, "--data FOLDER"),
     ],

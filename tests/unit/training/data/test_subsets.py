@@ -32,7 +32,7 @@ def numbers(images: ImageSet) -> list[int]:
     way=st.one_of(
         st.builds(lambda value: {"rows": value}, st.integers(1, 29).map(lambda half: 2 * half)),
         st.builds(lambda value: {"share": value}, st.floats(0.01, 0.99)),
-        st.builds(lambda value: {"instance": value}, st.integers(0, 4)),
+        st.builds(lambda values: {"instances": tuple(values)}, st.sets(st.integers(0, 4), min_size=1, max_size=4)),
     ),
     cameras=st.sampled_from([1, 2]),
     seed=st.integers(0, 2**31),
@@ -71,12 +71,13 @@ def test_every_class_gives_the_same_share(share: float, count: int) -> None:
     assert training.labels.bincount(minlength=3).tolist() == [20 - count] * 3
 
 
-def test_an_instance_is_held_out_in_every_class() -> None:
-    """All images of the instance are held out in each category, and no others."""
-    training, held = hold_out(numbered(60), instance=2)
-    assert held.info["instance"].unique().tolist() == [2]
+@pytest.mark.parametrize(("instances", "others"), [((2,), [0, 1, 3, 4]), ((0, 2, 3), [1, 4])])
+def test_instances_are_held_out_in_every_class(instances: tuple[int, ...], others: list[int]) -> None:
+    """All images of the instances are held out in each category, and no others."""
+    training, held = hold_out(numbered(60), instances=instances)
+    assert held.info["instance"].unique().tolist() == list(instances)
     assert held.labels.unique().tolist() == [0, 1, 2]
-    assert training.info["instance"].unique().tolist() == [0, 1, 3, 4]
+    assert training.info["instance"].unique().tolist() == others
 
 
 @settings(deadline=None)
@@ -91,15 +92,15 @@ def test_rows_never_split_a_pair(half: int, seed: int) -> None:
 @pytest.mark.parametrize(
     ("ways", "fact"),
     [
-        ({}, "hold out one of instance, rows or share, got none"),
-        ({"rows": 3, "instance": 2}, "hold out one of instance, rows or share, got instance, rows"),
+        ({}, "hold out one of instances, rows or share, got none"),
+        ({"rows": 3, "instances": (2,)}, "hold out one of instances, rows or share, got instances, rows"),
         ({"rows": 0}, "between 1 and 59 of the 60 images of toys can be held out, got 0"),
         ({"rows": -1}, "between 1 and 59 of the 60 images of toys can be held out, got -1"),
         ({"rows": 60}, "between 1 and 59 of the 60 images of toys can be held out, got 60"),
         ({"share": 0.0}, "the share to hold out must lie between 0 and 1, got 0.0"),
         ({"share": 1.0}, "the share to hold out must lie between 0 and 1, got 1.0"),
         ({"share": float("nan")}, "the share to hold out must lie between 0 and 1, got nan"),
-        ({"instance": 7}, "toys has no instance 7; there are 0, 1, 2, 3, 4"),
+        ({"instances": (4, 7)}, "toys has no instance 7; there are 0, 1, 2, 3, 4"),
     ],
 )
 def test_hold_out_rejects_impossible_arguments(ways: dict[str, Any], fact: str) -> None:
@@ -121,14 +122,16 @@ def test_hold_out_rejects_a_class_of_one_image() -> None:
         hold_out(numbered(5), share=0.5)
 
 
-def test_hold_out_rejects_the_only_instance() -> None:
-    """Holding out the only instance is rejected, since no training image would be left."""
+def test_hold_out_rejects_all_instances() -> None:
+    """Holding out every instance is rejected, since no training image would be left."""
     with pytest.raises(ValueError, match="toys has only instance 0: no training image would be left"):
-        hold_out(numbered(3), instance=0)
+        hold_out(numbered(3), instances=(0,))
+    with pytest.raises(ValueError, match="toys has only instances 0, 1: no training image would be left"):
+        hold_out(numbered(6), instances=(0, 1))
 
 
 def test_hold_out_rejects_an_instance_where_there_are_none() -> None:
     """A set without instances is rejected, and the error says what can be held out."""
     plain = ImageSet("digits", ("0",), torch.zeros(4, 1, 2, 2, dtype=torch.uint8), torch.zeros(4, dtype=torch.int64))
     with pytest.raises(ValueError, match="digits has no instances to hold out; hold out rows or a share"):
-        hold_out(plain, instance=1)
+        hold_out(plain, instances=(1,))

@@ -15,16 +15,16 @@ from matcaps.training.release.record import EvaluatedRun, training_record
 SAVED: dict[str, Any] = {"progress": {"step": 42}, "commit": "0123456789ab"}
 
 
-def smallnorb(instance: int | None, seed: int = 0, elevations: tuple[int, ...] = ()) -> TrainConfig:
-    """A run of smallnorb with a held-out instance, a seed and elevations."""
+def smallnorb(instances: tuple[int, ...] | None, seed: int = 0, elevations: tuple[int, ...] = ()) -> TrainConfig:
+    """A run of smallnorb with held-out instances, a seed and elevations."""
     recipe = RECIPES["smallnorb"]
-    return replace(recipe, data=replace(recipe.data, held_out_instance=instance, elevations=elevations), seed=seed)
+    return replace(recipe, data=replace(recipe.data, held_out_instances=instances, elevations=elevations), seed=seed)
 
 
 def evaluated(config: TrainConfig, error: float, images: int) -> EvaluatedRun:
     """A run with an error on a number of held-out images."""
-    instance = config.data.held_out_instance
-    by_instance = {} if config.data.name != "smallnorb" or instance is None else {("car", instance): error}
+    instances = config.data.held_out_instances or ()
+    by_instance = {("car", instance): error for instance in instances if config.data.name == "smallnorb"}
     confusion = torch.zeros(5, 5, dtype=torch.int64)
     return EvaluatedRun(config, Evaluation(images, error, (0.0, 1.0), confusion, by_instance))
 
@@ -52,16 +52,20 @@ def test_rows_that_were_held_out() -> None:
     """Of MNIST the record has their number and seed."""
     record = training_record(RECIPES["mnist"], SAVED, [evaluated(RECIPES["mnist"], 0.0036, 10_000)])
     assert record["protocol"] == "10000 images held out, drawn by seed 0"
-    assert (record["held_out_instance"], record["validation_images"]) == (None, 10_000)
+    assert (record["held_out_instances"], record["validation_images"]) == (None, 10_000)
     assert record["validation_error"] == 0.0036
 
 
-def test_an_instance_that_was_held_out() -> None:
-    """Of smallNORB the record has the instance, and the elevations of the training if it had some only."""
-    run = smallnorb(7, elevations=(0, 1, 2))
+def test_instances_that_were_held_out() -> None:
+    """Of smallNORB the record has the instances, and the elevations of the training if it had some only."""
+    run = smallnorb((7,), elevations=(0, 1, 2))
     record = training_record(run, SAVED, [evaluated(run, 0.1, 4860)])
     assert record["protocol"] == "instance 7 of each category held out; trained on elevations 0, 1, 2 alone"
-    assert (record["held_out_instance"], record["elevations"]) == (7, [0, 1, 2])
+    assert (record["held_out_instances"], record["elevations"]) == ([7], [0, 1, 2])
+    several = smallnorb((9, 7))
+    record = training_record(several, SAVED, [evaluated(several, 0.1, 9720)])
+    assert record["protocol"] == "instances 7, 9 of each category held out"
+    assert record["held_out_instances"] == [7, 9]
 
 
 def test_nothing_was_held_out() -> None:
@@ -75,22 +79,29 @@ def test_nothing_was_held_out() -> None:
 @pytest.mark.parametrize(
     ("runs", "error", "images", "words"),
     [
-        ([(4, 0)], 0.1, 100, "the same recipe with instance 4 held out"),
-        ([(4, 0), (9, 0)], 0.25, 400, "the same recipe with instances 4, 9, one at a time, held out"),
-        ([(4, 1), (9, 1), (4, 2), (9, 2)], 0.25, 400, "one at a time, held out, the mean of seeds 1, 2"),
+        ([((4,), 0)], 0.1, 100, "the same recipe with instance 4 held out"),
+        ([((4,), 0), ((9,), 0)], 0.25, 400, "the same recipe with instances 4, 9, one at a time, held out"),
+        ([((4,), 1), ((9,), 1), ((4,), 2), ((9,), 2)], 0.25, 400, "one at a time, held out, the mean of seeds 1, 2"),
+        ([((4, 9), 0)], 0.2, 200, "the same recipe with instances 4, 9 held out"),
+        (
+            [((4, 9), 0), ((4, 6), 0), ((6, 9), 0)],
+            0.2,
+            600,
+            "with instances 4, 6; 4, 9; 6, 9, by one run each, held out",
+        ),
     ],
 )
 def test_a_final_model_has_the_error_of_other_runs(
-    runs: list[tuple[int, int]], error: float, images: int, words: str
+    runs: list[tuple[tuple[int, ...], int]], error: float, images: int, words: str
 ) -> None:
     """It is the error over all their images, and the images of one seed are counted."""
-    errors = {4: (0.1, 100), 9: (0.3, 300)}
-    others = [evaluated(smallnorb(instance, seed), *errors[instance]) for instance, seed in runs]
+    errors: dict[tuple[int, ...], tuple[float, int]] = {(4,): (0.1, 100), (9,): (0.3, 300)}
+    others = [evaluated(smallnorb(way, seed), *errors.get(way, (0.2, 200))) for way, seed in runs]
     record = training_record(smallnorb(None), SAVED, others)
     assert record["protocol"].endswith(words)
     assert record["validation_error"] == pytest.approx(error)
     assert record["validation_images"] == images
-    assert record["held_out_instance"] is None
+    assert record["held_out_instances"] is None
 
 
 def test_a_folder_is_named_without_its_path() -> None:

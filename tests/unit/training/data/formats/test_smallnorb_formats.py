@@ -43,7 +43,9 @@ def test_both_formats_give_the_same_images(tmp_path: Path, suffix: str, stereo: 
 
 
 @pytest.mark.parametrize("form", ["originals", "prepared"])
-@pytest.mark.parametrize("way", [{"instance": 6}, {"rows": 20}, {"share": 0.3}], ids=["instance", "rows", "share"])
+@pytest.mark.parametrize(
+    "way", [{"instances": (6, 7)}, {"rows": 20}, {"share": 0.3}], ids=["instances", "rows", "share"]
+)
 def test_both_cameras_are_trained_on_or_both_held_out(tmp_path: Path, form: str, way: dict[str, Any]) -> None:
     """Whichever way images are held out, a pair is never split."""
     write_both(tmp_path, 60, ".mat")
@@ -67,7 +69,7 @@ def test_the_real_split_is_complete(real_data: Path) -> None:
 @pytest.mark.real_data
 def test_a_real_instance_is_held_out_of_all_categories(real_data: Path) -> None:
     """It is 9,720 of the 48,600 images, evenly from all categories."""
-    training, held = hold_out(load("smallnorb", real_data), instance=9)
+    training, held = hold_out(load("smallnorb", real_data), instances=(9,))
     assert (len(training), len(held)) == (38_880, 9_720)
     assert held.labels.bincount().tolist() == [1_944] * 5
     assert held.info["instance"].unique().tolist() == [9]
