@@ -1,4 +1,4 @@
-"""Predicts the classes of a set of images, in batches."""
+"""Runs a network on a set of images, in batches."""
 
 import torch
 from torch import Tensor
@@ -10,9 +10,14 @@ BATCH = 64
 GPU_BATCH = 512
 
 
-@torch.no_grad()
 def predict(network: Network, images: Tensor, *, progress: bool = False) -> Tensor:
     """The most active class of each image: uint8 [n, channels, height, width] to int64 [n] on the CPU."""
+    return predict_logits(network, images, progress=progress).argmax(1)
+
+
+@torch.no_grad()
+def predict_logits(network: Network, images: Tensor, *, progress: bool = False) -> Tensor:
+    """The logits of the classes: uint8 [n, channels, height, width] to float32 [n, classes] on the CPU."""
     network.eval()
     device = next(network.parameters()).device
     batches = tqdm(
@@ -22,4 +27,4 @@ def predict(network: Network, images: Tensor, *, progress: bool = False) -> Tens
         disable=not progress,
         leave=False,
     )
-    return torch.cat([network(batch.to(device)).logits.argmax(1).cpu() for batch in batches])
+    return torch.cat([network(batch.to(device)).logits.float().cpu() for batch in batches])
