@@ -7,6 +7,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 from torch.nn import functional
 
+from matcaps.model.calibration import Calibration
 from matcaps.model.capsules import Capsules, PrimaryCaps, RoutedCaps
 from matcaps.model.config import CapsNetConfig
 from matcaps.model.pixels import standardise
@@ -17,7 +18,7 @@ class Prediction(NamedTuple):
     """The network's output for a batch, with the capsules of all layers."""
 
     logits: Float[Tensor, "batch class"]
-    """Of the activations; a loss with logarithms takes these."""
+    """Of the activations, calibrated; a loss with logarithms takes these."""
     activations: Float[Tensor, "batch class"]
     poses: Float[Tensor, "batch class 4 4"]
     primary_caps: Capsules
@@ -137,6 +138,7 @@ class CapsNet(nn.Module):
             config.routing,
             shared=True,
         )
+        self.calibration = Calibration()
 
     def forward(
         self, images: UInt8[Tensor, "batch channel row column"] | Float[Tensor, "batch channel row column"]
@@ -157,7 +159,7 @@ class CapsNet(nn.Module):
         routed_2 = self.conv_caps_2(first)
         second = Capsules(routed_2.activation_logits.sigmoid(), routed_2.poses)
         classes = self.class_caps(second, assignments=True)
-        logits = classes.activation_logits.squeeze(1)
+        logits = self.calibration(classes.activation_logits.squeeze(1))
         return Prediction(
             logits,
             logits.sigmoid(),

@@ -65,6 +65,8 @@ class AugmentationConfig:
     """mirror every other image"""
     mixup: float = 0.0
     """mixup: α of the Beta distribution that the share of each of two mixed images is drawn from; 0 mixes none"""
+    negatives: float = 0.0
+    """share of the images replaced by pictures of nothing, whose labels are all zero: even, noise, blobs, shuffled"""
 
     def __post_init__(self) -> None:
         _not_negative(brightness=self.brightness, shift=self.shift, mixup=self.mixup)
@@ -74,6 +76,8 @@ class AugmentationConfig:
             raise ValueError(f"warp must lie in [0, 0.5), or shapes would fold, got {self.warp}")
         if not 0.0 <= self.rotation <= 180.0:
             raise ValueError(f"rotation must lie between 0 and 180 degrees, got {self.rotation}")
+        if not 0.0 <= self.negatives < 1.0:
+            raise ValueError(f"negatives must lie in [0, 1), got {self.negatives}")
         if not 0.0 <= self.elastic <= STRONGEST_ELASTIC:
             raise ValueError(
                 f"elastic must lie between 0 and {STRONGEST_ELASTIC}, or many shapes would fold, got {self.elastic}"

@@ -14,11 +14,14 @@ from matcaps.training.cli import command
 from matcaps.training.data import KNOWN, ImageSet, load, sample
 from matcaps.training.data.splits import held_out_of_record
 from matcaps.training.engine.checkpoint import Network, kind
+from matcaps.training.engine.predict import predict_logits
+from matcaps.training.evaluation.calibration import cross_fitted, fit
 from matcaps.training.evaluation.metrics import evaluate_toys
 from matcaps.training.evaluation.report import Report, write
 from matcaps.training.evaluation.runs import Run, open_baseline, open_epochs, open_folds, open_run
 from matcaps.training.evaluation.suites.adversarial import adversarial
 from matcaps.training.evaluation.suites.artefact import standard_of_artefact
+from matcaps.training.evaluation.suites.calibration import calibration
 from matcaps.training.evaluation.suites.folds import folds
 from matcaps.training.evaluation.suites.poses import poses
 from matcaps.training.evaluation.suites.routing import routing
@@ -28,6 +31,7 @@ from matcaps.training.release.artefact import Artefact
 
 Target = Annotated[Positional[Path], arg(metavar="TARGET")]
 Split = Literal["held-out", "test"]
+OTHER_IMAGES = 5000
 NO_BASELINE = (
     "\nto compare with a CNN, train it with --architecture cnn --keep-epochs and name its folder as --baseline"
 )
@@ -76,6 +80,51 @@ def standard_suite(
     options = run.config.data
     report = standard(run.network, images, {"elevation": options.elevations, "lighting": options.lightings})
     _publish_of_run(report, images, to or target, "standard", split)
+
+
+def calibration_suite(
+    target: Target,
+    other: str | None = None,
+    root: Path | None = None,
+    split: Split = "held-out",
+    data: Path | None = None,
+    to: Path | None = None,
+) -> None:
+    """Whether an activation is the probability that its class is present, and what pictures of nothing get.
+
+    Args:
+        target: folder of a run, or a released artefact: model_repository/NAME/VERSION or its model.onnx
+        other: images of other things: mnist, fashion-mnist or a folder; by default the other one of these two
+        root: folder that holds the data sets; by default that of the run's training, or data
+        split: the held-out images, or the official test split, which is for final figures only
+        data: of an artefact: evaluate on a folder that holds one folder of images per class, all of it
+        to: folder for the JSON and the plot; by default the run's folder, or runs/evaluate
+    """
+    if _is_run(target):
+        if data is not None:
+            raise ValueError(f"--data is for a released artefact, but {target} is a run, which has its own data set")
+        run, images = _open(target, root, split)
+        logits = predict_logits(run.network, images.images, progress=True)
+        slope, offset = fit(logits, images.labels)
+        report = calibration(
+            lambda pictures: (predict_logits(run.network, pictures) * slope + offset).sigmoid(),
+            images,
+            {"of the run": logits.sigmoid(), "calibrated": cross_fitted(logits, images.labels)},
+            _others(other, images, run.config.run.root, split),
+        )
+        _publish_of_run(report, images, to or target, "calibration", split)
+        return
+    artefact = Artefact(target)
+    images, what = _images_for(artefact, root or Path("data"), split, data)
+    images = images.among(artefact.classes)
+    version = artefact.path.absolute().parent
+    report = calibration(
+        artefact.activations,
+        images,
+        {"as released": artefact.activations(images.images, progress=True)},
+        _others(other, images, root or Path("data"), split),
+    )
+    _publish(report, to or Path("runs/evaluate"), f"{version.parent.name}-{version.name}-calibration-{what}")
 
 
 def folds_suite(target: Target, baseline: Path | None = None, root: Path | None = None) -> None:
@@ -187,6 +236,7 @@ def routing_suite(target: Target, images: int = 1000, root: Path | None = None, 
 
 SUITES: dict[str, Callable[..., None]] = {
     "standard": standard_suite,
+    "calibration": calibration_suite,
     "folds": folds_suite,
     "viewpoint": viewpoint_suite,
     "adversarial": adversarial_suite,
@@ -245,6 +295,33 @@ def _images_for(artefact: Artefact, root: Path, split: Split, data: Path | None)
         )
     images = load(name, root, "test" if split == "test" else "train", stereo=channels == 2)
     return (images if split == "test" else held_out_of_record(images, artefact.training)), split
+
+
+def _others(name: str | None, images: ImageSet, root: Path, split: Split) -> ImageSet | None:
+    """Images of other things, as large as the images; None without a name where there is no counterpart on the disk.
+
+    Raises:
+        ValueError: They have another size.
+    """
+    _, channels, _, size = images.images.shape
+    part: Literal["train", "test"] = "test" if split == "test" else "train"
+    if name is None:
+        counterpart = {"mnist": "fashion-mnist", "fashion-mnist": "mnist"}.get(images.name)
+        if counterpart is None:
+            return None
+        try:
+            others = load(counterpart, root, part)
+        except FileNotFoundError as error:
+            print(f"note: no comparison with other images: {error}")
+            return None
+    elif name in KNOWN:
+        others = load(name, root, part, stereo=channels == 2)
+    else:
+        others = load(name, root, size=size)
+    if others.images.shape[1:] != images.images.shape[1:]:
+        shapes = [list(of.images.shape[1:]) for of in (images, others)]
+        raise ValueError(f"--other must have images of the shape {shapes[0]}, got {shapes[1]} of {others.name}")
+    return sample(others, min(len(others), OTHER_IMAGES))
 
 
 def _publish_of_run(report: Report, images: ImageSet, folder: Path, suite: str, split: Split) -> None:

@@ -1,15 +1,18 @@
 """``matcaps release RUN --name NAME``: export a trained network as an artefact for the service."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
+from torch import Tensor
 from tyro.conf import Positional, arg
 
 from matcaps.model import CapsNet
 from matcaps.training.cli import command
 from matcaps.training.data import sample
-from matcaps.training.evaluation.metrics import evaluate
+from matcaps.training.engine.predict import predict_logits
+from matcaps.training.evaluation.calibration import cross_fitted, fit, quality
+from matcaps.training.evaluation.metrics import compare
 from matcaps.training.evaluation.runs import Run, held_out_folds, open_run, require_same_recipe
 from matcaps.training.release.export import free_version, release
 from matcaps.training.release.record import EvaluatedRun, training_record
@@ -29,6 +32,7 @@ def release_command(
     models: Path = Path("model_repository"),
     version: int | None = None,
     evaluated_by: tuple[Path, ...] = (),
+    max_calibration_error: float = 0.02,
 ) -> None:
     """Export a trained network for the service, after comparing it with torch on real images.
 
@@ -39,6 +43,7 @@ def release_command(
         models: folder of models that the service reads
         version: version of the model; by default the one after the highest
         evaluated_by: if the run held nothing out: runs of the same recipe that did, whose error goes into the record
+        max_calibration_error: largest expected calibration error on held-out images, above that of chance
     """
     version = free_version(models, name, version)
     final = open_run(run, root, finished=True)
@@ -48,14 +53,38 @@ def release_command(
     if evaluated_by and len(held_out):
         raise ValueError(f"--evaluated-by is for a run that held nothing out, but {run} held images out")
     evaluated = [final] if len(held_out) else _open_others(final, evaluated_by, root)
+    found = [(other, other.held_out()) for other in evaluated]
+    logits = [predict_logits(other.network, images.images, progress=True) for other, images in found]
     evaluations = [
-        EvaluatedRun(other.config, evaluate(other.network, other.held_out(), progress=True)) for other in evaluated
+        EvaluatedRun(other.config, compare(of_images.argmax(1), images))
+        for (other, images), of_images in zip(found, logits, strict=True)
     ]
     record = training_record(final.config, final.saved, evaluations)
+    if found:
+        labels = torch.cat([images.labels for _, images in found])
+        record["calibration"] = _calibrate(final.network, torch.cat(logits), labels, max_calibration_error)
     images = torch.cat([sample(of, PARITY_IMAGES).images for of in (held_out, training)])[:PARITY_IMAGES]
     path = release(final.network, record, images, models, name, version)
     error = f"held-out error {record['validation_error']:.2%}" if evaluations else "nothing was held out"
     print(f"wrote {path}: {error}, {path.stat().st_size / 1e6:.2f} MB")
+
+
+def _calibrate(network: CapsNet, logits: Tensor, labels: Tensor, highest: float) -> dict[str, Any]:
+    """Calibrate a network by the logits of held-out images; returns how well that was done, for the record.
+
+    Raises:
+        ValueError: The expected calibration error is above ``highest``.
+    """
+    slope, offset = fit(logits, labels)
+    found = quality(cross_fitted(logits, labels), labels)
+    if found.calibration_error > highest + found.by_chance:
+        raise ValueError(
+            f"the expected calibration error on {found.images} held-out images must be at most {highest:g} above the "
+            f"{found.by_chance:.4f} of chance, got {found.calibration_error:.4f}; matcaps evaluate calibration shows "
+            f"it, --max-calibration-error {found.calibration_error:.2f} releases the model anyway"
+        )
+    network.calibration.set(slope, offset)
+    return {"slope": slope, "offset": offset, **found._asdict()}
 
 
 def _open_others(final: Run, folders: tuple[Path, ...], root: Path | None) -> list[Run]:

@@ -12,6 +12,7 @@ from torch import Tensor
 from matcaps.training.config import TrainConfig
 from matcaps.training.data import ImageSet
 from matcaps.training.data.augmentation import Augment, mix
+from matcaps.training.data.negatives import NOTHING, pictures_of_nothing
 
 
 class Batch(NamedTuple):
@@ -20,7 +21,7 @@ class Batch(NamedTuple):
     images: Tensor
     """[batch, channel, row, column] of pixels in 0–255"""
     labels: Tensor
-    """int64 [batch]"""
+    """int64 [batch]; NOTHING for pictures of nothing"""
     partner_labels: Tensor
     """int64 [batch]: labels of the images that these are mixed with"""
     share: Tensor
@@ -42,9 +43,10 @@ class BatchLoader:
     Attributes:
         steps_per_epoch: Batches per epoch; images that do not fill a batch are left out of the epoch.
         steps: Steps of the whole run.
+        positives: Images of each batch of this process that show a class; the others are pictures of nothing.
 
     Raises:
-        ValueError: The batch size is not a multiple of the number of processes.
+        ValueError: The batch size is not a multiple of the number of processes, or all images would be negatives.
     """
 
     def __init__(
@@ -59,6 +61,11 @@ class BatchLoader:
         self._images, self._labels = training.images.to(device), training.labels.to(device)
         self.steps_per_epoch = len(training) // batch_size
         self.steps = config.optimisation.epochs * self.steps_per_epoch
+        rows = batch_size // world
+        self._negatives = round(config.augmentation.negatives * rows)
+        self.positives = rows - self._negatives
+        if not self.positives:
+            raise ValueError(f"--negatives {config.augmentation.negatives:g} leaves no image of {rows} with a class")
         self._epoch, self._order = -1, torch.empty(0)
 
     def __call__(self, step: int) -> Batch:
@@ -72,8 +79,11 @@ class BatchLoader:
         rows = self._order[start : start + self._batch_size][self._rank :: self._world]
         draws = _generator(config.seed, 1 + self._rank, step)
         torch.manual_seed(draws.initial_seed())  # dropout draws from torch's global generator
-        mixture = mix(self._augment(self._images[rows], draws), config.augmentation.mixup, draws)
-        labels = self._labels[rows]
+        images, labels = self._images[rows], self._labels[rows]
+        if self._negatives:
+            images[: self._negatives] = pictures_of_nothing(images[: self._negatives], draws)
+            labels[: self._negatives] = NOTHING
+        mixture = mix(self._augment(images, draws), config.augmentation.mixup, draws)
         numbers = torch.tensor([mixture.share, config.loss.margin_at(step / self.steps)])
         share, margin = numbers.to(self._device, non_blocking=True)
         return Batch(mixture.images, labels, labels[mixture.partners], share, margin)

@@ -148,7 +148,6 @@ def log_steps(training: Training, outcomes: list[Outcome], seconds: float, logge
     """
     config, loader, state = training.config, training.loader, training.state
     batch_size = config.optimisation.batch_size
-    share = batch_size // training.worker.world
     progress = state.progress
     for latest in outcomes:
         if not all(map(math.isfinite, latest)):
@@ -159,7 +158,7 @@ def log_steps(training: Training, outcomes: list[Outcome], seconds: float, logge
         progress = progress._replace(
             step=progress.step + 1,
             loss=progress.loss + latest.loss,
-            correct=progress.correct + latest.correct / share,
+            correct=progress.correct + latest.correct / loader.positives,
         )
     progress = state.progress = progress._replace(seconds=progress.seconds + seconds)
     epoch, done = _epoch_of(progress.step, loader)
@@ -169,7 +168,7 @@ def log_steps(training: Training, outcomes: list[Outcome], seconds: float, logge
         logger.log(
             progress.step,
             loss=latest.loss,
-            accuracy=latest.correct / share,
+            accuracy=latest.correct / loader.positives,
             gradient_norm=latest.gradient_norm,
             learning_rate=float(state.schedule.get_last_lr()[0]),
             margin=config.loss.margin_at(progress.step / loader.steps),

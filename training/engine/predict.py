@@ -1,4 +1,4 @@
-"""Predicts the classes of a set of images, or their logits, in batches."""
+"""Runs a network on a set of images, in batches."""
 
 import torch
 from torch import Tensor
@@ -27,4 +27,4 @@ def predict_logits(network: Network, images: Tensor, *, progress: bool = False) 
         disable=not progress,
         leave=False,
     )
-    return torch.cat([network(batch.to(device)).logits.cpu() for batch in batches])
+    return torch.cat([network(batch.to(device)).logits.float().cpu() for batch in batches])

@@ -97,8 +97,10 @@ class Step:
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._mixed):
             logits = self._model(batch.images).logits.float()
         # loss
+        with_negatives = self._config.augmentation.negatives > 0.0
         own, partners = (
-            loss_of(logits, labels, batch.margin, self._config.loss) for labels in (batch.labels, batch.partner_labels)
+            loss_of(logits, labels, batch.margin, self._config.loss, with_negatives=with_negatives)
+            for labels in (batch.labels, batch.partner_labels)
         )
         loss = torch.lerp(partners, own, batch.share)
         # backward

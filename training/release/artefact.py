@@ -61,7 +61,15 @@ class Artefact:
             raise ValueError(f"{self.path}: the metadata have the shapes {expected}, the graph has {shapes}")
 
     def predict(self, images: Tensor, *, progress: bool = False) -> Tensor:
-        """Predict the most active class of each image: uint8 [n, channels, height, width] to int64 [n].
+        """The most active class of each image: uint8 [n, channels, height, width] to int64 [n].
+
+        Raises:
+            ValueError: The images have another size.
+        """
+        return self.activations(images, progress=progress).argmax(1)
+
+    def activations(self, images: Tensor, *, progress: bool = False) -> Tensor:
+        """The activations of the classes: uint8 [n, channels, height, width] to float32 [n, classes].
 
         Raises:
             ValueError: The images have another size.
@@ -69,5 +77,5 @@ class Artefact:
         if tuple(images.shape[1:]) != self.shape:
             raise ValueError(f"{self.path} takes images {list(self.shape)}, got {list(images.shape[1:])}")
         batches = tqdm(images.split(BATCH), desc="evaluating", unit="batch", disable=not progress, leave=False)
-        found = [self._graph.run(batch.numpy())["activations"].argmax(1) for batch in batches]
+        found = [self._graph.run(batch.numpy())["activations"] for batch in batches]
         return torch.from_numpy(np.concatenate(found))

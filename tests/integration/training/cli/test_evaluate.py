@@ -14,7 +14,7 @@ from tests.support.runs import write_checkpoint
 BESIDE_A_BASELINE = ("viewpoint", "adversarial", "poses")
 
 
-@pytest.mark.parametrize("suite", ["standard", "viewpoint", "adversarial", "poses", "routing"])
+@pytest.mark.parametrize("suite", ["standard", "calibration", "viewpoint", "adversarial", "poses", "routing"])
 def test_every_suite_writes_a_report(runs: Path, suite: str, capsys: pytest.CaptureFixture[str]) -> None:
     """It prints a table, and writes JSON and a plot into the run's folder."""
     options = [f"--baseline={runs / 'cnn'}"] if suite in BESIDE_A_BASELINE else []

@@ -1,6 +1,7 @@
 """A release has the recipe and the error in its training record; only finished capsules are released."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,9 @@ from matcaps.training.cli import evaluate
 from matcaps.training.cli.release import main
 from matcaps.training.data.splits import split
 from matcaps.training.engine import checkpoint
+from matcaps.training.engine.predict import predict_logits
+from matcaps.training.evaluation.runs import open_run
+from matcaps.training.release.artefact import Artefact
 from tests.support.runs import config_of, metadata_of, train, write_checkpoint
 
 
@@ -116,3 +120,25 @@ def test_release_rejects_a_cnn(runs: Path, tmp_path: Path, capsys: pytest.Captur
     """A CNN is a baseline only."""
     assert released(runs / "cnn", tmp_path) == 1
     assert "only capsules can be released" in capsys.readouterr().err
+
+
+def test_a_release_is_calibrated_by_the_held_out_images(version: Path, runs: Path, root: Path) -> None:
+    """The artefact's activations are those of the run's network after the recorded slope and offset."""
+    record = metadata_of(version)["training"]["calibration"]
+    run = open_run(runs / "capsules", root)
+    images = run.held_out().images[:8]
+    expected = (predict_logits(run.network, images) * record["slope"] + record["offset"]).sigmoid()
+    torch.testing.assert_close(Artefact(version).activations(images), expected, atol=1e-4, rtol=0)
+    assert record["images"] == len(run.held_out())
+    assert 0.0 <= record["calibration_error"] <= 1.0
+
+
+def test_a_release_that_is_badly_calibrated_is_refused(
+    runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The message has both numbers and the option that releases it anyway."""
+    assert released(runs / "capsules", tmp_path, "--max-calibration-error=-1") == 1
+    message = capsys.readouterr().err
+    assert re.search(r"must be at most -1 above the 0\.\d+ of chance, got 0\.\d+", message)
+    assert "--max-calibration-error" in message
+    assert not list(tmp_path.iterdir())

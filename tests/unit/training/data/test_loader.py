@@ -9,6 +9,7 @@ from matcaps.model import tiny
 from matcaps.training.config import AugmentationConfig, OptimisationConfig
 from matcaps.training.data import ImageSet
 from matcaps.training.data.loader import Batch, BatchLoader
+from matcaps.training.data.negatives import NOTHING
 from tests.support.options import tiny_run
 
 CPU = torch.device("cpu")
@@ -82,3 +83,22 @@ def test_a_batch_must_split_evenly() -> None:
     """A batch size that is not a multiple of the number of processes is rejected."""
     with pytest.raises(ValueError, match="--batch-size must be a multiple of the 3 processes, got 4"):
         BatchLoader(CONFIG, numbered(), CPU, 0, 3)
+
+
+def test_a_share_of_each_batch_shows_nothing() -> None:
+    """With a share of a half, two of four images are pictures of nothing; the others are the same as without."""
+    config = replace(CONFIG, augmentation=AugmentationConfig(negatives=0.5))
+    loader, without = BatchLoader(config, numbered(), CPU), BatchLoader(CONFIG, numbered(), CPU)
+    assert (loader.positives, without.positives) == (2, 4)
+    for step in range(3):
+        batch, plain = loader(step), without(step)
+        assert batch.labels.tolist() == [NOTHING, NOTHING, *plain.labels.tolist()[2:]]
+        assert torch.equal(batch.partner_labels, batch.labels)
+        assert torch.equal(batch.images[2:], plain.images[2:])
+    assert torch.equal(loader(1).images, BatchLoader(config, numbered(), CPU)(1).images)
+
+
+def test_a_batch_needs_an_image_with_a_class() -> None:
+    """A share that rounds to the whole batch is refused."""
+    with pytest.raises(ValueError, match="leaves no image of 4 with a class"):
+        BatchLoader(replace(CONFIG, augmentation=AugmentationConfig(negatives=0.9)), numbered(), CPU)

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from matcaps.training.config import LossConfig
+from matcaps.training.data.negatives import NOTHING
 from matcaps.training.engine.loss import loss_of, spread_loss
 
 
@@ -44,3 +45,34 @@ def test_label_smoothing_spreads_a_share_over_all_classes() -> None:
     expected = -(torch.tensor([0.8, 0.1, 0.1]) * logits.log_softmax(1)).sum()
     found = loss_of(logits, labels, torch.tensor(0.2), LossConfig("cross-entropy", label_smoothing=0.3))
     assert found.item() == pytest.approx(expected.item())
+
+
+def test_with_negatives_nothing_is_one_more_class() -> None:
+    """Its logit is 0; a picture of nothing has that label, and smoothing spreads over it too."""
+    logits, labels = torch.tensor([[1.5, -0.5], [-3.0, -2.0]]), torch.tensor([1, NOTHING])
+    config = LossConfig("cross-entropy", label_smoothing=0.3)
+    found = loss_of(logits, labels, torch.tensor(0.2), config, with_negatives=True)
+    with_nothing = torch.tensor([[1.5, -0.5, 0.0], [-3.0, -2.0, 0.0]]).log_softmax(1)
+    targets = torch.tensor([[0.1, 0.8, 0.1], [0.1, 0.1, 0.8]])
+    assert found.item() == pytest.approx(-(targets * with_nothing).sum(1).mean().item())
+
+
+def test_with_negatives_the_level_of_the_logits_matters() -> None:
+    """For a picture of nothing lower logits are better; for a class, higher ones."""
+    logits, margin, config = torch.tensor([[1.0, 0.0]]), torch.tensor(0.2), LossConfig("cross-entropy")
+
+    def loss(shift: float, label: int) -> float:
+        found = loss_of(logits + shift, torch.tensor([label]), margin, config, with_negatives=True)
+        return float(found)
+
+    assert loss(-2.0, NOTHING) < loss(0.0, NOTHING) < loss(2.0, NOTHING)
+    assert loss(2.0, 0) < loss(0.0, 0) < loss(-2.0, 0)
+
+
+def test_spread_loss_of_a_picture_of_nothing_is_the_sum_over_all_classes() -> None:
+    """Each activation may be as large as 1 − m; the other images' terms stay as they are."""
+    activations = torch.tensor([[0.7, 0.4, 0.1], [0.2, 0.9, 0.85]])
+    nothing = (0.7 - 0.5) ** 2
+    assert spread_loss(activations[:1], torch.tensor([NOTHING]), 0.5).item() == pytest.approx(nothing)
+    other = spread_loss(activations[1:], torch.tensor([0]), 0.5).item()
+    assert spread_loss(activations, torch.tensor([NOTHING, 0]), 0.5).item() == pytest.approx((nothing + other) / 2)
