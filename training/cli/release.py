@@ -29,6 +29,7 @@ def release_command(
     models: Path = Path("model_repository"),
     version: int | None = None,
     evaluated_by: tuple[Path, ...] = (),
+    data: Path | None = None,
 ) -> None:
     """Export a trained network for the service, after comparing it with torch on real images.
 
@@ -39,9 +40,10 @@ def release_command(
         models: folder of models that the service reads
         version: version of the model; by default the one after the highest
         evaluated_by: if the run held nothing out: runs of the same recipe that did, whose error goes into the record
+        data: where the run's folder of images is now, if it moved
     """
     version = free_version(models, name, version)
-    final = open_run(run, root, finished=True)
+    final = open_run(run, root, data, finished=True)
     if not isinstance(final.network, CapsNet):
         raise ValueError(f"only capsules can be released, but {run} holds a CNN")
     training, held_out = final.split()
