@@ -20,7 +20,7 @@ from benchmarks.serving import report as serving_report
 from benchmarks.serving import table as serving_table
 from benchmarks.serving.wrk import MissingWrkError
 from benchmarks.training import report as training_report
-from matcaps.training.engine.checkpoint import write_atomically
+from matcaps.training.writing import write_atomically
 
 JsonFile = Annotated[Path | None, tyro.conf.arg(name="json")]
 ROUTING, TRAINING, SERVING = routing_report.Settings(), training_report.Settings(), serving_report.Settings()

@@ -39,9 +39,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit status: that of the subcommand, 0 for help, 2 for an unknown subcommand, 1 if a package is missing.
     """
     try:
-        return _run(list(sys.argv[1:] if arguments is None else arguments))
-    finally:
+        status = _run(list(sys.argv[1:] if arguments is None else arguments))
+    except BaseException:
         _flush_output()
+        raise
+    return status if _flush_output() else status or 1
 
 
 def _run(words: list[str]) -> int:
@@ -68,14 +70,18 @@ def _run(words: list[str]) -> int:
     return run(rest)
 
 
-def _flush_output() -> None:
-    """Flush standard output, and ignore a closed pipe, as in ``matcaps --help | head -1``."""
+def _flush_output() -> bool:
+    """Flush standard output; false if it is full. A closed pipe is no failure, as in ``matcaps --help | head -1``."""
     try:
         if sys.stdout:  # None in a process without standard output
             sys.stdout.flush()
-    except BrokenPipeError:
+    except OSError as error:
         # Python flushes once more when it exits, and that must not fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            print(f"matcaps: cannot write to standard output: {error.strerror}", file=sys.stderr)
+            return False
+    return True
 
 
 def _usage() -> str:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 from tyro.conf import OmitArgPrefixes, arg
 
 from matcaps.model import CapsNetConfig
@@ -187,9 +187,19 @@ def from_json(saved: dict[str, Any]) -> TrainConfig:
     """The configuration of a checkpoint.
 
     Raises:
-        ValueError: A value is missing or out of range.
+        ValueError: A value is missing or out of range; one line that names the field.
     """
-    return _JSON.validate_python(saved)
+    try:
+        return _JSON.validate_python(saved)
+    except ValidationError as error:
+        raise ValueError(f"the checkpoint's configuration is not one of this version: {first_fault(error)}") from error
+
+
+def first_fault(error: ValidationError) -> str:
+    """The first fault that pydantic found, as one line: field, reason, value."""
+    fault = error.errors()[0]
+    text = f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}"
+    return text if fault["type"] in ("missing", "value_error") else f"{text}, got {fault['input']!r}"
 
 
 def resolved(config: TrainConfig) -> TrainConfig:
@@ -197,6 +207,11 @@ def resolved(config: TrainConfig) -> TrainConfig:
     if config.data.name in KNOWN:
         return config
     return replace(config, data=replace(config.data, name=str(Path(config.data.name).resolve())))
+
+
+def at(config: TrainConfig, folder: str) -> TrainConfig:
+    """The same configuration with another place of its folder of images."""
+    return resolved(replace(config, data=replace(config.data, name=folder)))
 
 
 def differences(one: TrainConfig, other: TrainConfig) -> dict[str, tuple[Any, Any]]:

@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import io
+import os
 import re
 import sys
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from typing import Any
 import tyro
 
 from matcaps.training.engine.loop import NonFiniteError
+from matcaps.training.writing import WriteError
 
 SUCCESS, FAILED, BAD_OPTIONS, INTERRUPTED = 0, 1, 2, 130
 
@@ -37,6 +39,7 @@ def run(
     """
     errors = io.StringIO()
     try:
+        arguments = [_with_home(word) for word in arguments]
         with contextlib.redirect_stderr(errors):
             call = _parse(f"matcaps {name}", command, arguments, description)
     except SystemExit as exit_:
@@ -48,7 +51,7 @@ def run(
     try:
         call()
     except (ValueError, OSError, NonFiniteError) as error:
-        return _error(str(error), FAILED)
+        return _error(_line_of(error), FAILED)
     except KeyboardInterrupt:
         return _error(interrupted, INTERRUPTED)
     return SUCCESS
@@ -79,11 +82,33 @@ def _bound(command: Callable[..., None]) -> Callable[..., Callable[[], None]]:
     return bind
 
 
+def _with_home(word: str) -> str:
+    """Replace ``~`` or ``~user`` at the start of a value, which the shell leaves alone in ``--name=~/x``.
+
+    Raises:
+        ValueError: There is no such user.
+    """
+    option, value = re.fullmatch(r"(--[\w.-]+=)?(.*)", word, re.DOTALL).groups(default="")  # type: ignore[union-attr]
+    if not value.startswith("~"):
+        return word
+    home = os.path.expanduser(value)
+    if home == value:
+        raise ValueError(
+            f"{value.partition('/')[0]} is no home folder of a user; write ./{value} for a folder of that name"
+        )
+    return option + home
+
+
 def _one_line(text: str) -> str:
     """The message of tyro without the box that it is drawn in; the title of the box comes first."""
     text = re.sub(r"╭─ (.+?) ─+╮", r"\1:", text)
     words = re.sub(r"\s+", " ", re.sub(r"[╭╮╰╯│─]|-{3,}", " ", text)).strip()
     return words.partition(" For full helptext")[0]
+
+
+def _line_of(error: Exception) -> str:
+    text = error.strerror if isinstance(error, WriteError) else str(error)
+    return " ".join(str(text).splitlines())
 
 
 def _error(text: str, status: int) -> int:

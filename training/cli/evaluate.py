@@ -60,7 +60,7 @@ def standard_suite(
         target: folder of a run, or a released artefact: model_repository/NAME/VERSION or its model.onnx
         root: folder that holds the data sets; by default that of the run's training, or data
         split: the held-out images, or the official test split, which is for final figures only
-        data: of an artefact: evaluate on a folder that holds one folder of images per class, all of it
+        data: of an artefact: a folder of images per class to evaluate on, all of it; of a run: where its folder is now
         to: folder for the JSON and the plot; by default the run's folder, or runs/evaluate
     """
     if not _is_run(target):
@@ -74,9 +74,7 @@ def standard_suite(
         report = standard_of_artefact(predicted, images, label, artefact.training, artefact.path)
         _publish(report, to or Path("runs/evaluate"), name)
         return
-    if data is not None:
-        raise ValueError(f"--data is for a released artefact, but {target} is a run, which has its own data set")
-    run, images = _open(target, root, split)
+    run, images = _open(target, root, split, data)
     options = run.config.data
     report = standard(run.network, images, {"elevation": options.elevations, "lighting": options.lightings})
     _publish_of_run(report, images, to or target, "standard", split)
@@ -97,13 +95,11 @@ def calibration_suite(
         other: images of other things: mnist, fashion-mnist or a folder; by default the other one of these two
         root: folder that holds the data sets; by default that of the run's training, or data
         split: the held-out images, or the official test split, which is for final figures only
-        data: of an artefact: evaluate on a folder that holds one folder of images per class, all of it
+        data: of an artefact: a folder of images per class to evaluate on, all of it; of a run: where its folder is now
         to: folder for the JSON and the plot; by default the run's folder, or runs/evaluate
     """
     if _is_run(target):
-        if data is not None:
-            raise ValueError(f"--data is for a released artefact, but {target} is a run, which has its own data set")
-        run, images = _open(target, root, split)
+        run, images = _open(target, root, split, data)
         logits = predict_logits(run.network, images.images, progress=True)
         slope, offset = fit(logits, images.labels)
         report = calibration(
@@ -182,6 +178,7 @@ def adversarial_suite(
     images: int = 1000,
     root: Path | None = None,
     split: Split = "held-out",
+    data: Path | None = None,
 ) -> None:
     """Accuracy under white-box attacks: FGSM and BIM.
 
@@ -191,9 +188,10 @@ def adversarial_suite(
         images: number of images, drawn from all
         root: folder that holds the data sets; by default that of the run's training
         split: the held-out images, or the official test split, which is for final figures only
+        data: where the run's folder of images is now, if it moved
     """
     _require_images(images)
-    run, available = _open(target, root, split)
+    run, available = _open(target, root, split, data)
     report = adversarial(_networks(run, baseline), sample(available, images))
     _publish_of_run(report, available, target, "adversarial", split)
     if baseline is None:
@@ -218,7 +216,13 @@ def poses_suite(
         print(NO_BASELINE)
 
 
-def routing_suite(target: Target, images: int = 1000, root: Path | None = None, split: Split = "held-out") -> None:
+def routing_suite(
+    target: Target,
+    images: int = 1000,
+    root: Path | None = None,
+    split: Split = "held-out",
+    data: Path | None = None,
+) -> None:
     """How routing sharpens assignments by iteration, dead capsules, and activations.
 
     Args:
@@ -226,9 +230,10 @@ def routing_suite(target: Target, images: int = 1000, root: Path | None = None, 
         images: number of images, drawn from all
         root: folder that holds the data sets; by default that of the run's training
         split: the held-out images, or the official test split, which is for final figures only
+        data: where the run's folder of images is now, if it moved
     """
     _require_images(images)
-    run, available = _open(target, root, split)
+    run, available = _open(target, root, split, data)
     if not isinstance(run.network, CapsNet):
         raise ValueError(f"the suite routing needs capsules, but {target} holds a CNN")
     _publish_of_run(routing(run.network, sample(available, images)), available, target, "routing", split)
@@ -258,11 +263,13 @@ def _is_run(target: Path) -> bool:
     raise FileNotFoundError(f"neither a run (last.pt) nor a released artefact (model.onnx) at {target}")
 
 
-def _open(target: Path, root: Path | None, split: Split) -> tuple[Run, ImageSet]:
+def _open(target: Path, root: Path | None, split: Split, data: Path | None = None) -> tuple[Run, ImageSet]:
     """Open a run, and the images to evaluate it on."""
     if not _is_run(target):
-        raise ValueError(f"only the suite standard evaluates a released artefact; the others need a run, got {target}")
-    run = open_run(target, root)
+        raise ValueError(
+            f"only the suites standard and calibration evaluate a released artefact; the others need a run, got {target}"
+        )
+    run = open_run(target, root, data)
     images = run.held_out() if split == "held-out" else run.test()
     if not len(images):
         raise ValueError(f"{target} held nothing out; only --split test has images that it was not trained on")

@@ -60,4 +60,7 @@ def load(
         return load_idx(name, folder, split, IDX_CLASSES[name])
     except FileNotFoundError as error:
         command = f"matcaps download {name} --to {root}"
-        raise FileNotFoundError(f"no {split} split of {name}: {error}; to download it: {command}") from None
+        raise FileNotFoundError(
+            f"no {split} split of {name}: {error}; to download it: {command}; "
+            "if it is elsewhere, name its folder with --root"
+        ) from None

@@ -1,10 +1,13 @@
 """Downloads the public data sets from their official hosts and verifies each file against a published checksum."""
 
+import errno
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pooch
 from tqdm import tqdm
+
+from matcaps.training.writing import WriteError, writing
 
 TIMEOUT_S = 30.0  # without a byte from the server
 CHUNK_BYTES = 1 << 16
@@ -106,7 +109,12 @@ def fetch(source: Source, folder: Path, *, progress: bool = True) -> None:
         url = source.base_url.rstrip("/") + "/" + name
         try:
             pooch.retrieve(url, f"sha256:{sha256}", name, folder, downloader=_Downloader(name, progress))
-        except OSError as error:  # includes the exceptions of requests
+        except PermissionError as error:  # pooch words it anew, without its number
+            raise WriteError(errno.EACCES, f"cannot write into {folder}: permission denied") from error
+        except OSError as error:
+            if error.errno is not None:  # of this machine; the exceptions of requests have no number
+                with writing(folder / name):
+                    raise
             raise OSError(f"{url} cannot be downloaded: {error}") from error
         except ValueError as error:
             raise ValueError(f"{url} does not have the published checksum: {error}") from error

@@ -1,17 +1,17 @@
 """Checkpoint files: the weights and the configuration that rebuilds them, as one unit."""
 
-import os
-import tempfile
-from collections.abc import Callable
+import io
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import torch
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from matcaps.model import CapsNet, CapsNetConfig
 from matcaps.training.baselines import ConvNet
+from matcaps.training.config import first_fault
+from matcaps.training.writing import write_atomically
 
 FORMAT = 1
 Network = CapsNet | ConvNet
@@ -24,29 +24,12 @@ def kind(network: Network) -> str:
     return "capsules" if isinstance(network, CapsNet) else "CNN"
 
 
-def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Let ``write`` fill a file that appears under its name only when it is complete and on the disk."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).chmod(0o644)
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
 def save(path: Path, network: Network, **state: Any) -> None:
-    """Write a network and further state: tensors, numbers, strings, and lists and dicts of these."""
+    """Write a network and further state: tensors, numbers, strings, and lists and dicts of these.
+
+    Raises:
+        WriteError: It cannot be written; an older file is unchanged.
+    """
     content = {
         "format": FORMAT,
         "architecture": next(name for name, kind in ARCHITECTURES.items() if isinstance(network, kind)),
@@ -54,7 +37,10 @@ def save(path: Path, network: Network, **state: Any) -> None:
         "weights": network.state_dict(),
         **state,
     }
-    write_atomically(path, lambda file: torch.save(content, file))
+    # In memory first: torch reports a full disk as a RuntimeError about its own buffers.
+    whole = io.BytesIO()
+    torch.save(content, whole)
+    write_atomically(path, lambda file: file.write(whole.getbuffer()))
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -77,7 +63,19 @@ def load(path: Path) -> dict[str, Any]:
 
 
 def rebuild(content: dict[str, Any]) -> Network:
-    """The network of a loaded checkpoint, on the CPU, in evaluation mode."""
-    network = ARCHITECTURES[content["architecture"]](_NETWORK_CONFIG.validate_python(content["network"]))
-    network.load_state_dict(content["weights"])
+    """The network of a loaded checkpoint, on the CPU, in evaluation mode.
+
+    Raises:
+        ValueError: Its configuration is not one of this version, or its weights do not fit.
+    """
+    try:
+        network = ARCHITECTURES[content["architecture"]](_NETWORK_CONFIG.validate_python(content["network"]))
+        network.load_state_dict(content["weights"])
+    except KeyError as error:
+        raise ValueError(f"the checkpoint lacks or does not know {error}") from error
+    except ValidationError as error:
+        raise ValueError(f"the checkpoint's network is not one of this version: {first_fault(error)}") from error
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:300]
+        raise ValueError(f"the checkpoint's weights do not fit its network: {reason}") from error
     return network.eval()

@@ -7,7 +7,7 @@ from types import TracebackType
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-from matcaps.training.engine.checkpoint import write_atomically
+from matcaps.training.writing import WriteError, append, write_atomically, writing
 
 
 class RunLogger:
@@ -26,7 +26,9 @@ class RunLogger:
         if active:
             kept = [line for line in _lines(self.path) if json.loads(line)["step"] <= step]
             write_atomically(self.path, lambda file: file.write("".join(kept).encode()))
-            self.writer = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
+            self.events = folder / "tensorboard"
+            with writing(self.events):
+                self.writer = SummaryWriter(str(self.events), purge_step=step + 1)
         self.bar = tqdm(total=steps, initial=step, unit="step", disable=not active, smoothing=0.05)
 
     def step(self, epoch: int, loss: float, accuracy: float, images_per_s: float, *, steps: int) -> None:
@@ -41,10 +43,10 @@ class RunLogger:
         """Write the metrics of a step."""
         if self.writer is None:
             return
-        with self.path.open("a") as file:
-            file.write(json.dumps({"step": step, **values}) + "\n")
-        for name, value in values.items():
-            self.writer.add_scalar(name, value, step)
+        append(self.path, json.dumps({"step": step, **values}) + "\n")
+        with writing(self.events):
+            for name, value in values.items():
+                self.writer.add_scalar(name, value, step)
 
     def print(self, text: str) -> None:
         """Print a line above the progress bar."""
@@ -59,7 +61,12 @@ class RunLogger:
     ) -> None:
         self.bar.close()
         if self.writer is not None:
-            self.writer.close()
+            try:
+                with writing(self.events):
+                    self.writer.close()
+            except WriteError:
+                if error is None:  # an earlier error says more
+                    raise
 
 
 def _lines(path: Path) -> list[str]:

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from matcaps.training.config import FOLDER_CLASSES, TrainConfig, differences, from_json, resolved
-from matcaps.training.data import ImageSet
+from matcaps.training.config import FOLDER_CLASSES, TrainConfig, at, differences, from_json, resolved
+from matcaps.training.data import KNOWN, ImageSet
 from matcaps.training.data.loader import BatchLoader
 from matcaps.training.data.splits import familiar, split
 from matcaps.training.engine import checkpoint
@@ -19,9 +19,10 @@ from matcaps.training.engine.checkpoint import Network
 from matcaps.training.engine.distributed import Worker, join
 from matcaps.training.engine.logger import RunLogger
 from matcaps.training.engine.predict import predict
-from matcaps.training.engine.provenance import commit, fingerprint
+from matcaps.training.engine.provenance import commit, fingerprint, require_images
 from matcaps.training.engine.state import Progress, State
 from matcaps.training.engine.step import Outcome, Step
+from matcaps.training.writing import writing
 
 LOG_EVERY = 50  # steps
 GPU_STEPS_AHEAD = 10  # steps that a GPU may be ahead of the host, which reads their outcomes together
@@ -61,8 +62,15 @@ class Training:
         return self.config.run.folder / "last.pt"
 
     def save(self, path: Path) -> None:
-        """Write a checkpoint, in the main process only."""
+        """Write a checkpoint, in the main process only.
+
+        Raises:
+            WriteError: It cannot be written, or the run's folder was removed.
+        """
         if self.worker.is_main:
+            if self.state.progress.step:
+                with writing(path):
+                    path.parent.stat()  # with only a checkpoint, a folder made anew would lack the log
             self.state.save(path, self.commit, self.images)
 
 
@@ -213,11 +221,13 @@ def _saved_run(config: TrainConfig, images: str) -> dict[str, Any] | None:
             )
         return None
     saved = checkpoint.load(last)
-    if differing := differences(from_json(saved["config"]), config):
-        changes = ", ".join(f"{name} was {before}, now {now}" for name, (before, now) in differing.items())
+    before = from_json(saved["config"])
+    if not {before.data.name, config.data.name} & set(KNOWN):
+        before = at(before, config.data.name)  # a folder of images may move: its digest counts
+    if differing := differences(before, config):
+        changes = ", ".join(f"{name} was {was}, now {now}" for name, (was, now) in differing.items())
         raise ValueError(f"{folder} holds a run with other options: {changes}")
-    if saved["images"] != images:
-        raise ValueError(f"{config.data.name} holds other images than when the run in {folder} began")
+    require_images(saved["images"], images, config.data.name, f"the run in {folder} began")
     return saved
 
 

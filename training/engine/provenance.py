@@ -23,6 +23,19 @@ def commit() -> str:
     return run.stdout.strip()
 
 
+def require_images(expected: str, found: str, name: str, when: str) -> None:
+    """Check the fingerprint of a run's images.
+
+    Raises:
+        ValueError: They are other images; the message has both digests.
+    """
+    if found != expected:
+        raise ValueError(
+            f"{name} holds other images than when {when}: expected digest {expected[:16]}, found {found[:16]}; "
+            "if the pictures moved, name the new place with --data (of public data sets: with --root)"
+        )
+
+
 def fingerprint(training: ImageSet, held_out: ImageSet) -> str:
     """A digest of the images and labels of a split, in their order; two splits differ if their digests do."""
     digest = hashlib.sha256()

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from matplotlib.figure import Figure
 
-from matcaps.training.engine.checkpoint import write_atomically
+from matcaps.training.writing import write_atomically
 
 
 class Report(NamedTuple):

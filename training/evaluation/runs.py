@@ -6,12 +6,12 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from matcaps.training.config import TrainConfig, differences, from_json, resolved
-from matcaps.training.data import ImageSet, load, name_instances
+from matcaps.training.config import TrainConfig, at, differences, from_json, resolved
+from matcaps.training.data import KNOWN, ImageSet, load, name_instances
 from matcaps.training.data.splits import split
 from matcaps.training.engine import checkpoint
 from matcaps.training.engine.checkpoint import Network
-from matcaps.training.engine.provenance import fingerprint
+from matcaps.training.engine.provenance import fingerprint, require_images
 
 
 class Run(NamedTuple):
@@ -35,11 +35,9 @@ class Run(NamedTuple):
         """
         training, held_out = split(self.config)
         # smallNORB is split by instance, which is the same in both of its formats; their pixels may differ.
-        if "instance" not in training.info and self.saved["images"] != fingerprint(training, held_out):
-            raise ValueError(
-                f"{self.config.data.name} holds other images than when {self.config.run.folder} was trained, so the "
-                "held-out images cannot be told from the training images"
-            )
+        if "instance" not in training.info:
+            found = fingerprint(training, held_out)
+            require_images(self.saved["images"], found, self.config.data.name, f"{self.config.run.folder} was trained")
         return training, held_out
 
     def held_out(self) -> ImageSet:
@@ -63,28 +61,41 @@ class Fold(NamedTuple):
         return f"{name_instances(self.instances)} with seed {self.seed}"
 
 
-def open_run(folder: Path, root: Path | None, *, finished: bool = False) -> Run:
+def open_run(folder: Path, root: Path | None, data: Path | None = None, *, finished: bool = False) -> Run:
     """Open the run in a folder; an unfinished one prints a note, or is rejected.
 
     Args:
         folder: Folder of the run.
         root: Folder that holds the data sets; by default the one that the run was trained from.
+        data: The new place of the run's folder of images, if it moved.
         finished: Whether to reject an unfinished run.
 
     Raises:
         FileNotFoundError: There is no checkpoint.
-        ValueError: The checkpoint is damaged, or the run is unfinished.
+        ValueError: The checkpoint is damaged or not of this version, the run is unfinished, or it has no folder of
+            images.
     """
-    saved = checkpoint.load(folder / "last.pt")
+    path = folder / "last.pt"
+    saved = checkpoint.load(path)
+    try:
+        config = resolved(from_json(saved["config"]))
+        network = checkpoint.rebuild(saved)
+    except (KeyError, ValueError) as error:
+        raise ValueError(f"{path}: {f'it lacks {error}' if isinstance(error, KeyError) else error}") from error
+    if data is not None:
+        if config.data.name in KNOWN:
+            raise ValueError(
+                f"--data is for a run on a folder of images, but {folder} was trained on {config.data.name}; use --root"
+            )
+        config = at(config, str(data))
     step, steps = saved["progress"]["step"], saved["schedule"]["total_steps"]
     if step < steps:
         state = f"{folder} is at step {step} of {steps}; matcaps train … --resume continues it"
         if finished:
             raise ValueError(f"{state}; only a finished run can be released or compared")
         print(f"note: {state}")
-    config = resolved(from_json(saved["config"]))
     where = replace(config.run, folder=folder, root=config.run.root if root is None else root)
-    return Run(checkpoint.rebuild(saved), replace(config, run=where), saved)
+    return Run(network, replace(config, run=where), saved)
 
 
 def open_baseline(folder: Path, beside: Run) -> Run:
@@ -96,6 +107,8 @@ def open_baseline(folder: Path, beside: Run) -> Run:
     if beside.config.architecture != "capsules":
         raise ValueError(f"--baseline compares a CNN with capsules, but {beside.config.run.folder} holds a CNN")
     run = open_run(folder, beside.config.run.root)
+    if not {run.config.data.name, beside.config.data.name} & set(KNOWN):
+        run = run._replace(config=at(run.config, beside.config.data.name))  # its digest decides
     if run.config.architecture != "cnn":
         raise ValueError(f"the baseline must be trained with --architecture cnn, but {folder} holds capsules")
     if beside.config.data.name != "smallnorb":

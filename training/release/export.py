@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,8 @@ from torch import Tensor
 
 from matcaps.model import CapsNet
 from matcaps.model.export import export, set_metadata
-from matcaps.training.engine.checkpoint import write_atomically
 from matcaps.training.release.parity import measure_parity
+from matcaps.training.writing import write_atomically, writing
 
 
 def free_version(folder: Path, name: str, version: int | None) -> int:
@@ -51,6 +52,7 @@ def release(
 
     Raises:
         ValueError: The graph fails the parity check, or the version exists already.
+        WriteError: The file cannot be written; nothing is left of it.
     """
     version = free_version(folder, name, version)
     of_name = folder / name
@@ -58,14 +60,23 @@ def release(
     set_metadata(proto, {"parity": measure_parity(network, proto, images)})
     onnx.checker.check_model(proto)
 
-    of_name.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(dir=of_name, prefix=".draft-"))
-    try:
-        content = proto.SerializeToString()
-        write_atomically(draft / "model.onnx", lambda file: file.write(content))
-        draft.chmod(0o755)
-        draft.rename(of_name / str(version))
-    except BaseException:
-        shutil.rmtree(draft, ignore_errors=True)
-        raise
-    return of_name / str(version) / "model.onnx"
+    path = of_name / str(version) / "model.onnx"
+    is_new = not of_name.exists()
+    with writing(path):
+        of_name.mkdir(parents=True, exist_ok=True)
+        try:
+            draft = Path(tempfile.mkdtemp(dir=of_name, prefix=".draft-"))
+            try:
+                content = proto.SerializeToString()
+                write_atomically(draft / "model.onnx", lambda file: file.write(content))
+                draft.chmod(0o755)
+                draft.rename(path.parent)
+            except BaseException:
+                shutil.rmtree(draft, ignore_errors=True)
+                raise
+        except BaseException:
+            if is_new:
+                with suppress(OSError):  # another release may have written into it
+                    of_name.rmdir()
+            raise
+    return path

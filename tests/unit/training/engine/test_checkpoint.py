@@ -7,6 +7,7 @@ import torch
 
 from matcaps.model import CapsNet
 from matcaps.training.engine import checkpoint
+from matcaps.training.writing import write_atomically
 
 
 def test_rebuilt_network_is_the_same(tmp_path: Path, network: CapsNet) -> None:
@@ -25,13 +26,13 @@ def test_rebuilt_network_is_the_same(tmp_path: Path, network: CapsNet) -> None:
 def test_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
     """If writing fails, the old file is unchanged, and no other file is left."""
     path = tmp_path / "file"
-    checkpoint.write_atomically(path, lambda file: file.write(b"old"))
+    write_atomically(path, lambda file: file.write(b"old"))
 
     def fail(file: object) -> None:
         raise OSError("disk full")
 
     with pytest.raises(OSError, match="disk full"):
-        checkpoint.write_atomically(path, fail)
+        write_atomically(path, fail)
     assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
     assert path.read_bytes() == b"old"
 
