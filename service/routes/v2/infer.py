@@ -21,7 +21,7 @@ from matcaps.service.http.middleware.request_context import context_of
 from matcaps.service.http.openapi import V2_BODY
 from matcaps.service.images.pool import DecoderPool
 from matcaps.service.routes.inference import infer as run
-from matcaps.service.routes.v2.paths import NAME, VERSION, Version
+from matcaps.service.routes.v2.paths import NAME, PREFIX, VERSION, Version
 from matcaps.service.routes.v2.tensors import InferRequest, Output, encode, labels, parse
 from matcaps.service.settings import Settings
 
@@ -33,7 +33,7 @@ Decode = Callable[[float], Awaitable[Samples]]
 
 def infer_routes(engine: Engine, decoder: DecoderPool, settings: Settings) -> APIRouter:
     """The routes that run networks."""
-    router = APIRouter()
+    router = APIRouter(prefix=PREFIX)
 
     @router.post(NAME + "/infer", openapi_extra={"requestBody": V2_BODY})
     async def infer(request: Request, name: str) -> Response:

@@ -10,12 +10,13 @@ from matcaps.service.engine.engine import Engine
 from matcaps.service.errors import ForbiddenError, MalformedError
 from matcaps.service.http import responses
 from matcaps.service.http.body import read_body
+from matcaps.service.routes.v2.paths import PREFIX
 from matcaps.service.settings import Settings
 
 
 def repository_routes(engine: Engine, settings: Settings) -> APIRouter:
     """The routes of the model repository."""
-    router = APIRouter(prefix="/repository")
+    router = APIRouter(prefix=PREFIX + "/repository")
 
     @router.post("/index")
     async def index(request: Request) -> Response:
