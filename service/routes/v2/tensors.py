@@ -4,8 +4,6 @@ Sources: KServe, Open Inference Protocol V2, "Inference"; Triton, "Binary tensor
 extension".
 """
 
-import base64
-import binascii
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +15,7 @@ import orjson
 from numpy.typing import NDArray
 
 from matcaps.service.errors import MalformedError, TooLargeError
+from matcaps.service.http.base64_files import read_base64
 
 LENGTH_BYTES = 4  # of the length before each element of BYTES, little-endian
 MOST_DIMENSIONS = 8
@@ -187,10 +186,7 @@ def _texts(data: list[Any], elements: int, where: str, most: int) -> list[bytes]
     if len(flat) != elements:
         raise MalformedError(f"{where}.data must have {elements} elements for its shape, got {len(flat)}")
     _check_number(elements, most, where)
-    try:
-        return [base64.b64decode(_text(value, f"{where}.data"), validate=True) for value in flat]
-    except (binascii.Error, ValueError) as error:
-        raise MalformedError(f"{where}.data must be files in base64: {error}") from None
+    return [read_base64(_text(value, f"{where}.data"), f"{where}.data[{number}]") for number, value in enumerate(flat)]
 
 
 def _elements(blob: memoryview, elements: int, where: str, most: int) -> list[bytes]:
