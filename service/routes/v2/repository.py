@@ -58,7 +58,9 @@ async def _only_ready(request: Request, settings: Settings) -> bool:
         content = orjson.loads(await read_body(request, settings))
     except orjson.JSONDecodeError as error:
         raise MalformedError(f"the body is not JSON: {error}") from None
-    ready = content.get("ready", False) if isinstance(content, dict) else None
+    ready = content.get("ready") if isinstance(content, dict) else content
+    if ready is None:  # of the field or of the body: clients send null for what they leave out
+        return False
     if not isinstance(ready, bool):
         raise MalformedError('the body must be {"ready": true} for the versions that serve, or absent')
     return ready
