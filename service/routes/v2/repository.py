@@ -22,14 +22,16 @@ def repository_routes(engine: Engine, settings: Settings) -> APIRouter:
     async def index(request: Request) -> Response:
         """All versions in the folder, refused ones with their reasons; with ``ready`` only those that serve."""
         models = engine.models()
-        rows = [(version.name, version.version, "READY", "") for version in models.loaded]
+        rows: list[tuple[str, int | str, str, str]] = [
+            (version.name, version.version, "READY", "") for version in models.loaded
+        ]
         if not await _only_ready(request, settings):
             rows += [(name, version, "UNAVAILABLE", reason) for name, version, reason in models.refused]
             rows += [(name, version, "UNAVAILABLE", "unloaded") for name, version in models.unloaded]
         return responses.json(
             [
                 {"name": name, "version": str(version), "state": state, "reason": reason}
-                for name, version, state, reason in sorted(rows)
+                for name, version, state, reason in sorted(rows, key=_place)
             ]
         )
 
@@ -48,6 +50,11 @@ def repository_routes(engine: Engine, settings: Settings) -> APIRouter:
         return responses.json({})
 
     return router
+
+
+def _place(row: tuple[str, int | str, str, str]) -> tuple[str, bool, int | str]:
+    """Sorts by name and version; folders that name no version come last."""
+    return row[0], isinstance(row[1], str), row[1]
 
 
 async def _only_ready(request: Request, settings: Settings) -> bool:
