@@ -162,7 +162,7 @@ def check_model(
                     images = np.random.default_rng(size).integers(0, 256, (size, *shape), np.uint8)
                     row.times_ms[way] = median_ms(session, images, options.seconds)
         except Exception as error:  # the runtime's errors share no base class; the other ways are still checked
-            wrong.append(f"{title}: {' '.join(str(error).split())[:300]}")
+            wrong.append(f"{title}: {' '.join(str(error).split())}")
             continue
         for size, largest in errors.items():
             if way is not TF32 and not largest <= BOUND:  # also true for NaN

@@ -1,6 +1,7 @@
 """Loads a model file into an onnxruntime session, checks it against the contract, and warms it up."""
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,13 @@ import onnxruntime
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 FATAL = 4  # severity of onnxruntime's own log; its errors are raised as exceptions anyway
 RUNTIME: Any = onnxruntime
+LONGEST = 600  # characters of a reason
+# A place in onnxruntime's source: file and line, then the function with its arguments, or its name alone.
+PLACE = re.compile(
+    r"[\w./+-]+\.(?:cc|cpp|cu|cuh|h|hpp):\d+ "
+    r"(?:[^()]*::[^()]*(?:\((?:[^()]|\([^()]*\))*\))+(?: const)?(?: \[with [^\]]*\])? ?|\w+ (?=[A-Z]))?"
+)
+FOLDERS = re.compile(r"(?<![\w.:/])/(?:[^/\s\"':]+/)+")  # of an absolute path
 onnxruntime.set_default_logger_severity(FATAL)  # for messages outside of a session, such as one line per GPU
 
 
@@ -69,7 +77,7 @@ def load(
     try:
         session = runtime.InferenceSession(str(path), options, providers=[chosen], enable_fallback=0)
     except Exception as error:  # onnxruntime's exceptions share no base class
-        reason = reason_of(error).replace(str(path), path.name)
+        reason = reason_of(error, path)
         if provider != CPU and _loads_on_cpu(path, runtime):
             raise StartError(f"the network cannot run on the GPU: {reason}") from error
         raise ValueError(f"not an ONNX file that onnxruntime can run: {reason}") from error
@@ -108,9 +116,22 @@ def warm_up(run: Callable[[NDArray[np.uint8]], Arrays], images: NDArray[np.uint8
     return arrays
 
 
-def reason_of(error: Exception) -> str:
-    """The message of a runtime's error, in one line of at most 300 characters."""
-    return " ".join(str(error).split())[:300]
+def reason_of(error: Exception, path: Path | None = None) -> str:
+    """The message of a runtime's error in one line, without its place in C++ and without the folders of paths.
+
+    >>> reason_of(ValueError("failed:/src/graph/model.cc:256 void ns::Model::Model(const A&, B<int>) Unsupported: 9"))
+    'failed: Unsupported: 9'
+    >>> reason_of(ValueError("cannot open /opt/models/weights.bin"))
+    'cannot open weights.bin'
+    """
+    text = str(error)
+    if path is not None:
+        text = text.replace(f"{path.parent}/", "")  # its folders may contain spaces
+    text = " ".join(FOLDERS.sub("", PLACE.sub(" ", text)).split())
+    if len(text) <= LONGEST:
+        return text
+    # The cause is at the end; in between the runtime may list all of a node's tensors.
+    return f"{text[: LONGEST // 3]} … {text[-2 * LONGEST // 3 :]}"
 
 
 def _loads_on_cpu(path: Path, runtime: Any) -> bool:

@@ -2,17 +2,19 @@
 
 import logging
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
 from matcaps.service.engine.model_version import ModelRef, ModelVersion
+from matcaps.service.engine.versions import EXPECTED, parse_version
 from matcaps.service.errors import NotFoundError, NotReadyError, RefusedModelError, StartError
 
 log = logging.getLogger("matcaps")
 
 Key = tuple[str, int]
 Stamp = tuple[int, int, int]
+MISNAMED = f"a version is a positive integer: expected a folder named {EXPECTED}"
 
 
 @dataclass(frozen=True)
@@ -22,13 +24,14 @@ class ModelIndex:
     Attributes:
         default: Name of the default model.
         loaded: The versions that serve.
-        refused: Name, version and reason of each file that cannot be served.
+        refused: Name, version and reason of each file that cannot be served. The version is a text, the name of its
+            folder, where that is no version.
         unloaded: Name and version of each file of a model that was unloaded.
     """
 
     default: str
     loaded: Sequence[ModelVersion]
-    refused: Sequence[tuple[str, int, str]]
+    refused: Sequence[tuple[str, int | str, str]]
     unloaded: Sequence[tuple[str, int]]
 
     def versions(self, name: str) -> list[int]:
@@ -70,7 +73,7 @@ class Repository:
         self._loaded: Mapping[Key, ModelVersion] = {}
         self._refused: Mapping[Key, str] = {}
         self._stamps: dict[Key, Stamp] = {}
-        self._misnamed: set[str] = set()
+        self._misnamed: Set[tuple[str, str]] = frozenset()
         self._unload_names: set[str] = set()
         self._unloaded: Sequence[Key] = ()
         self._started = False
@@ -92,7 +95,11 @@ class Repository:
     def index(self) -> ModelIndex:
         """All versions as they are now."""
         loaded = [version for _, version in sorted(self._loaded.items())]
-        refused = [(name, version, reason) for (name, version), reason in sorted(self._refused.items())]
+        refused: list[tuple[str, int | str, str]] = [
+            (name, version, reason) for (name, version), reason in sorted(self._refused.items())
+        ]
+        refused += [(name, version, MISNAMED) for name, version in sorted(self._misnamed)]
+        refused.sort(key=lambda row: row[0])  # stable: the versions of a name stay in their order
         return ModelIndex(self._default, loaded, refused, self._unloaded)
 
     def find(self, model: ModelRef) -> ModelVersion:
@@ -144,8 +151,13 @@ class Repository:
                 del self._stamps[key]
             self._refresh()
             index = self.index()
-            reasons = [f"version {version}: {reason}" for known, version, reason in index.refused if known == name]
             versions = index.versions(name)
+            reasons = [
+                f"version {version}: {reason}"
+                for known, version, reason in index.refused
+                # A folder that names no version, such as a backup, matters only where nothing else is there.
+                if known == name and (isinstance(version, int) or not versions)
+            ]
             if reasons:
                 serves = f"; loaded: {', '.join(map(str, versions))}" if versions else ""
                 raise RefusedModelError(f"not all of model {name[:80]!r} can be loaded: {'; '.join(reasons)}{serves}")
@@ -195,15 +207,17 @@ class Repository:
 
     def _scan(self) -> dict[Key, Path]:
         """The files in the folder. A missing folder is an error, so that its models are not dropped."""
-        found = {}
+        found, misnamed = {}, set[tuple[str, str]]()
         for folder in sorted(self._folder.iterdir()):
             for path in sorted(folder.glob("*/model.onnx")):
                 name, version = folder.name, path.parent.name
-                if version.isascii() and version.isdigit() and not version.startswith("0"):
-                    found[name, int(version)] = path
-                elif f"{name}/{version}" not in self._misnamed:
-                    self._misnamed.add(f"{name}/{version}")
-                    log.error("refused %s/%s: a version is a positive integer", name, version)
+                if (number := parse_version(version)) is not None:
+                    found[name, number] = path
+                elif not version.startswith("."):  # hidden: a release that is being written
+                    misnamed.add((name, version.encode(errors="replace").decode()))
+        for name, version in sorted(misnamed - self._misnamed):
+            log.error("refused %s/%s: %s", name, version, MISNAMED)
+        self._misnamed = misnamed
         return found
 
     def _take(self, key: Key, path: Path) -> None:

@@ -1,14 +1,13 @@
 """Reads a request's images: from a raw body, a form, or JSON with base64."""
 
 import asyncio
-import base64
-import binascii
 from typing import NoReturn
 
 from fastapi import Request
 from pydantic import ValidationError
 
 from matcaps.service.errors import MalformedError, SlowClientError, TooLargeError, UnsupportedTypeError
+from matcaps.service.http.base64_files import read_base64
 from matcaps.service.http.encodings import decoding_of, decompress
 from matcaps.service.http.multipart import Part, parse_form
 from matcaps.service.http.schemas import ImagesRequest
@@ -96,18 +95,7 @@ def _from_json(body: bytes) -> list[bytes]:
         where = ".".join(str(part) for part in first["loc"])
         what = f"{where[:80]}: {first['msg']}" if where else first["msg"]
         raise MalformedError(f"malformed JSON body: {what}") from None
-    images = []
-    for number, text in enumerate(texts):
-        if text.startswith("data:"):
-            head, _, text = text.partition(",")
-            if not head.endswith(";base64"):
-                raise MalformedError(f"images.{number} must be base64 or a base64 data URL, got another data URL")
-        try:
-            # Line breaks are allowed, because base64 tools insert them.
-            images.append(base64.b64decode(text.replace("\r", "").replace("\n", ""), validate=True))
-        except (binascii.Error, ValueError) as error:
-            raise MalformedError(f"images.{number} is not valid base64: {error}") from None
-    return images
+    return [read_base64(text, f"images.{number}") for number, text in enumerate(texts)]
 
 
 def _from_form(content_type: str, body: bytes, settings: Settings) -> list[bytes]:

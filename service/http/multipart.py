@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from email.message import Message
 from typing import TYPE_CHECKING
 
 from python_multipart.exceptions import FormParserError
@@ -18,7 +19,7 @@ MAX_HEADER_BYTES = 8192  # of one header line of a part
 
 @dataclass
 class Part:
-    """One part of a form; a part without a ``filename`` is a text field, not a file."""
+    """One part of a form; a part without a ``filename`` or ``filename*`` is a text field, not a file."""
 
     headers: dict[bytes, bytes] = field(default_factory=dict)
     name: str = ""
@@ -63,12 +64,24 @@ class _Form:
         part.name = options[b"name"].decode("utf-8", "replace")
         if b"filename" in options:
             part.filename = options[b"filename"].decode("utf-8", "replace")
+        elif b"filename*" in part.headers[b"content-disposition"].lower():
+            part.filename = _extended_filename(part.headers[b"content-disposition"])
 
     def on_part_data(self, data: bytes, start: int, end: int) -> None:
         self.parts[-1].content += data[start:end]
 
     def on_end(self) -> None:
         self.ended = True
+
+
+def _extended_filename(disposition: bytes) -> str | None:
+    """The parameter ``filename*`` (RFC 5987), if there is one: RFC 7578 forbids it, but some clients send it."""
+    message = Message()
+    message["content-disposition"] = disposition.decode("latin-1")
+    try:
+        return message.get_filename()
+    except ValueError:  # from the number of a continuation, such as filename*99999…
+        return None
 
 
 def parse_form(content_type: str, body: bytes, max_parts: int) -> list[Part]:

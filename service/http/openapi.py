@@ -60,8 +60,8 @@ V2_BODY: dict[str, Any] = {
                 "type": "object",
                 "required": ["inputs"],
                 "properties": {
-                    "id": {"type": "string"},
-                    "parameters": {"type": "object"},
+                    "id": {"type": ["string", "null"]},
+                    "parameters": {"type": ["object", "null"]},
                     "inputs": {
                         "type": "array",
                         "minItems": 1,
@@ -69,11 +69,11 @@ V2_BODY: dict[str, Any] = {
                         "items": {"oneOf": [_tensor("files", "BYTES", BASE64), _tensor("images", "UINT8", PIXEL)]},
                     },
                     "outputs": {
-                        "type": "array",
+                        "type": ["array", "null"],
                         "items": {
                             "type": "object",
                             "required": ["name"],
-                            "properties": {"name": {"type": "string"}, "parameters": {"type": "object"}},
+                            "properties": {"name": {"type": "string"}, "parameters": {"type": ["object", "null"]}},
                         },
                     },
                 },

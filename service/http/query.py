@@ -3,15 +3,16 @@
 They are read by hand: FastAPI's parsing of three parameters would double the time of a small request.
 """
 
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 from fastapi import Request
+from pydantic import BeforeValidator, Field
 
 from matcaps.service.backends.artefact import CLASS_LAYER
 from matcaps.service.engine.model_version import ModelRef
+from matcaps.service.engine.versions import EXPECTED, HIGHEST, parse_version
 from matcaps.service.errors import MalformedError
 
-HIGHEST = 10**18 - 1  # version: fits into 64 bits, and its text is short
 NAME: dict[str, Any] = {
     "name": "model",
     "in": "query",
@@ -35,6 +36,22 @@ LAYER: dict[str, Any] = {
 }
 
 
+def version_of(text: object) -> int:
+    """The version that a query or a path names.
+
+    Raises:
+        MalformedError: It is not a positive integer, or too large.
+    """
+    version = parse_version(str(text))
+    if version is None:
+        raise MalformedError(f"the version must be {EXPECTED}, got {str(text)[:40]!r}")
+    return version
+
+
+# For FastAPI's parameters. A MalformedError of a validator reaches the client as it is.
+Version = Annotated[int, BeforeValidator(version_of), Field(ge=1, le=HIGHEST)]
+
+
 class Query(NamedTuple):
     """What a query names; by default the default model and the class layer."""
 
@@ -46,17 +63,12 @@ def query_of(request: Request) -> Query:
     """The query of a request.
 
     Raises:
-        MalformedError: The version is not a positive integer.
+        MalformedError: The version is not a positive integer, or too large.
     """
     if not request.scope["query_string"]:
         return Query()
     query = request.query_params
-    return Query(ModelRef(query.get("model"), _version(query.get("version"))), query.get("layer", CLASS_LAYER))
-
-
-def _version(text: str | None) -> int | None:
-    if text is None:
-        return None
-    if not (text.isascii() and text.isdigit() and len(text) < 19 and 1 <= int(text) <= HIGHEST):
-        raise MalformedError(f"query.version must be an integer from 1 to {HIGHEST}, got {text[:40]!r}")
-    return int(text)
+    version = query.get("version")
+    return Query(
+        ModelRef(query.get("model"), None if version is None else version_of(version)), query.get("layer", CLASS_LAYER)
+    )

@@ -76,7 +76,7 @@ class RefusedFile(BaseModel):
     """A model file that cannot be served."""
 
     name: str
-    version: int
+    version: int | str = Field(description="The version, or the name of its folder if that is no version")
     reason: str
 
 

@@ -7,11 +7,11 @@ from fastapi import APIRouter, Query, Request
 from matcaps.service.engine.engine import Engine
 from matcaps.service.engine.model_version import ModelRef, ModelVersion
 from matcaps.service.engine.repository import ModelIndex
-from matcaps.service.http import responses
+from matcaps.service.http import query, responses
 from matcaps.service.http.openapi import problems
 from matcaps.service.http.schemas import ModelAnswer, ModelsAnswer
 
-Version = Annotated[int | None, Query(ge=1, description="Version of the model; the highest if absent")]
+Version = Annotated[query.Version | None, Query(description="Version of the model; the highest if absent")]
 
 
 def model_routes(engine: Engine) -> APIRouter:

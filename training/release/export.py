@@ -1,5 +1,6 @@
 """Writes an artefact: the exported network, after the parity check, in a new version's folder."""
 
+import re
 import shutil
 import tempfile
 from contextlib import suppress
@@ -14,19 +15,25 @@ from matcaps.model.export import export, set_metadata
 from matcaps.training.release.parity import measure_parity
 from matcaps.training.writing import write_atomically, writing
 
+HIGHEST_VERSION = 10**18 - 1  # as in the service, of which training imports nothing
+VERSION = re.compile(r"[1-9][0-9]{0,17}")
+
 
 def free_version(folder: Path, name: str, version: int | None) -> int:
     """The version to write: the given one, or by default the one after the highest.
 
     Raises:
-        ValueError: The version exists or is below 1, or the name is not a plain folder name.
+        ValueError: The version exists or is not one that the service reads, or the name is not a plain folder name.
     """
     if not name or "/" in name or name.startswith("."):
         raise ValueError(f"the name of a model must be a plain folder name, got {name!r}")
-    taken = [int(path.name) for path in (folder / name).glob("[1-9]*") if path.name.isdigit()]
+    # The service refuses other folders, so they do not count.
+    taken = [int(path.name) for path in (folder / name).glob("*") if VERSION.fullmatch(path.name)]
     version = max(taken, default=0) + 1 if version is None else version
     if version < 1:
         raise ValueError(f"the version must be at least 1, got {version}")
+    if version > HIGHEST_VERSION:
+        raise ValueError(f"the version must be at most {HIGHEST_VERSION}, got {version}")
     if version in taken:
         raise ValueError(f"{folder / name / str(version)} exists already; versions are never overwritten")
     return version

@@ -21,7 +21,7 @@ from matcaps.service.http.middleware.request_context import context_of
 from matcaps.service.http.openapi import V2_BODY
 from matcaps.service.images.pool import DecoderPool
 from matcaps.service.routes.inference import infer as run
-from matcaps.service.routes.v2.paths import NAME, VERSION, Version
+from matcaps.service.routes.v2.paths import NAME, PREFIX, VERSION, Version
 from matcaps.service.routes.v2.tensors import InferRequest, Output, encode, labels, parse
 from matcaps.service.settings import Settings
 
@@ -33,7 +33,7 @@ Decode = Callable[[float], Awaitable[Samples]]
 
 def infer_routes(engine: Engine, decoder: DecoderPool, settings: Settings) -> APIRouter:
     """The routes that run networks."""
-    router = APIRouter()
+    router = APIRouter(prefix=PREFIX)
 
     @router.post(NAME + "/infer", openapi_extra={"requestBody": V2_BODY})
     async def infer(request: Request, name: str) -> Response:
@@ -85,7 +85,8 @@ def _timeout_ms(request: Request, asked: InferRequest, longest_ms: float) -> flo
     timeout_ms = timeout_of(request, longest_ms)
     asked_us = asked.parameters.get("timeout", 0)
     if not isinstance(asked_us, int) or isinstance(asked_us, bool) or asked_us < 0:
-        raise MalformedError(f"parameters.timeout must be microseconds, got {type(asked_us).__name__}")
+        got = str(asked_us) if isinstance(asked_us, int) else type(asked_us).__name__
+        raise MalformedError(f"parameters.timeout must be microseconds, got {got}")
     return min(timeout_ms, asked_us / 1e3) if asked_us else timeout_ms
 
 
@@ -96,8 +97,6 @@ def _check_outputs(metadata: Metadata, outputs: Sequence[Output]) -> None:
             raise NotFoundError(f"no output {output.name[:80]!r}; there are {', '.join(known)}")
         if output.classes and output.name != "activations":
             raise MalformedError(f"classification is for the output activations, not for {output.name}")
-        if output.classes > len(metadata.classes):
-            raise MalformedError(f"classification: at most {len(metadata.classes)} classes, got {output.classes}")
     names = [output.name for output in outputs]
     if len(set(names)) < len(names):
         raise MalformedError("outputs must have different names")

@@ -12,14 +12,14 @@ from matcaps.service.engine.model_version import ModelRef, ModelVersion
 from matcaps.service.errors import NotReadyError
 from matcaps.service.http import responses
 from matcaps.service.routes.health import check_live, check_ready
-from matcaps.service.routes.v2.paths import NAME, VERSION, Version
+from matcaps.service.routes.v2.paths import NAME, PREFIX, VERSION, Version
 
 EXTENSIONS = ["binary_tensor_data", "classification", "model_repository", "statistics"]
 
 
 def model_routes(engine: Engine) -> APIRouter:
     """The routes that describe the server and its models."""
-    router = APIRouter()
+    router = APIRouter(prefix=PREFIX)
 
     @router.get("")
     async def server() -> Response:

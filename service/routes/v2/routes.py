@@ -19,5 +19,5 @@ def v2_routes(engine: Engine, decoder: DecoderPool, settings: Settings) -> APIRo
         repository_routes(engine, settings),
         infer_routes(engine, decoder, settings),
     ):
-        router.include_router(routes, prefix="/v2")
+        router.include_router(routes)
     return router

@@ -4,8 +4,6 @@ Sources: KServe, Open Inference Protocol V2, "Inference"; Triton, "Binary tensor
 extension".
 """
 
-import base64
-import binascii
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +15,7 @@ import orjson
 from numpy.typing import NDArray
 
 from matcaps.service.errors import MalformedError, TooLargeError
+from matcaps.service.http.base64_files import read_base64
 
 LENGTH_BYTES = 4  # of the length before each element of BYTES, little-endian
 MOST_DIMENSIONS = 8
@@ -71,12 +70,12 @@ def parse(body: bytes, header_bytes: int | None, most_files: int = 1024) -> Infe
         request = orjson.loads(view[:size])
     except orjson.JSONDecodeError as error:
         raise MalformedError(f"the request is not JSON: {error}") from None
-    request = _dictionary(request, "the request")
-    parameters = _dictionary(request.get("parameters", {}), "parameters")
+    request = _object(request, "the request")
+    parameters = _object(request.get("parameters", {}), "parameters")
     binary = parameters.get("binary_data_output", False) is True
     inputs, place = [], size
     for number, value in enumerate(_list(request.get("inputs"), "inputs")):
-        tensor, place = _input(_dictionary(value, f"inputs[{number}]"), f"inputs[{number}]", view, place, most_files)
+        tensor, place = _input(_object(value, f"inputs[{number}]"), f"inputs[{number}]", view, place, most_files)
         inputs.append(tensor)
     if place != len(body):
         raise MalformedError(f"the body has {len(body) - place} bytes after the last input")
@@ -84,7 +83,7 @@ def parse(body: bytes, header_bytes: int | None, most_files: int = 1024) -> Infe
     if len(set(names)) < len(names):
         raise MalformedError(f"inputs must have different names, got {', '.join(names)[:200]}")
     outputs = [
-        _output(_dictionary(value, f"outputs[{number}]"), f"outputs[{number}]", binary)
+        _output(_object(value, f"outputs[{number}]"), f"outputs[{number}]", binary)
         for number, value in enumerate(_list(request.get("outputs", []), "outputs"))
     ]
     return InferRequest(_text(request.get("id", ""), "id"), inputs, outputs, binary, parameters)
@@ -121,7 +120,7 @@ def encode(
 
 
 def labels(activations: NDArray[np.float32], names: Sequence[str], classes: int) -> list[list[str]]:
-    """The classes of the highest activations of each sample as ``value:index:label``, highest first."""
+    """The classes of the highest activations of each sample as ``value:index:label``, highest first; at most all."""
     order = np.argsort(-activations, axis=1, kind="stable")[:, :classes]
     return [
         [f"{row[index]:f}:{index}:{names[index]}" for index in best]
@@ -135,7 +134,7 @@ def _input(value: dict[str, Any], where: str, body: memoryview, place: int, most
     shape = _shape(value.get("shape"), f"{where}.shape")
     if datatype not in ("UINT8", "BYTES"):
         raise MalformedError(f"{where}.datatype must be UINT8 or BYTES, got {datatype[:40]!r}")
-    parameters = _dictionary(value.get("parameters", {}), f"{where}.parameters")
+    parameters = _object(value.get("parameters", {}), f"{where}.parameters")
     elements = math.prod(shape)
     if "binary_data_size" in parameters:
         size = _number(parameters["binary_data_size"], f"{where}.parameters.binary_data_size")
@@ -187,10 +186,7 @@ def _texts(data: list[Any], elements: int, where: str, most: int) -> list[bytes]
     if len(flat) != elements:
         raise MalformedError(f"{where}.data must have {elements} elements for its shape, got {len(flat)}")
     _check_number(elements, most, where)
-    try:
-        return [base64.b64decode(_text(value, f"{where}.data"), validate=True) for value in flat]
-    except (binascii.Error, ValueError) as error:
-        raise MalformedError(f"{where}.data must be files in base64: {error}") from None
+    return [read_base64(_text(value, f"{where}.data"), f"{where}.data[{number}]") for number, value in enumerate(flat)]
 
 
 def _elements(blob: memoryview, elements: int, where: str, most: int) -> list[bytes]:
@@ -220,7 +216,7 @@ def _element(text: str) -> bytes:
 
 
 def _output(value: dict[str, Any], where: str, binary: bool) -> Output:
-    parameters = _dictionary(value.get("parameters", {}), f"{where}.parameters")
+    parameters = _object(value.get("parameters", {}), f"{where}.parameters")
     classes = _number(parameters.get("classification", 0), f"{where}.parameters.classification")
     return Output(_text(value.get("name"), f"{where}.name"), parameters.get("binary_data", binary) is True, classes)
 
@@ -232,26 +228,31 @@ def _shape(value: Any, where: str) -> tuple[int, ...]:
     return shape
 
 
-def _dictionary(value: Any, where: str) -> dict[str, Any]:
+def _object(value: Any, where: str) -> dict[str, Any]:
+    """An object without its fields that are null: clients send null for what they leave out."""
     if not isinstance(value, dict):
-        raise MalformedError(f"{where} must be an object, got {type(value).__name__}")
-    return value
+        raise MalformedError(f"{where} must be an object, got {_kind(value)}")
+    return {name: inner for name, inner in value.items() if inner is not None}
 
 
 def _list(value: Any, where: str) -> list[Any]:
     if not isinstance(value, list):
-        raise MalformedError(f"{where} must be a list, got {type(value).__name__}")
+        raise MalformedError(f"{where} must be a list, got {_kind(value)}")
     return value
 
 
 def _text(value: Any, where: str) -> str:
     if not isinstance(value, str):
-        raise MalformedError(f"{where} must be a string, got {type(value).__name__}")
+        raise MalformedError(f"{where} must be a string, got {_kind(value)}")
     return value
 
 
 def _number(value: Any, where: str) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        got = str(value)[:40] if isinstance(value, int) else type(value).__name__  # a list may be too deep for repr
+        got = str(value)[:40] if isinstance(value, int) else _kind(value)  # a list may be too deep for repr
         raise MalformedError(f"{where} must be an integer of at least 0, got {got}")
     return value
+
+
+def _kind(value: Any) -> str:
+    return "null or nothing" if value is None else type(value).__name__

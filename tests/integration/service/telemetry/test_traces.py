@@ -1,5 +1,6 @@
 """Traces reach a collector with the right parents and links, and the service works without one."""
 
+import re
 import sys
 import threading
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from matcaps.service.errors import StartError
+from matcaps.service.http.middleware.request_context import QUIET
 from matcaps.service.telemetry.traces import STEPS, Traces
 from tests.support.doubles import FakeSession, grey, serve
 
@@ -116,6 +118,20 @@ def test_failed_requests_say_why(tmp_path: Path, collector: Collector) -> None:
     assert attributes(refused)["matcaps.reason"] == "undecodable"
     assert (refused.status.code, failed.status.code) == (0, 2)
     assert len(collector.spans) == 2, "health checks are not traced"
+
+
+def test_the_span_of_every_route_has_its_path_in_the_documentation(tmp_path: Path, collector: Collector) -> None:
+    """The name and the attribute http.route have the whole path, with the prefix of its router."""
+    expected = []
+    with serve(tmp_path, {"norb/1": FakeSession()}, traces_url=collector.url) as client:
+        for path, operations in client.get("/openapi.json").json()["paths"].items():
+            if path.startswith(QUIET):
+                continue
+            for method in operations:
+                client.request(method.upper(), re.sub(r"{\w+}", "7", path))
+                expected.append((f"{method.upper()} {path}", path))
+    found = [(span.name, attributes(span)["http.route"]) for span in collector.spans if span.name != "batch"]
+    assert sorted(found) == sorted([*expected, ("GET none", "none")]), "the document itself is not a documented route"
 
 
 def test_requests_are_answered_without_a_collector(tmp_path: Path) -> None:

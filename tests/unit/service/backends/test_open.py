@@ -3,11 +3,12 @@
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from onnx import TensorProto, numpy_helper
 
 from matcaps.service.backends.cpu import CpuSession
-from matcaps.service.backends.onnx import CPU, CUDA
+from matcaps.service.backends.onnx import CPU, CUDA, reason_of
 from matcaps.service.backends.open import choose_provider, open_session, open_sessions
 from matcaps.service.errors import StartError
 from tests.support.doubles import FakeSession, make_model, output_shapes, write_model
@@ -68,6 +69,84 @@ def test_outputs_that_are_not_finite_are_rejected(tmp_path: Path) -> None:
     path = write_model(tmp_path, "m", 1, make_model(scale=float("inf")))
     with pytest.raises(ValueError, match="not finite"):
         open_session(path, "cpu")
+
+
+def with_opset(version: int) -> onnx.ModelProto:
+    model = make_model()
+    model.opset_import[0].version = version
+    return model
+
+
+def with_ir(version: int) -> onnx.ModelProto:
+    model = make_model()
+    model.ir_version = version
+    return model
+
+
+def with_operator(name: str) -> onnx.ModelProto:
+    """One node of the graph has another operator."""
+    model = make_model()
+    model.graph.node[1].op_type = name
+    return model
+
+
+def with_external_data(file: str) -> onnx.ModelProto:
+    """One constant is in another file, which is not there."""
+    model = make_model()
+    constant = model.graph.initializer[2]
+    constant.ClearField("raw_data")
+    constant.data_location = TensorProto.EXTERNAL
+    constant.external_data.add(key="location", value=file)
+    return model
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        (with_ir(99), "Unsupported model IR version: 99, max supported IR version: "),
+        (with_opset(99), "Opset 99 is under development"),
+        (with_opset(99), "official support for domain ai.onnx is till opset "),
+        (with_operator("Nothing"), "No Op registered for Nothing"),
+        (with_external_data("weights.bin"), 'External data path does not exist: "weights.bin"'),
+    ],
+)
+@pytest.mark.parametrize("folder", ["models", "my models (new)"])
+def test_a_reason_keeps_what_is_wrong(tmp_path: Path, folder: str, model: onnx.ModelProto, words: str) -> None:
+    """It has neither a place in C++ nor a path of the machine."""
+    with pytest.raises(ValueError, match="not an ONNX file that onnxruntime can run") as refused:
+        open_session(write_model(tmp_path / folder, "m", 1, model), "cpu")
+    reason = str(refused.value)
+    assert words in reason
+    assert "::" not in reason
+    assert "/" not in reason
+    assert ".cc" not in reason
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        ("/src/core/a.cc:12 virtual ns::Status ns::A<T>::Compute(ns::Context*) const [with T = float] no", "no"),
+        (
+            "/src/core/a.h:12 ns::A::operator()(std::function<void(int)>) const shape (2, 3) is wrong",
+            "shape (2, 3) is wrong",
+        ),
+        ("a.cc:619 Validate The file (one) is wrong", "The file (one) is wrong"),
+        ("cannot open /usr/lib/x/libcublas.so.12: no such file", "cannot open libcublas.so.12: no such file"),
+        ("see https://onnx.ai/a/b for 1/2 and a/b", "see https://onnx.ai/a/b for 1/2 and a/b"),
+        ("", ""),
+    ],
+)
+def test_a_reason_loses_places_and_folders_only(message: str, reason: str) -> None:
+    """The rest stays as the runtime wrote it."""
+    assert reason_of(RuntimeError(message)) == reason
+
+
+def test_a_long_reason_keeps_its_beginning_and_its_end() -> None:
+    """The end says what is wrong."""
+    reason = reason_of(RuntimeError("[ONNXRuntimeError] " + "node, " * 1000 + "no such operator"))
+    assert reason.startswith("[ONNXRuntimeError] ")
+    assert reason.endswith("no such operator")
+    assert len(reason) <= 603
 
 
 @pytest.mark.parametrize("content", [b"", b"not an ONNX file", b"\x08\x0a" * 50, None])

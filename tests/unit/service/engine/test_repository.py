@@ -90,7 +90,10 @@ def test_broken_files_do_not_stop_the_others(tmp_path: Path, caplog: pytest.LogC
         assert reason in caplog.text
 
 
-@pytest.mark.parametrize("version", ["0", "-1", "01", "1.0", "v2", "latest", "²"])
+@pytest.mark.parametrize(
+    "version",
+    ["0", "-1", "+1", "01", "1.0", "v2", "latest", "²", "１", "1" + "0" * 18, str(2**64), "9" * 255],
+)
 def test_versions_are_positive_integers(tmp_path: Path, version: str, caplog: pytest.LogCaptureFixture) -> None:
     """A folder with another name is not served; the log says so once."""
     write_model(tmp_path, "norb", 1)
@@ -98,8 +101,43 @@ def test_versions_are_positive_integers(tmp_path: Path, version: str, caplog: py
     repository = Repository(tmp_path, "norb", load)
     repository.refresh()
     assert repository.index().versions("norb") == [1]
+    ((name, refused, reason),) = repository.index().refused
+    assert (name, refused) == ("norb", version)
+    assert "from 1 to 999999999999999999" in reason
+    repository.load("norb")  # the sound version is all that it needs
     repository.close()
     assert caplog.text.count("a version is a positive integer") == 1
+
+
+def test_the_highest_version_is_served(tmp_path: Path) -> None:
+    """It has 18 digits."""
+    write_model(tmp_path, "norb", "9" * 18)
+    repository = Repository(tmp_path, "norb", load)
+    assert repository.index().versions("norb") == [10**18 - 1]
+    repository.close()
+
+
+def test_a_folder_that_is_renamed_is_served(tmp_path: Path) -> None:
+    """Its reason goes, and a hidden folder has none: a release is written there before it appears."""
+    write_model(tmp_path, "norb", 1)
+    write_model(tmp_path, "norb", ".draft-1")
+    write_model(tmp_path, "norb", "draft")
+    repository = Repository(tmp_path, "norb", load)
+    assert [version for _, version, _ in repository.index().refused] == ["draft"]
+    (tmp_path / "norb" / "draft").rename(tmp_path / "norb" / "2")
+    repository.refresh()
+    assert (repository.index().refused, repository.index().versions("norb")) == ([], [1, 2])
+    repository.close()
+
+
+def test_loading_a_model_without_a_valid_version_says_why(tmp_path: Path) -> None:
+    """Its only folder is above the limit."""
+    write_model(tmp_path, "norb", 1)
+    write_model(tmp_path, "cat", 10**18)
+    repository = Repository(tmp_path, "norb", load)
+    with pytest.raises(RefusedModelError, match="version 1000000000000000000: a version is a positive integer"):
+        repository.load("cat")
+    repository.close()
 
 
 def test_a_missing_folder_is_an_error_at_start(tmp_path: Path) -> None:

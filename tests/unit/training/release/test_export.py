@@ -12,20 +12,32 @@ from matcaps.training.release.export import free_version, release
 def test_the_next_version_is_one_above_the_highest(tmp_path: Path) -> None:
     """The first is 1; other files do not count."""
     assert free_version(tmp_path, "shapes", None) == 1
-    for name in ("1", "9", "10", "draft", "007"):
+    for name in ("1", "9", "10", "draft", "007", "1" + "0" * 18, "9" * 25, "1２"):
         (tmp_path / "shapes" / name).mkdir(parents=True)
     assert free_version(tmp_path, "shapes", None) == 11
     assert free_version(tmp_path, "shapes", 5) == 5
 
 
 @pytest.mark.parametrize(
-    ("version", "words"), [(1, "versions are never overwritten"), (0, "the version must be at least 1, got 0")]
+    ("version", "words"),
+    [
+        (1, "versions are never overwritten"),
+        (0, "the version must be at least 1, got 0"),
+        (10**18, "must be at most 999999999999999999, got 1000000000000000000"),
+    ],
 )
 def test_a_version_that_cannot_be_written_is_rejected(tmp_path: Path, version: int, words: str) -> None:
-    """A version that exists, or is below 1."""
+    """A version that exists, is below 1, or is above the highest that the service reads."""
     (tmp_path / "shapes" / "1").mkdir(parents=True)
     with pytest.raises(ValueError, match=words):
         free_version(tmp_path, "shapes", version)
+
+
+def test_there_is_no_next_version_after_the_highest(tmp_path: Path) -> None:
+    """The error names the limit, before anything is exported."""
+    (tmp_path / "shapes" / ("9" * 18)).mkdir(parents=True)
+    with pytest.raises(ValueError, match="the version must be at most 999999999999999999"):
+        free_version(tmp_path, "shapes", None)
 
 
 @pytest.mark.parametrize("name", ["", "a/b", ".hidden"])

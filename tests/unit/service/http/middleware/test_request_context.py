@@ -63,6 +63,16 @@ def counted(client: Client) -> dict[tuple[str, frozenset[tuple[str, str]]], floa
     }
 
 
+def requests_by_route(client: Client) -> dict[str, float]:
+    """The requests so far by the label of their route."""
+    found = dict[str, float]()
+    for (name, of), value in counted(client).items():
+        if name == "matcaps_requests_total":
+            route = dict(of)["route"]
+            found[route] = found.get(route, 0) + value
+    return found
+
+
 def labels(**values: str) -> frozenset[tuple[str, str]]:
     return frozenset(values.items())
 
@@ -127,6 +137,18 @@ def test_requests_are_counted_by_route_model_and_status(client: Client, session:
     for reason, times in (("undecodable", 1), ("inference", 1), ("not_found", 2)):
         assert found["matcaps_refusals_total", labels(reason=reason)] == times
     assert found["matcaps_request_seconds_count", labels(route="/predict")] == 3
+
+
+def test_the_label_of_every_route_is_its_path_in_the_documentation(client: Client) -> None:
+    """A label without the prefix of its router would mix two routes."""
+    for path, operations in client.get("/openapi.json").json()["paths"].items():
+        for method in operations:
+            before = requests_by_route(client)
+            client.request(method.upper(), re.sub(r"{\w+}", "7", path))
+            after = requests_by_route(client)
+            changed = {route for route in after if after[route] != before.get(route) and route != "/metrics"}
+            assert changed == ({path} if path != "/metrics" else set())
+    assert requests_by_route(client)["/metrics"] > 0
 
 
 def test_batches_are_counted_by_model(client: Client) -> None:
