@@ -267,7 +267,7 @@ def _open(target: Path, root: Path | None, split: Split, data: Path | None = Non
     """Open a run, and the images to evaluate it on."""
     if not _is_run(target):
         raise ValueError(
-            f"only the suites standard and calibration evaluate a released artefact; the others need a run, got {target}"
+            f"only the suites standard and calibration evaluate a released artefact; others need a run, got {target}"
         )
     run = open_run(target, root, data)
     images = run.held_out() if split == "held-out" else run.test()
