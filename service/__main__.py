@@ -44,7 +44,9 @@ def main(arguments: list[str]) -> int:
         address = f"{settings.host}:{settings.port}"
         return _fail(f"cannot listen at {address}: {getattr(error, 'strerror', None) or error}", 1)
     host, port = listener.getsockname()[:2]
-    logging.getLogger("matcaps").info("listening at http://%s:%s, documentation at /docs", host, port)
+    logging.getLogger("matcaps").info(
+        "listening at http://%s:%s, documentation at %s/docs", host, port, settings.root_path
+    )
     Server(app, settings).serve_until_told(listener)
     return 0
 

@@ -16,6 +16,7 @@ from matcaps.service.engine.reload import Reloader
 from matcaps.service.http.middleware.api_key import ApiKeyMiddleware
 from matcaps.service.http.middleware.discard_body import DiscardBodyMiddleware
 from matcaps.service.http.middleware.request_context import RequestContextMiddleware
+from matcaps.service.http.middleware.root_path import RootPathMiddleware
 from matcaps.service.http.openapi import DocumentedAPI
 from matcaps.service.http.problems import add_error_handlers
 from matcaps.service.images.pool import DecoderPool
@@ -100,6 +101,8 @@ def create_app_over(settings: Settings, loader: ModelLoader, clock: Callable[[],
     app.add_middleware(ApiKeyMiddleware, keys=keys)
     app.add_middleware(DiscardBodyMiddleware, most_bytes=2 * settings.max_body_bytes)
     app.add_middleware(RequestContextMiddleware, metrics=metrics, log=log, traces=traces)
+    if settings.root_path:
+        app.add_middleware(RootPathMiddleware, root_path=settings.root_path)
     add_error_handlers(app)
     for router in (
         predict_routes(engine, decoder, settings),

@@ -16,6 +16,8 @@ PREFIX = "MATCAPS_"
 # What platforms set for a service called matcaps, or matcaps-SOMETHING: Kubernetes for its Services, Docker for links.
 LINK = re.compile(r"(tcp|udp|sctp)://\S+", re.IGNORECASE)  # the value of …_PORT
 LINKED = re.compile(r"(.+_)?(service_(host|port(_.+)?)|port_\d+_(tcp|udp|sctp)(_(proto|port|addr))?|env_.+)")
+ROOT_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)*")
+ROUTES = {"docs", "health", "metrics", "models", "openapi.json", "poses", "predict", "redoc", "v2"}  # how routes begin
 
 
 class Environment(EnvSettingsSource):
@@ -52,6 +54,8 @@ class Settings(BaseSettings):
     """address to listen on"""
     port: int = Field(8000, ge=0, le=65535)
     """port to listen on; 0 picks a free one"""
+    root_path: str = ""
+    """path under which a proxy serves the service, such as /capsules; the proxy may remove it or leave it there"""
     models: Path = Path("model_repository")
     """folder of model files, NAME/VERSION/model.onnx"""
     default_model: str = "smallnorb"
@@ -126,6 +130,16 @@ class Settings(BaseSettings):
             meant = "; leave it out to accept every request" if info.field_name == "api_keys" else ""
             raise ValueError(f"expected a value{meant}")
         return text.lower() if get_origin(field.annotation) is Literal else text
+
+    @field_validator("root_path")
+    @classmethod
+    def _check_root_path(cls, value: str) -> str:
+        path = value.rstrip("/")
+        if ROOT_PATH.fullmatch(path) is None or {".", ".."} & {*path.split("/")}:
+            raise ValueError("expected a path such as /capsules, of letters, digits and the characters / . _ ~ -")
+        if {*path.split("/")[1:2]} & ROUTES:  # nobody could tell whether the proxy has removed it
+            raise ValueError("expected a path that does not begin like a route of the service")
+        return path
 
 
 def warnings_of(environment: Mapping[str, str]) -> list[str]:

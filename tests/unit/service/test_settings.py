@@ -119,3 +119,31 @@ def test_no_word_switches_keys_off() -> None:
     """A template may fill in null or None for a value that it lacks."""
     for word in ("null", "None", "none"):
         assert str(Settings(_cli_parse_args=["--api-keys", word]).api_keys) == word
+
+
+@pytest.mark.parametrize("given", ["/capsules", "/capsules/", " /capsules// "])
+def test_a_root_path_has_no_slash_at_its_end(given: str) -> None:
+    """And / is no root path at all."""
+    assert Settings(root_path=given).root_path == "/capsules"
+    assert Settings(root_path="/").root_path == ""
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("capsules", "a path such as /capsules"),
+        ("https://example.com/capsules", "a path such as /capsules"),
+        ("/a//b", "a path such as /capsules"),
+        ("/a/../b", "a path such as /capsules"),
+        ("/a?b", "a path such as /capsules"),
+        ("/a b", "a path such as /capsules"),
+        ("/ä", "a path such as /capsules"),
+        ("/models", "a path that does not begin like a route"),
+        ("/v2/capsules", "a path that does not begin like a route"),
+    ],
+)
+def test_a_wrong_root_path_is_an_error(given: str, expected: str) -> None:
+    """The error names what was expected and what came."""
+    with pytest.raises(ValidationError, match=f"expected {expected}") as error:
+        Settings(root_path=given)
+    assert error.value.errors()[0]["input"] == given
