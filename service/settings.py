@@ -18,6 +18,7 @@ LINK = re.compile(r"(tcp|udp|sctp)://\S+", re.IGNORECASE)  # the value of …_PO
 LINKED = re.compile(r"(.+_)?(service_(host|port(_.+)?)|port_\d+_(tcp|udp|sctp)(_(proto|port|addr))?|env_.+)")
 ROOT_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)*")
 ROUTES = {"docs", "health", "metrics", "models", "openapi.json", "poses", "predict", "redoc", "v2"}  # how routes begin
+ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:\d+)?")
 
 
 class Environment(EnvSettingsSource):
@@ -56,6 +57,8 @@ class Settings(BaseSettings):
     """port to listen on; 0 picks a free one"""
     root_path: str = ""
     """path under which a proxy serves the service, such as /capsules; the proxy may remove it or leave it there"""
+    cors_origins: str = ""
+    """origins whose web pages may call the service, such as https://app.example.com, with commas between; * for any"""
     models: Path = Path("model_repository")
     """folder of model files, NAME/VERSION/model.onnx"""
     default_model: str = "smallnorb"
@@ -140,6 +143,17 @@ class Settings(BaseSettings):
         if {*path.split("/")[1:2]} & ROUTES:  # nobody could tell whether the proxy has removed it
             raise ValueError("expected a path that does not begin like a route of the service")
         return path
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _check_cors_origins(cls, value: str) -> str:
+        """Browsers compare origins as text, in lower case."""
+        origins = [origin.strip().lower() for origin in value.split(",")] if value else []
+        if any(ORIGIN.fullmatch(origin) is None for origin in origins) and origins != ["*"]:
+            raise ValueError(
+                "expected origins such as https://app.example.com with commas between, without a path, or *"
+            )
+        return ",".join(origins)
 
 
 def warnings_of(environment: Mapping[str, str]) -> list[str]:

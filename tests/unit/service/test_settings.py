@@ -147,3 +147,29 @@ def test_a_wrong_root_path_is_an_error(given: str, expected: str) -> None:
     with pytest.raises(ValidationError, match=f"expected {expected}") as error:
         Settings(root_path=given)
     assert error.value.errors()[0]["input"] == given
+
+
+def test_origins_are_written_as_browsers_send_them() -> None:
+    """In lower case, without white space."""
+    given = "HTTPS://App.Example.com, http://localhost:3000,http://[::1]:8080 ,capacitor://localhost"
+    expected = "https://app.example.com,http://localhost:3000,http://[::1]:8080,capacitor://localhost"
+    assert Settings(cors_origins=given).cors_origins == expected
+    assert Settings(cors_origins="*").cors_origins == "*"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "app.example.com",
+        "https://a.example/",
+        "https://a.example/x",
+        "https://a,",
+        "*,https://a",
+        "null",
+        "https://*.a",
+    ],
+)
+def test_a_wrong_origin_is_an_error(given: str) -> None:
+    """It would never match, or match more than was meant."""
+    with pytest.raises(ValidationError, match="expected origins such as"):
+        Settings(cors_origins=given)
