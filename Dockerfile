@@ -38,9 +38,11 @@ ENV PATH="/opt/matcaps/bin:$PATH" \
     MATCAPS_MODELS=/app/model_repository
 USER 10001:10001
 EXPOSE 8000
-# Without a proxy, since the request stays inside the container. Not ready is a 503, which raises an error.
+# Without a proxy, since the request stays inside the container. Not ready is a 503, which raises an error. Where the
+# service ignores MATCAPS_PORT (empty, or the address that a Docker link sets), it listens at 8000.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s CMD ["python", "-c", "import os, urllib.request as http; \
-http.build_opener(http.ProxyHandler({})).open(f\"http://127.0.0.1:{os.environ['MATCAPS_PORT']}/health/ready\", timeout=4)"]
+port = os.environ.get('MATCAPS_PORT', '').strip(); \
+http.build_opener(http.ProxyHandler({})).open(f\"http://127.0.0.1:{port if port.isdigit() else 8000}/health/ready\", timeout=4)"]
 ENTRYPOINT ["python", "-m", "matcaps", "serve"]
 
 FROM service AS service-on-cpu

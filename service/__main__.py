@@ -1,6 +1,7 @@
 """``matcaps serve``: serves a folder of models over HTTP."""
 
 import logging
+import os
 import signal
 import sys
 
@@ -11,7 +12,7 @@ from matcaps.service.app import create_app
 from matcaps.service.engine.loader import opener_of
 from matcaps.service.errors import StartError
 from matcaps.service.server import Server, listen
-from matcaps.service.settings import Settings
+from matcaps.service.settings import Settings, warnings_of
 from matcaps.service.telemetry.logs import configure
 
 
@@ -22,13 +23,15 @@ def main(arguments: list[str]) -> int:
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
-        return _fail(f"{name}: {first['msg']}, got {first['input']!r}", 2)
+        return _fail(f"{name}: {first['msg'].removeprefix('Value error, ')}, got {first['input']!r}", 2)
     except SettingsError as error:
         return _fail(f"{str(error).splitlines()[0]}; see --help", 2)
     # The first process of a container ignores signals without a handler, so it needs one while models load.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))
     request_log = configure(settings.log_format, settings.log_level)
+    for sentence in warnings_of(os.environ):
+        logging.getLogger("matcaps").warning(sentence)
     logging.getLogger("python_multipart").setLevel(
         logging.ERROR
     )  # it warns of each broken form, and so does the response
@@ -41,7 +44,9 @@ def main(arguments: list[str]) -> int:
         address = f"{settings.host}:{settings.port}"
         return _fail(f"cannot listen at {address}: {getattr(error, 'strerror', None) or error}", 1)
     host, port = listener.getsockname()[:2]
-    logging.getLogger("matcaps").info("listening at http://%s:%s, documentation at /docs", host, port)
+    logging.getLogger("matcaps").info(
+        "listening at http://%s:%s, documentation at %s/docs", host, port, settings.root_path
+    )
     Server(app, settings).serve_until_told(listener)
     return 0
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import structlog
 from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
 
 from matcaps import __version__
 from matcaps.service.engine.loader import Load, ModelLoader, local_loader
@@ -16,6 +17,7 @@ from matcaps.service.engine.reload import Reloader
 from matcaps.service.http.middleware.api_key import ApiKeyMiddleware
 from matcaps.service.http.middleware.discard_body import DiscardBodyMiddleware
 from matcaps.service.http.middleware.request_context import RequestContextMiddleware
+from matcaps.service.http.middleware.root_path import RootPathMiddleware
 from matcaps.service.http.openapi import DocumentedAPI
 from matcaps.service.http.problems import add_error_handlers
 from matcaps.service.images.pool import DecoderPool
@@ -33,6 +35,16 @@ from matcaps.service.settings import Settings
 from matcaps.service.telemetry.batches import BatchObserver
 from matcaps.service.telemetry.metrics import BatchMetrics, Metrics
 from matcaps.service.telemetry.traces import Traces
+
+# What a web page of another origin may read of a response, beside Content-Type and the like.
+EXPOSED_HEADERS = (
+    "X-Request-Id",
+    "Server-Timing",
+    "Retry-After",
+    "X-Prediction-Id",
+    "Inference-Header-Content-Length",
+    "WWW-Authenticate",
+)
 
 
 def create_app(
@@ -99,7 +111,17 @@ def create_app_over(settings: Settings, loader: ModelLoader, clock: Callable[[],
     # The last one that is added is the outermost.
     app.add_middleware(ApiKeyMiddleware, keys=keys)
     app.add_middleware(DiscardBodyMiddleware, most_bytes=2 * settings.max_body_bytes)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins.split(","),
+            allow_methods=["GET", "HEAD", "POST"],
+            allow_headers=["*"],
+            expose_headers=EXPOSED_HEADERS,
+        )
     app.add_middleware(RequestContextMiddleware, metrics=metrics, log=log, traces=traces)
+    if settings.root_path:
+        app.add_middleware(RootPathMiddleware, root_path=settings.root_path)
     add_error_handlers(app)
     for router in (
         predict_routes(engine, decoder, settings),

@@ -3,22 +3,48 @@
 The docstrings of the fields are the text of ``--help`` and of the table in docs/configuration.md.
 """
 
+import difflib
+import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, get_origin
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, ValidationInfo, field_validator
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+
+PREFIX = "MATCAPS_"
+# What platforms set for a service called matcaps, or matcaps-SOMETHING: Kubernetes for its Services, Docker for links.
+LINK = re.compile(r"(tcp|udp|sctp)://\S+", re.IGNORECASE)  # the value of …_PORT
+LINKED = re.compile(r"(.+_)?(service_(host|port(_.+)?)|port_\d+_(tcp|udp|sctp)(_(proto|port|addr))?|env_.+)")
+ROOT_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)*")
+ROUTES = {"docs", "health", "metrics", "models", "openapi.json", "poses", "predict", "redoc", "v2"}  # how routes begin
+ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:\d+)?")
+
+
+class Environment(EnvSettingsSource):
+    """The environment variables, without empty ones and without ports that a platform set for a service of our name."""
+
+    def __call__(self) -> dict[str, Any]:
+        return {name: value for name, value in super().__call__().items() if not self._is_ignored(name, value)}
+
+    @staticmethod
+    def _is_ignored(name: str, value: Any) -> bool:
+        text = str(value).strip()
+        # An empty file of keys is refused later: ignoring it would accept every request.
+        return (not text and name != "api_keys") or _is_link(name, text)
 
 
 class Settings(BaseSettings):
     """Serve exported capsule networks over HTTP."""
 
     model_config = SettingsConfigDict(
-        env_prefix="MATCAPS_",
+        env_prefix=PREFIX,
         cli_kebab_case=True,
         cli_implicit_flags=True,
         cli_prog_name="matcaps serve",
         cli_exit_on_error=False,
+        cli_hide_none_type=True,
+        cli_parse_none_str="no file",  # not "null": then `--api-keys null` would accept every request
         use_attribute_docstrings=True,
         frozen=True,
         extra="ignore",
@@ -29,6 +55,10 @@ class Settings(BaseSettings):
     """address to listen on"""
     port: int = Field(8000, ge=0, le=65535)
     """port to listen on; 0 picks a free one"""
+    root_path: str = ""
+    """path under which a proxy serves the service, such as /capsules; the proxy may remove it or leave it there"""
+    cors_origins: str = ""
+    """origins whose web pages may call the service, such as https://app.example.com, with commas between; * for any"""
     models: Path = Path("model_repository")
     """folder of model files, NAME/VERSION/model.onnx"""
     default_model: str = "smallnorb"
@@ -81,3 +111,77 @@ class Settings(BaseSettings):
     """json writes one line of JSON per event; auto writes text to a terminal and json elsewhere"""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """lowest level that is logged; each request is an info entry, from status 500 on an error entry"""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments override the environment. No file is read."""
+        return init_settings, Environment(settings_cls)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _tidy(cls, value: Any, info: ValidationInfo) -> Any:
+        """Without white space around it, and a choice in lower case."""
+        if not isinstance(value, str):
+            return value
+        field, text = cls.model_fields[str(info.field_name)], value.strip()
+        if not text and field.default != "":
+            meant = "; leave it out to accept every request" if info.field_name == "api_keys" else ""
+            raise ValueError(f"expected a value{meant}")
+        return text.lower() if get_origin(field.annotation) is Literal else text
+
+    @field_validator("root_path")
+    @classmethod
+    def _check_root_path(cls, value: str) -> str:
+        path = value.rstrip("/")
+        if ROOT_PATH.fullmatch(path) is None or {".", ".."} & {*path.split("/")}:
+            raise ValueError("expected a path such as /capsules, of letters, digits and the characters / . _ ~ -")
+        if {*path.split("/")[1:2]} & ROUTES:  # nobody could tell whether the proxy has removed it
+            raise ValueError("expected a path that does not begin like a route of the service")
+        return path
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _check_cors_origins(cls, value: str) -> str:
+        """Browsers compare origins as text, in lower case."""
+        origins = [origin.strip().lower() for origin in value.split(",")] if value else []
+        if any(ORIGIN.fullmatch(origin) is None for origin in origins) and origins != ["*"]:
+            raise ValueError(
+                "expected origins such as https://app.example.com with commas between, without a path, or *"
+            )
+        return ",".join(origins)
+
+
+def warnings_of(environment: Mapping[str, str]) -> list[str]:
+    """A sentence for each variable that looks like a setting and is ignored, unless platforms set such variables."""
+    sentences = []
+    for variable, value in sorted(environment.items()):
+        prefix, name = variable[: len(PREFIX)].upper(), variable[len(PREFIX) :].lower()
+        if prefix != PREFIX:
+            continue
+        if name in Settings.model_fields:
+            if _is_link(name, value):
+                sentences.append(
+                    f"{variable} is ignored: expected a port, got {value}, which Kubernetes and Docker set for a "
+                    f"service called matcaps; set enableServiceLinks: false in the pod, or rename the service"
+                )
+        elif not _is_injected(name, value):
+            close = difflib.get_close_matches(name, Settings.model_fields, 1, cutoff=0.7)
+            meant = "".join(f"; did you mean {PREFIX}{other.upper()}?" for other in close)
+            sentences.append(f"{variable} is ignored: no setting has that name{meant}")
+    return sentences
+
+
+def _is_link(name: str, value: str) -> bool:
+    return (name == "port" or name.endswith("_port")) and LINK.fullmatch(value) is not None
+
+
+def _is_injected(name: str, value: str) -> bool:
+    """Whether a platform sets such a variable; Docker's link …_NAME is a path of containers."""
+    return LINKED.fullmatch(name) is not None or _is_link(name, value) or (name.endswith("name") and value[:1] == "/")

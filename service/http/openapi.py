@@ -90,8 +90,9 @@ class DocumentedAPI(FastAPI):
     def setup(self) -> None:
         super().setup()
 
-        async def documentation(_: Request) -> RedirectResponse:
-            return RedirectResponse("docs")  # relative, because a proxy may serve it under a path
+        async def documentation(request: Request) -> RedirectResponse:
+            root_path = request.scope.get("root_path", "")
+            return RedirectResponse(f"{root_path}/docs" if root_path else "docs")  # relative: a proxy may add a path
 
         self.add_route("/", documentation, include_in_schema=False)
 

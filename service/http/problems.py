@@ -14,6 +14,7 @@ from starlette.requests import ClientDisconnect, HTTPConnection
 from matcaps.service.errors import STATUS, QueueFullError, ServiceError, UnauthorizedError
 from matcaps.service.http import responses
 from matcaps.service.http.middleware.request_context import context_of
+from matcaps.service.http.middleware.root_path import path_of
 
 log = logging.getLogger("matcaps")
 
@@ -57,12 +58,12 @@ def add_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def failed(request: Request, error: Exception) -> Response:
-        log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+        log.error("%s %s failed", request.method, path_of(request.scope), exc_info=error)
         return _problem(request, 500, "the service failed on this request")
 
 
 def _problem(request: HTTPConnection, status: int, detail: str, headers: dict[str, str] | None = None) -> Response:
-    path = request.scope["path"]
+    path = path_of(request.scope)
     if path == "/v2" or path.startswith("/v2/"):
         return responses.json({"error": responses.text(detail)}, status, headers)
     return responses.problem(status, HTTPStatus(status).phrase, detail, headers)

@@ -5,6 +5,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from matcaps.service.errors import UnauthorizedError
 from matcaps.service.http.middleware.request_context import context_of
+from matcaps.service.http.middleware.root_path import path_of
 from matcaps.service.http.problems import problem_of
 from matcaps.service.keys import Keys
 
@@ -23,7 +24,7 @@ class ApiKeyMiddleware:
         self._app, self._keys = app, keys
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not self._keys or scope["path"].startswith(OPEN):
+        if scope["type"] != "http" or not self._keys or path_of(scope).startswith(OPEN):
             await self._app(scope, receive, send)
             return
         key = _key(scope)

@@ -11,6 +11,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from matcaps.service.engine.context import RequestContext
+from matcaps.service.http.middleware.root_path import path_of
 from matcaps.service.telemetry.metrics import Metrics
 from matcaps.service.telemetry.traces import RequestTrace, Traces
 
@@ -79,11 +80,11 @@ class RequestContextMiddleware:
                 trace.end(context, route, status, began + taken_s)
             if context.reason:
                 self._metrics.unanswered.labels(context.reason).inc()
-            if status >= 400 or not scope["path"].startswith(QUIET):
+            if status >= 400 or not path_of(scope).startswith(QUIET):
                 self._log_request(scope, context, status, taken_s)
 
     def _begin_trace(self, scope: Scope, began: float) -> RequestTrace | None:
-        if self._traces is None or scope["path"].startswith(QUIET):
+        if self._traces is None or path_of(scope).startswith(QUIET):
             return None
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         return self._traces.begin(scope["method"], headers, began)
@@ -93,7 +94,7 @@ class RequestContextMiddleware:
         (self._log.error if status >= 500 else self._log.info)(
             "request",
             method=scope["method"],
-            path=scope["path"],
+            path=path_of(scope),
             status=status,
             milliseconds=round(1e3 * taken_s, 3),
             **{name: value for name, value in known.items() if value},

@@ -92,6 +92,25 @@ def test_a_bad_environment_variable_is_a_one_line_error() -> None:
     assert "port" in result.stderr
 
 
+def test_the_variables_of_a_kubernetes_service_do_not_stop_the_start(tmp_path: Path) -> None:
+    """A Service called matcaps sets MATCAPS_PORT in every pod; the log says that it is ignored, and what to do."""
+    linked = {"MATCAPS_PORT": "tcp://10.96.14.7:80", "MATCAPS_SERVICE_HOST": "10.96.14.7", "MATCAPS_SERVICE_PORT": "80"}
+    result = run("--models", str(tmp_path), MATCAPS_LOG_LEVEL="INFO", **linked)
+    assert result.returncode == 1
+    assert "MATCAPS_DEFAULT_MODEL" in last_line(result)
+    (warning,) = [line for line in result.stderr.splitlines() if '"level":"warning"' in line]
+    assert "MATCAPS_PORT is ignored" in warning
+    assert "enableServiceLinks: false" in warning
+
+
+def test_an_empty_file_of_keys_stops_the_start() -> None:
+    """An empty variable does not switch the keys off."""
+    result = run(MATCAPS_API_KEYS="", MATCAPS_PORT="")
+    assert result.returncode == 2
+    expected = "matcaps serve: api_keys: expected a value; leave it out to accept every request, got ''"
+    assert result.stderr.strip() == expected
+
+
 def test_a_missing_model_stops_the_start(tmp_path: Path) -> None:
     """Without a model the service ends with status 1 and names the setting."""
     result = run("--models", str(tmp_path))

@@ -76,6 +76,13 @@ def test_probes_need_no_api_key(path: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", PODS, ids=lambda path: path.name)
+def test_the_pod_gets_no_variables_of_services(path: Path) -> None:
+    """A Service called matcaps would set MATCAPS_PORT."""
+    (pod,) = [mapping for mapping in walk(read(path)) if "containers" in mapping]
+    assert pod["enableServiceLinks"] is False
+
+
+@pytest.mark.parametrize("path", PODS, ids=lambda path: path.name)
 def test_the_grace_period_is_longer_than_prestop_and_drain(path: Path) -> None:
     """Kubernetes kills the process only after both."""
     runs = container(path)
