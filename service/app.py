@@ -98,7 +98,7 @@ def create_app_over(settings: Settings, loader: ModelLoader, clock: Callable[[],
     app.state.engine, app.state.reloader = engine, reloader
     # The last one that is added is the outermost.
     app.add_middleware(ApiKeyMiddleware, keys=keys)
-    app.add_middleware(DiscardBodyMiddleware, most_bytes=2 * settings.max_body_bytes)
+    app.add_middleware(DiscardBodyMiddleware, longest_s=settings.body_timeout_s)
     app.add_middleware(RequestContextMiddleware, metrics=metrics, log=log, traces=traces)
     add_error_handlers(app)
     for router in (
