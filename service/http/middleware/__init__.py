@@ -1,1 +1,1 @@
-"""Wraps every route: request context (outermost), discarding of unread bodies, API keys."""
+"""Wraps every route: request context (outermost), discarding of unread bodies, API keys, HEAD."""
