@@ -10,7 +10,7 @@ from pydantic_settings import SettingsError
 from matcaps.service.app import create_app
 from matcaps.service.engine.loader import opener_of
 from matcaps.service.errors import StartError
-from matcaps.service.server import Server, listen
+from matcaps.service.server import Server, addresses, listen, url
 from matcaps.service.settings import Settings
 from matcaps.service.telemetry.logs import configure
 
@@ -38,10 +38,9 @@ def main(arguments: list[str]) -> int:
     except StartError as error:
         return _fail(str(error), 1)
     except (OSError, UnicodeError) as error:
-        address = f"{settings.host}:{settings.port}"
+        address = url(settings.host, settings.port).removeprefix("http://")
         return _fail(f"cannot listen at {address}: {getattr(error, 'strerror', None) or error}", 1)
-    host, port = listener.getsockname()[:2]
-    logging.getLogger("matcaps").info("listening at http://%s:%s, documentation at /docs", host, port)
+    logging.getLogger("matcaps").info("listening at %s, documentation at /docs", addresses(listener))
     Server(app, settings).serve_until_told(listener)
     return 0
 
