@@ -11,9 +11,14 @@ from benchmarks.harness.trivial import CLASSES, SIDE
 
 def grey_request(level: int, headers: dict[str, str] | None = None) -> bytes:
     """The bytes of a request with an even grey PNG."""
+    return Request("/predict", grey_png(level), {"content-type": "image/png", **(headers or {})}).encode()
+
+
+def grey_png(level: int) -> bytes:
+    """An even grey PNG."""
     file = io.BytesIO()
     Image.new("L", (SIDE, SIDE), level).save(file, "PNG")
-    return Request("/predict", file.getvalue(), {"content-type": "image/png", **(headers or {})}).encode()
+    return file.getvalue()
 
 
 def is_right(answer: Answer, level: int) -> bool:

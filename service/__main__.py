@@ -11,7 +11,7 @@ from pydantic_settings import SettingsError
 from matcaps.service.app import create_app
 from matcaps.service.engine.loader import opener_of
 from matcaps.service.errors import StartError
-from matcaps.service.server import Server, listen
+from matcaps.service.server import Server, addresses, listen, url
 from matcaps.service.settings import Settings, warnings_of
 from matcaps.service.telemetry.logs import configure
 
@@ -41,11 +41,10 @@ def main(arguments: list[str]) -> int:
     except StartError as error:
         return _fail(str(error), 1)
     except (OSError, UnicodeError) as error:
-        address = f"{settings.host}:{settings.port}"
+        address = url(settings.host, settings.port).removeprefix("http://")
         return _fail(f"cannot listen at {address}: {getattr(error, 'strerror', None) or error}", 1)
-    host, port = listener.getsockname()[:2]
     logging.getLogger("matcaps").info(
-        "listening at http://%s:%s, documentation at %s/docs", host, port, settings.root_path
+        "listening at %s, documentation at %s/docs", addresses(listener), settings.root_path
     )
     Server(app, settings).serve_until_told(listener)
     return 0

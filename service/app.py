@@ -16,6 +16,7 @@ from matcaps.service.engine.local import LocalEngine
 from matcaps.service.engine.reload import Reloader
 from matcaps.service.http.middleware.api_key import ApiKeyMiddleware
 from matcaps.service.http.middleware.discard_body import DiscardBodyMiddleware
+from matcaps.service.http.middleware.head import HeadMiddleware
 from matcaps.service.http.middleware.request_context import RequestContextMiddleware
 from matcaps.service.http.middleware.root_path import RootPathMiddleware
 from matcaps.service.http.openapi import DocumentedAPI
@@ -109,8 +110,9 @@ def create_app_over(settings: Settings, loader: ModelLoader, clock: Callable[[],
     )
     app.state.engine, app.state.reloader = engine, reloader
     # The last one that is added is the outermost.
+    app.add_middleware(HeadMiddleware)
     app.add_middleware(ApiKeyMiddleware, keys=keys)
-    app.add_middleware(DiscardBodyMiddleware, most_bytes=2 * settings.max_body_bytes)
+    app.add_middleware(DiscardBodyMiddleware, longest_s=settings.body_timeout_s)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,

@@ -31,10 +31,12 @@ class Server(uvicorn.Server):
             uvicorn.Config(
                 app,
                 http=connection(settings.body_timeout_s),
+                ws="none",
                 log_config=None,
                 log_level="warning",
                 access_log=False,
                 server_header=False,
+                timeout_keep_alive=settings.keep_alive_s,
                 timeout_graceful_shutdown=settings.drain_s,
             )
         )
@@ -57,11 +59,42 @@ class Server(uvicorn.Server):
 def listen(host: str, port: int) -> socket.socket:
     """A listening TCP socket; port 0 takes a free one.
 
+    A name with addresses of both families gets the IPv4 one. ``::`` also takes IPv4 connections, if the system can.
+
     Raises:
         OSError: The address is not this machine's, or the port is taken.
     """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    server = socket.create_server((host, port), family=family, backlog=2048)
+    found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    family, _, _, _, address = min(found, key=lambda one: one[0] != socket.AF_INET)
+    both = family == socket.AF_INET6 and socket.has_dualstack_ipv6()
+    server = socket.create_server(address, family=family, backlog=2048, dualstack_ipv6=both)
     # A new socket object that knows its protocol is TCP. asyncio disables Nagle's algorithm only for such sockets; with
     # it, each response waits some 40 ms for an acknowledgement.
     return socket.socket(fileno=server.detach())
+
+
+def addresses(listener: socket.socket) -> str:
+    """Where a socket listens, for people: first a URL that can be opened on this machine."""
+    host, port = listener.getsockname()[:2]
+    if host == "0.0.0.0":
+        return f"{url('127.0.0.1', port)} and at all other IPv4 addresses of this machine"
+    if host == "::":
+        only_ipv6 = listener.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
+        other = (
+            "all other IPv6 addresses of this machine but no IPv4 address"
+            if only_ipv6
+            else "all other addresses of this machine, IPv4 too"
+        )
+        return f"{url('::1', port)} and at {other}"
+    return url(host, port)
+
+
+def url(host: str, port: int) -> str:
+    """The URL of an address.
+
+    >>> url("127.0.0.1", 8000), url("::1", 8000), url("fe80::1%eth0", 8000)
+    ('http://127.0.0.1:8000', 'http://[::1]:8000', 'http://[fe80::1%25eth0]:8000')
+    """
+    if ":" in host:
+        host = f"[{host.replace('%', '%25')}]"  # RFC 6874: a zone's percent sign is escaped
+    return f"http://{host}:{port}"

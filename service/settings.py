@@ -93,6 +93,8 @@ class Settings(BaseSettings):
     """most pixels per image, checked before decoding"""
     body_timeout_s: float = Field(30.0, gt=0)
     """longest time for a request's headers to arrive, and then for its body, in seconds"""
+    keep_alive_s: int = Field(75, ge=1)
+    """seconds after which an idle connection is closed; more than a load balancer keeps it"""
     kept_poses: int = Field(10_000, ge=0)
     """most samples whose poses are kept for GET /poses/{id}"""
     kept_poses_s: float = Field(600.0, ge=0.001, allow_inf_nan=False)

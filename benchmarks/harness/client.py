@@ -12,7 +12,7 @@ import httptools
 
 HOST = "127.0.0.1"
 ANSWER_S = 30.0
-IDLE_S = 2.0  # uvicorn closes idle connections after 5 s; a request that is sent at that moment is lost
+IDLE_S = 2.0  # servers close idle connections, some after 5 s; a request that is sent at that moment is lost
 
 
 @dataclass(frozen=True)

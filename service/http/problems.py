@@ -49,6 +49,8 @@ def add_error_handlers(app: FastAPI) -> None:
     async def http_error(request: Request, error: HTTPException) -> Response:
         context_of(request).reason = "not_found" if error.status_code == 404 else "malformed"
         headers = dict(error.headers) if error.headers else None
+        if headers and headers.get("Allow") == "GET":
+            headers["Allow"] = "GET, HEAD"
         return _problem(request, error.status_code, str(error.detail), headers)
 
     @app.exception_handler(ClientDisconnect)

@@ -23,17 +23,15 @@ def check_ready(engine: Engine) -> None:
 
 
 def health_routes(engine: Engine) -> APIRouter:
-    """Routes that need no API key: orchestrators ask them, and load balancers, some of them by HEAD."""
+    """Routes that need no API key: orchestrators and load balancers ask them."""
     router = APIRouter(prefix="/health", tags=["health"])
 
-    @router.head("/live", include_in_schema=False)
     @router.get("/live", response_model=Health, responses=problems([503]))
     async def live() -> Any:
         """Whether the process answers, and every network's threads still run."""
         check_live(engine)
         return {"status": "live"}
 
-    @router.head("/ready", include_in_schema=False)
     @router.get("/ready", response_model=Health, responses=problems([503]))
     async def ready() -> Any:
         """Whether requests may come."""

@@ -1,1 +1,1 @@
-"""Wraps every route: a proxy's path (outermost), request context, discarding of unread bodies, API keys."""
+"""Wraps every route: a proxy's path (outermost), request context, discarding of unread bodies, API keys, HEAD."""

@@ -234,7 +234,8 @@ def test_a_rejected_upload_gets_its_answer(server: tuple[subprocess.Popen[str], 
             ("/predict?model=cat", "image/png", 404),
             ("/predict", "text/plain", 415),
         ]:
-            for _ in range(3):
-                response = client.post(path, content=bytes(1_900_000), headers={"content-type": kind})
+            for more in ({}, {"connection": "close"}):
+                headers = {"content-type": kind, **more}
+                response = client.post(path, content=bytes(60_000_000), headers=headers)
                 assert response.status_code == status
                 assert response.headers["content-type"] == "application/problem+json"

@@ -120,3 +120,17 @@ def test_a_large_body_is_not_limited_as_a_head(tmp_path: Path) -> None:
         for body in (image, iter([image[at : at + 1000] for at in range(0, len(image), 1000)])):
             response = client.post("/predict", content=body, headers={"content-type": "image/png"})
             assert response.status_code == 200, response.text
+
+
+def test_empty_lines_do_not_keep_a_connection(tmp_path: Path) -> None:
+    """An idle connection is closed after its time, also if empty lines arrive, which HTTP allows before a request."""
+    with listening(tmp_path, {"norb/1": FakeSession()}, keep_alive_s=1) as service:
+        began = time.monotonic()
+        port = httpx.URL(service.address).port
+        with socket.create_connection(("127.0.0.1", port), timeout=LIMIT_S) as caller:
+            caller.sendall(b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n")
+            assert caller.recv(4096).startswith(b"HTTP/1.1 200 ")
+            caller.sendall(b"\r\n\r\n")
+            while caller.recv(4096):
+                pass
+        assert 0.9 < time.monotonic() - began < LIMIT_S / 2
