@@ -29,7 +29,7 @@ CONFIG = TrainConfig(
         routing=RoutingConfig(density_temperature=4.0),
     ),
     run=RunConfig(Path("runs/fashion-mnist")),
-    augmentation=AugmentationConfig(shift=2, negatives=0.125, mirror=True),
+    augmentation=AugmentationConfig(shift=2, mirror=True),
     optimisation=OptimisationConfig(epochs=22, batch_size=32, average_share=0.1),
     loss=LossConfig(label_smoothing=0.1),
 )

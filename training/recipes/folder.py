@@ -30,7 +30,7 @@ CONFIG = TrainConfig(
     ),
     run=RunConfig(Path("runs/folder")),
     # Neither bent nor mirrored: some things become other things by it.
-    augmentation=AugmentationConfig(brightness=63.0, contrast=(0.2, 1.8), negatives=0.125, warp=0.15),
+    augmentation=AugmentationConfig(brightness=63.0, contrast=(0.2, 1.8), warp=0.15),
     # Small batches, so that a few hundred images make enough steps.
     optimisation=OptimisationConfig(epochs=12, batch_size=32, average_share=0.1),
     loss=LossConfig(label_smoothing=0.1),

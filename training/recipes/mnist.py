@@ -27,7 +27,7 @@ CONFIG = TrainConfig(
         routing=RoutingConfig(density_temperature=4.0),
     ),
     run=RunConfig(Path("runs/mnist")),
-    augmentation=AugmentationConfig(shift=2, negatives=0.125, warp=0.2),
+    augmentation=AugmentationConfig(shift=2, warp=0.2),
     optimisation=OptimisationConfig(epochs=20, batch_size=32, average_share=0.1),
     loss=LossConfig(label_smoothing=0.1),
 )

@@ -28,9 +28,7 @@ CONFIG = TrainConfig(
         routing=RoutingConfig(density_temperature=4.0),
     ),
     run=RunConfig(Path("runs/smallnorb")),
-    augmentation=AugmentationConfig(
-        brightness=63.0, contrast=(0.2, 1.8), negatives=0.125, warp=0.15, elastic=1.5, mirror=True
-    ),
+    augmentation=AugmentationConfig(brightness=63.0, contrast=(0.2, 1.8), warp=0.15, elastic=1.5, mirror=True),
     optimisation=OptimisationConfig(epochs=6, batch_size=64, average_share=0.1),
     loss=LossConfig(label_smoothing=0.1),
 )

@@ -30,7 +30,7 @@ CONFIG = TrainConfig(
         routing=RoutingConfig(density_temperature=4.0),
     ),
     run=RunConfig(Path("runs/smallnorb-elevation")),
-    augmentation=AugmentationConfig(brightness=63.0, contrast=(0.2, 1.8), negatives=0.125, warp=0.15, mirror=True),
+    augmentation=AugmentationConfig(brightness=63.0, contrast=(0.2, 1.8), warp=0.15, mirror=True),
     optimisation=OptimisationConfig(epochs=24, batch_size=32, average_share=0.1),
     loss=LossConfig(label_smoothing=0.1),
 )

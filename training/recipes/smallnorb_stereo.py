@@ -29,9 +29,7 @@ CONFIG = TrainConfig(
         routing=RoutingConfig(density_temperature=4.0),
     ),
     run=RunConfig(Path("runs/smallnorb-stereo")),
-    augmentation=AugmentationConfig(
-        brightness=63.0, contrast=(0.2, 1.8), negatives=0.125, warp=0.15, elastic=1.5, mirror=True
-    ),
+    augmentation=AugmentationConfig(brightness=63.0, contrast=(0.2, 1.8), warp=0.15, elastic=1.5, mirror=True),
     optimisation=OptimisationConfig(epochs=12, batch_size=64, average_share=0.1),
     loss=LossConfig(label_smoothing=0.1),
 )
