@@ -18,8 +18,8 @@ class RoutingConfig:
         iterations: Number of M-steps, with an E-step between any two.
         final_inverse_temperature: Limit of the schedule λ_t = final · (1 − 0.95^(t+1)).
         mass: Factor of a parent's cost. ``absolute`` is the procedure's Σ_i r_ij, which differs by a factor of 50
-            between layers. ``relative`` divides it by children / parents, the mass of a parent if active children
-            were shared evenly. So one λ fits all layers.
+            between layers. ``relative`` divides it by children / competing parents, the mass of a parent if active
+            children were shared evenly. So one λ fits all layers.
         competition: Among which parents the E-step shares a child. ``parents``, the paper's text: among all that it
             votes for, so its assignments sum to 1. ``positions``, the authors' released code: among the parents of
             one type, so its assignments sum to 1 for each type. The class layer is the same in both: each child is
