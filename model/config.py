@@ -12,14 +12,18 @@ SMALLEST_POOLED = 18  # the same with maxima over 2×2 below
 
 @dataclass(frozen=True)
 class RoutingConfig:
-    """The constants of Procedure 1 (paper, section 3), and three additions that the paper does not have.
+    """The constants of Procedure 1 (paper, section 3), and four additions that the paper does not have.
 
     Attributes:
         iterations: Number of M-steps, with an E-step between any two.
         final_inverse_temperature: Limit of the schedule λ_t = final · (1 − 0.95^(t+1)).
         mass: Factor of a parent's cost. ``absolute`` is the procedure's Σ_i r_ij, which differs by a factor of 50
-            between layers. ``relative`` divides it by children / parents, the mass of a parent if active children
-            were shared evenly. So one λ fits all layers.
+            between layers. ``relative`` divides it by children / competing parents, the mass of a parent if active
+            children were shared evenly. So one λ fits all layers.
+        competition: Among which parents the E-step shares a child. ``parents``, the paper's text: among all that it
+            votes for, so its assignments sum to 1. ``positions``, the authors' released code: among the parents of
+            one type, so its assignments sum to 1 for each type. The class layer is the same in both: each child is
+            shared among all classes.
         density_temperature: The E-step divides log-densities by this. At 1, the procedure's value, 16-dimensional
             Gaussians make assignments almost hard, and the gradients of a third iteration explode. At 16 the score
             is the mean over the components instead of their sum.
@@ -31,12 +35,15 @@ class RoutingConfig:
     mass: Literal["absolute", "relative"] = "relative"
     density_temperature: float = 16.0
     variance_floor: float = 0.01
+    competition: Literal["parents", "positions"] = "parents"
 
     def __post_init__(self) -> None:
         if self.iterations < 1:
             raise ValueError(f"iterations must be at least 1, got {self.iterations}")
         if self.mass not in ("absolute", "relative"):
             raise ValueError(f"mass must be 'absolute' or 'relative', got {self.mass!r}")
+        if self.competition not in ("parents", "positions"):
+            raise ValueError(f"competition must be 'parents' or 'positions', got {self.competition!r}")
         for name in ("final_inverse_temperature", "density_temperature", "variance_floor"):
             value = getattr(self, name)
             if not 0.0 < value < float("inf"):
@@ -49,6 +56,14 @@ class RoutingConfig:
         0.0005
         """
         return self.final_inverse_temperature * (1.0 - 0.95 ** (iteration + 1))
+
+    def competing_types(self, parent_types: int) -> int:
+        """How many parent types a child is shared among.
+
+        >>> RoutingConfig().competing_types(32), RoutingConfig(competition="positions").competing_types(32)
+        (32, 1)
+        """
+        return parent_types if self.competition == "parents" else 1
 
 
 @dataclass(frozen=True)
@@ -161,6 +176,15 @@ def tiny(channels: int = 1) -> CapsNetConfig:
 
 
 def as_published(config: CapsNetConfig) -> CapsNetConfig:
-    """The same network with Procedure 1 as published: λ → 0.01, absolute mass, no temperature, no norms."""
-    routing = replace(config.routing, final_inverse_temperature=0.01, mass="absolute", density_temperature=1.0)
+    """The same network with Procedure 1 as published.
+
+    That is λ → 0.01, absolute mass, no temperature, competition among all parents, and no norms.
+    """
+    routing = replace(
+        config.routing,
+        final_inverse_temperature=0.01,
+        mass="absolute",
+        competition="parents",
+        density_temperature=1.0,
+    )
     return replace(config, batch_norm=False, routing=routing)

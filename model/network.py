@@ -1,5 +1,6 @@
 """The network of the paper's section 4: pixels in, class capsules out."""
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -135,7 +136,7 @@ class CapsNet(nn.Module):
             config.conv_types_2,
             len(config.classes),
             Windows(whole, whole, 1, coordinates),
-            config.routing,
+            replace(config.routing, competition="parents"),  # one position: only classes can compete
             shared=True,
         )
         self.calibration = Calibration()

@@ -65,6 +65,6 @@ class Windows(nn.Module):
         self.register_buffer("windows_of_child", counts, persistent=False)
         self.register_buffer("coordinates", coordinates, persistent=False)
 
-    def mass_unit(self, child_types: int, parent_types: int) -> float:
-        """The mass of a parent if fully active children were shared evenly: children / parents."""
-        return self.reached_sites * child_types / (self.parent_sites * parent_types)
+    def mass_unit(self, child_types: int, competing_types: int) -> float:
+        """The mass of a parent if fully active children were shared evenly: children / parents that compete."""
+        return self.reached_sites * child_types / (self.parent_sites * competing_types)

@@ -1,18 +1,29 @@
-"""The error of each implementation against plain PyTorch in float64, with two images."""
+"""The error of each implementation against plain PyTorch in float64 with the same competition, with two images."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import get_args
 
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
 from benchmarks.machine import devices
-from benchmarks.routing.implementations import IMPLEMENTATIONS, Preset, build, examples, prediction, training_step
+from benchmarks.routing.implementations import (
+    IMPLEMENTATIONS,
+    Competition,
+    Preset,
+    build,
+    examples,
+    network_of,
+    prediction,
+    training_step,
+)
 from benchmarks.routing.times import Graphs
+from matcaps.model import CapsNet
+from matcaps.model.routing.eager import em_routing
 from matcaps.training.release.runtime import Graph
 
-REFERENCE = "plain PyTorch"
 BATCH = 2
 
 
@@ -33,11 +44,14 @@ def measure_errors(presets: tuple[Preset, ...], graphs: Graphs) -> Iterator[Erro
     """Compare every implementation on each device."""
     for preset in tqdm(presets, desc="errors", unit="preset"):
         images, labels = examples(preset, BATCH)
-        reference = build(preset, REFERENCE).double()
-        expected = prediction(reference, images)
-        training_step(reference, images, labels)
+        references: dict[Competition, tuple[CapsNet, Tensor]] = {}
+        for competition in get_args(Competition):
+            reference = network_of(preset, em_routing, competition).double()
+            references[competition] = reference, prediction(reference, images)
+            training_step(reference, images, labels)
         for device in devices():
             for name, implementation in IMPLEMENTATIONS.items():
+                reference, expected = references[implementation.competition]
                 if not implementation.exported:
                     network = build(preset, name, device)
                     found = prediction(network, images.to(device))

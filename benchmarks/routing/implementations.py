@@ -1,9 +1,9 @@
-"""The networks that are measured: with the same weights, they differ only in their routing function."""
+"""The networks that are measured: with the same weights, they differ only in routing function or competition."""
 
 import logging
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import onnx
@@ -20,6 +20,7 @@ from matcaps.model.routing.eager import Routed, em_routing
 
 Step = Literal["forward", "training"]
 STEPS: tuple[Step, ...] = ("forward", "training")
+Competition = Literal["parents", "positions"]
 Preset = Literal["small_norb", "small_norb_small", "mnist", "tiny"]
 PRESETS: dict[Preset, Callable[[], CapsNetConfig]] = {
     "small_norb": small_norb,
@@ -37,6 +38,7 @@ class Implementation:
     largest_batch: dict[Step, int]
     exported: bool = False
     """Whether its exported graph is measured, in onnxruntime: forward only, on the CPU only."""
+    competition: Competition = "parents"
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -54,10 +56,12 @@ IMPLEMENTATIONS = {
     YARDSTICK: Implementation(textbook_routing, {"forward": 8, "training": 4}),
     "plain PyTorch": Implementation(em_routing, {"forward": 8, "training": 8}),
     DEFAULT: Implementation(route, {"forward": UNBOUNDED, "training": UNBOUNDED}),
+    "fused, positions": Implementation(route, {"forward": UNBOUNDED, "training": UNBOUNDED}, competition="positions"),
     "textbook, onnxruntime": Implementation(textbook_routing, {"forward": 8}, exported=True),
     "matcaps, onnxruntime": Implementation(route, {"forward": 16}, exported=True),
 }
-"""By their names in the tables. ``fused`` is the default of ``CapsNet`` on the device."""
+"""By their names in the tables. ``fused`` is the default of ``CapsNet`` on the device; ``fused, positions`` computes
+something else, the competition of the authors' released code."""
 
 
 class RoutedBy(RoutedCaps):
@@ -83,14 +87,20 @@ class RoutedBy(RoutedCaps):
 
 def build(preset: Preset, name: str, device: str = "cpu") -> CapsNet:
     """The network of a preset with one implementation; its random weights are always the same."""
+    implementation = IMPLEMENTATIONS[name]
+    return network_of(preset, implementation.routing, implementation.competition).to(device)
+
+
+def network_of(preset: Preset, routing: Callable[..., Routed], competition: Competition) -> CapsNet:
+    """The network of a preset with a routing function and a competition, on the CPU."""
     torch.manual_seed(0)
-    network = CapsNet(PRESETS[preset]())
-    routing = IMPLEMENTATIONS[name].routing
+    config = PRESETS[preset]()
+    network = CapsNet(replace(config, routing=replace(config.routing, competition=competition)))
     if routing is not route:
         network.conv_caps_1 = RoutedBy(network.conv_caps_1, routing)
         network.conv_caps_2 = RoutedBy(network.conv_caps_2, routing)
         network.class_caps = RoutedBy(network.class_caps, routing)
-    return network.to(device)
+    return network
 
 
 def exported(preset: Preset, name: str) -> onnx.ModelProto:

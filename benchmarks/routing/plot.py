@@ -10,7 +10,7 @@ from benchmarks.routing.report import Report
 from benchmarks.routing.times import Time
 from benchmarks.tables import place, short
 
-COLOURS = dict(zip(IMPLEMENTATIONS, ("#9a9a9a", "#7aa6c2", "#c8553d", "#c9c9c9", "#e0b36a"), strict=True))
+COLOURS = dict(zip(IMPLEMENTATIONS, ("#9a9a9a", "#7aa6c2", "#c8553d", "#e39a88", "#c9c9c9", "#e0b36a"), strict=True))
 LABELS: dict[Axis, str] = {"types": "capsule types", "grid": "rows of the children's grid", "iterations": "iterations"}
 
 

@@ -30,7 +30,8 @@ def _times(report: Report) -> str:
         rows.setdefault((time.preset, time.step, on, time.implementation), []).append(cell)
     said = (
         "Milliseconds per image, median (fastest–slowest round), and the textbook's time divided by it. "
-        "“at 4”: measured with four images at once, since stored votes of more take over 4 GB or minutes."
+        "“at 4”: measured with four images at once, since stored votes of more take over 4 GB or minutes. "
+        "“positions”: the parents of each type compete by themselves; elsewhere all parents compete."
     )
     return said + "\n\n" + table(head, ([*key, *cells] for key, cells in rows.items()), numbers=4)
 
@@ -49,7 +50,8 @@ def _memory_and_errors(report: Report) -> str:
         rows.append([error.preset, error.device, error.implementation, *peaks, f"{error.logits:.1e}", gradients])
     said = (
         "Peak memory above that of the process at rest (`benchmarks/routing/memory.py`), with the batch; "
-        "largest error against plain PyTorch in float64 at batch 2, relative to the largest element."
+        "largest error against plain PyTorch in float64 with the same competition at batch 2, relative to the largest "
+        "element."
     )
     return said + "\n\n" + table(head, rows, numbers=3)
 

@@ -3,6 +3,8 @@
 import statistics
 import sys
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Literal
 
 import torch
 import tyro
@@ -30,6 +32,7 @@ PRESETS: dict[str, Callable[[], CapsNetConfig]] = {
     "small_norb_small": small_norb_small,
     "mnist": mnist,
 }
+COMPETITIONS: tuple[Literal["parents", "positions"], ...] = ("parents", "positions")
 LAYERS = ("conv_caps_1", "conv_caps_2", "class_caps")
 TENSORS = ("logits", "poses", "assignments", "∂poses", "∂activations", "∂weights", "∂beta_u", "∂beta_a")
 ALLOWED = 30.0  # times the error of plain routing in float32
@@ -49,10 +52,12 @@ def check(batch: int = 8, timed_batch: int = 256, rounds: int = 10) -> None:
     right = True
     with torch.device("cuda"):
         for preset, make in PRESETS.items():
-            torch.manual_seed(0)
-            network = CapsNet(make()).cuda()
-            for name in LAYERS:
-                right &= compare(f"{preset}.{name}", getattr(network, name), batch)
+            for competition in COMPETITIONS:
+                torch.manual_seed(0)
+                config = make()
+                network = CapsNet(replace(config, routing=replace(config.routing, competition=competition))).cuda()
+                for name in LAYERS:
+                    right &= compare(f"{preset}.{name}, {competition}", getattr(network, name), batch)
         torch.manual_seed(0)
         measure(CapsNet(small_norb()).cuda(), timed_batch, rounds)
     sys.exit(not right)

@@ -49,11 +49,15 @@ class Layer(NamedTuple):
     """Masses are divided by this in the cost: 1 if they are absolute."""
     density_temperature: float
     variance_floor: float
+    competing_types: int
+    """The parent types that a child is shared among: all J, or 1 if each type competes by itself."""
 
     @classmethod
     def of(cls, windows: Windows, config: RoutingConfig, weights: Tensor) -> "Layer":
         """The layer with these windows, constants and weights [K or 1, I, J, 4, 4]."""
         coordinates = windows.coordinates
+        child_types, parent_types = weights.shape[1:3]
+        competing_types = config.competing_types(parent_types)
         return cls(
             seen=windows.seen.contiguous(),
             slots=windows.slots.contiguous(),
@@ -61,9 +65,10 @@ class Layer(NamedTuple):
             coordinates=None if coordinates is None else coordinates.to(weights.dtype).contiguous(),
             iterations=config.iterations,
             final_inverse_temperature=config.final_inverse_temperature,
-            mass_unit=windows.mass_unit(*weights.shape[1:3]) if config.mass == "relative" else 1.0,
+            mass_unit=windows.mass_unit(child_types, competing_types) if config.mass == "relative" else 1.0,
             density_temperature=config.density_temperature,
             variance_floor=config.variance_floor,
+            competing_types=competing_types,
         )
 
     @property
@@ -72,7 +77,7 @@ class Layer(NamedTuple):
         return self.seen, self.slots, self.windows_of_child, self.coordinates
 
     @property
-    def constants(self) -> tuple[int, float, float, float, float]:
+    def constants(self) -> tuple[int, float, float, float, float, int]:
         """The numbers among the fields, in their order: they follow the tables."""
         return (
             self.iterations,
@@ -80,6 +85,7 @@ class Layer(NamedTuple):
             self.mass_unit,
             self.density_temperature,
             self.variance_floor,
+            self.competing_types,
         )
 
     def inverse_temperature(self, iteration: int) -> float:

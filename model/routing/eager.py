@@ -29,7 +29,7 @@ class Routed(NamedTuple):
     activation_logits: Float[Tensor, "batch parent_site parent_type"]
     poses: Float[Tensor, "batch parent_site parent_type 4 4"]
     assignments: Float[Tensor, "batch parent_site position child_type parent_type"] | None
-    """R_ij of the last M-step, if asked for; they sum to 1 over all parents of a child."""
+    """R_ij of the last M-step, if asked for; they sum to 1 over all parents that compete for a child."""
 
 
 def em_routing(
@@ -74,16 +74,17 @@ def em_routing(
 
     log_activations = activations.clamp_min(SMALLEST_ACTIVATION).log()
     log_activations = log_activations.index_select(1, seen).view(-1, parent_sites, positions, child_types)
-    # R_ij = 1 / parents of the child: all types in all windows that see it
-    parents_of_child = windows.windows_of_child.index_select(0, seen) * parent_types
-    log_masses = log_activations - parents_of_child.to(poses.dtype).log().view(parent_sites, positions, 1)
+    # R_ij = 1 / parents that compete for the child, in all windows that see it
+    competing_types = config.competing_types(parent_types)
+    competitors = windows.windows_of_child.index_select(0, seen) * competing_types
+    log_masses = log_activations - competitors.to(poses.dtype).log().view(parent_sites, positions, 1)
     log_activations = _with_spare_row(log_activations.view(-1, 1, children))
     log_masses = _with_spare_row(log_masses.view(-1, 1, children))
     log_assignments = torch.cat([log_masses - log_activations] * parent_types, 1)
 
     mass_unit = 1.0
     if config.mass == "relative":
-        mass_unit = windows.mass_unit(child_types, parent_types)
+        mass_unit = windows.mass_unit(child_types, competing_types)
 
     for iteration in range(config.iterations):
         last = iteration == config.iterations - 1
@@ -116,10 +117,15 @@ def em_routing(
         # distances with its variances. The other way it keeps the squares of all blocks in memory.
         log_factors = log_factors.unsqueeze(-1)
         scores = torch.cat(distances, 1).squeeze(2) * (-0.5 / config.density_temperature) + log_factors
-        scores = scores - _highest(scores.detach().amax(1), windows, child_types)  # against overflow; cancels in R_ij
-        log_total = _total(scores.exp().sum(1), windows, child_types).log()
-        log_assignments = scores - log_total
-        log_masses = scores + (log_activations - log_total)  # log r_ij
+        if config.competition == "positions":
+            log_assignments = _among_positions(scores, windows, child_types)
+            log_masses = log_assignments + log_activations  # log r_ij
+        else:
+            highest = _highest(scores.detach().amax(1), windows, child_types)
+            scores = scores - highest  # against overflow; cancels in R_ij
+            log_total = _total(scores.exp().sum(1), windows, child_types).log()
+            log_assignments = scores - log_total
+            log_masses = scores + (log_activations - log_total)
 
     return Routed(
         logits[:-1].unflatten(0, (-1, parent_sites)),
@@ -164,6 +170,19 @@ def _with_spare_row(rows: Float[Tensor, "..."], axis: int = 0) -> Float[Tensor, 
     such strides all children of a row would share a few places of a cache, which is two to five times as slow.
     """
     return functional.pad(rows, (0, 0) * (rows.dim() - 1 - axis) + (0, 1))
+
+
+def _among_positions(
+    scores: Float[Tensor, "row parent_type child"], windows: Windows, child_types: int
+) -> Float[Tensor, "row parent_type child"]:
+    """log R_ij where the parents of each type compete by themselves: a child is then one child for each type."""
+    parent_types, positions = scores.shape[1], windows.positions
+    apart = parent_types * child_types
+    scores = scores.unflatten(2, (positions, child_types)).transpose(1, 2).reshape(-1, 1, positions * apart)
+    scores = scores - _highest(scores.detach().squeeze(1), windows, apart)
+    log_assignments = scores - _total(scores.exp().squeeze(1), windows, apart).log()
+    by_position = log_assignments.view(-1, positions, parent_types, child_types)
+    return by_position.transpose(1, 2).reshape(-1, parent_types, positions * child_types)
 
 
 def _highest(scores: Float[Tensor, "row child"], windows: Windows, child_types: int) -> Float[Tensor, "row 1 child"]:

@@ -39,12 +39,13 @@ def main() -> None:
 
     driver.set_active(Driver())
     JITFunction.run = compile_only
-    case, dtype = CASES["windows-that-overlap-in-float32"]
-    inputs = inputs_of("windows-that-overlap-in-float32")
-    layer = Layer.of(case.windows(dtype), case.config, inputs.weights)
-    results = forward(layer, inputs, keep=True)
-    given = ResultGradients(results.logits, results.means, results.assignments)
-    gpu.backward(layer, inputs, results.kept, given, empty_gradients(inputs))
+    for name in ("windows-that-overlap-in-float32", "by-type-in-float32"):
+        case, dtype = CASES[name]
+        inputs = inputs_of(name)
+        layer = Layer.of(case.windows(dtype), case.config, inputs.weights)
+        results = forward(layer, inputs, keep=True)
+        given = ResultGradients(results.logits, results.means, results.assignments)
+        gpu.backward(layer, inputs, results.kept, given, empty_gradients(inputs))
     print(*sorted(compiled))
 
 

@@ -12,13 +12,17 @@ from torch import Tensor
 
 from matcaps.model.kernels import gpu
 from matcaps.model.kernels.layer import Inputs, Layer, ResultGradients, Results, empty_gradients, empty_results
-from tests.support.routing_cases import HARD, NAMES, SOFT, Case
+from tests.support.routing_cases import BY_TYPE, HARD, NAMES, SOFT, Case
 
 DOUBLE, SINGLE = torch.float64, torch.float32
 CASES = {
     "windows-that-skip-children": (Case((5, 3), (2, 2), 3, 2, 5, replace(HARD, iterations=2), batch=2, seed=1), DOUBLE),
     "windows-that-overlap": (Case((3, 2), (2, 2), 1, 2, 3, SOFT, seed=2), DOUBLE),
     "windows-that-overlap-in-float32": (Case((3, 2), (2, 2), 1, 2, 3, replace(HARD, iterations=2), seed=2), SINGLE),
+    "by-type": (Case((3, 2), (2, 2), 1, 2, 3, BY_TYPE, seed=2), DOUBLE),
+    "by-type-in-float32": (Case((3, 2), (2, 1), 1, 2, 3, replace(BY_TYPE, iterations=2), seed=9), SINGLE),
+    "by-type-in-blocks": (Case((6, 1), (3, 1), 2, 1, 33, replace(BY_TYPE, iterations=2), seed=6), DOUBLE),
+    "by-type-in-one-iteration": (Case((3, 1), (2, 1), 1, 2, 5, replace(BY_TYPE, iterations=1), seed=4), DOUBLE),
     "classes": (Case((2, 2), (2, 2), 1, 3, 5, replace(SOFT, iterations=2), True, True, batch=2, seed=3), DOUBLE),
     "one-iteration": (Case((3, 2), (2, 1), 1, 2, 5, replace(SOFT, iterations=1), batch=2, seed=4), DOUBLE),
     "blocks-of-parents": (Case((2, 1), (2, 1), 1, 1, 33, replace(SOFT, iterations=2), seed=5), DOUBLE),

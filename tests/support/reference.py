@@ -16,6 +16,7 @@ from matcaps.model.config import RoutingConfig
 Site = tuple[int, int]
 Child = tuple[Site, int]  # site and type
 Parent = tuple[Site, int]
+Contest = Child | tuple[Child, int]  # what parents compete for: a child, or a child's assignments to one parent type
 ByParent = dict[Parent, Tensor]
 
 
@@ -96,14 +97,18 @@ def _route_one(
         log_activation[parent] = activations[sites].flatten().clamp_min(1e-20).log()
 
     # Every vote has a number: those of the first parent come first, in the order of its children.
-    numbers_of: dict[Child, list[int]] = {}
-    everyone = [child for parent in parents for child in children_of[parent]]
-    for number, child in enumerate(everyone):
-        numbers_of.setdefault(child, []).append(number)
+    contests_of: dict[Parent, list[Contest]] = {
+        parent: [child if config.competition == "parents" else (child, parent[1]) for child in children_of[parent]]
+        for parent in parents
+    }
+    numbers_of: dict[Contest, list[int]] = {}
+    everything = [contest for parent in parents for contest in contests_of[parent]]
+    for number, contest in enumerate(everything):
+        numbers_of.setdefault(contest, []).append(number)
     mass_unit = len(numbers_of) / len(parents) if config.mass == "relative" else 1.0
 
     log_assignment: ByParent = {  # log R_ij of each child, [child]
-        parent: poses.new_tensor([-math.log(len(numbers_of[child])) for child in children_of[parent]])
+        parent: poses.new_tensor([-math.log(len(numbers_of[contest])) for contest in contests_of[parent]])
         for parent in parents
     }
 
@@ -135,9 +140,9 @@ def _route_one(
             log_density = -0.5 * (distances + variance[parent].log()).sum(1)
             scores[parent] = log_density / config.density_temperature - _softplus(-logit[parent])
         all_scores = torch.cat([scores[parent] for parent in parents])
-        log_total = {child: all_scores[numbers].logsumexp(0) for child, numbers in numbers_of.items()}
+        log_total = {contest: all_scores[numbers].logsumexp(0) for contest, numbers in numbers_of.items()}
         for parent in parents:
-            totals = torch.stack([log_total[child] for child in children_of[parent]])
+            totals = torch.stack([log_total[contest] for contest in contests_of[parent]])
             log_assignment[parent] = scores[parent] - totals
 
     sites_of_parents, positions = len(windows), len(next(iter(windows.values())))

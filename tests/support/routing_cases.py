@@ -129,6 +129,7 @@ def cases(
         mass=draw(st.sampled_from(["relative", "absolute"])),
         density_temperature=draw(st.sampled_from(temperatures)),
         variance_floor=draw(st.sampled_from(floors)),
+        competition=draw(st.sampled_from(["parents", "positions"])),
     )
     return Case(
         (rows, columns),
@@ -159,6 +160,7 @@ def largest_error(found: dict[str, Tensor], truth: dict[str, Tensor], *, gradien
 
 SOFT = RoutingConfig()
 HARD = RoutingConfig(density_temperature=1.0, mass="absolute")
+BY_TYPE = RoutingConfig(density_temperature=4.0, competition="positions")
 CONVOLUTION = Case((6, 5), (3, 2), 2, 3, 4, SOFT, batch=2, seed=1)
 CLASSES = Case((3, 4), (3, 4), 1, 3, 5, SOFT, coordinates=True, shared=True, batch=2, seed=2)
 LAYERS = pytest.mark.parametrize(
@@ -166,7 +168,7 @@ LAYERS = pytest.mark.parametrize(
     [
         pytest.param(replace(case, config=config), id=f"{layer}-{name}")
         for layer, case in (("convolution", CONVOLUTION), ("classes", CLASSES))
-        for name, config in (("soft", SOFT), ("hard", HARD))
+        for name, config in (("soft", SOFT), ("hard", HARD), ("by-type", BY_TYPE))
     ],
 )
 

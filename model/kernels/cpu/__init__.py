@@ -97,6 +97,7 @@ def _run(function: Callable[..., int], layer: Layer, inputs: Inputs, tensors: ct
         mass_unit=layer.mass_unit,
         density_temperature=layer.density_temperature,
         variance_floor=layer.variance_floor,
+        competing_types=layer.competing_types,
     )
     doubles = inputs.poses.dtype == torch.float64
     enough = function(ctypes.byref(struct), ctypes.byref(tensors), int(doubles))

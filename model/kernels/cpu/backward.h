@@ -2,7 +2,8 @@
 //
 // g is a gradient, q the gradient of log r_ij, e the gradient of a log-density over its temperature:
 //   M-step   q = w (Σ_h o_h (gμ_h + gσ²_h o_h) − Σ_h gσ²_h σ²_h + S gS),   w = r / S,  o = v − μ
-//   E-step   e = (q − R Σ_parents q) / temperature;  Σ e, Σ e o and Σ e o² give the gradients of logit, μ, σ²
+//   E-step   e = (q − R Σ q) / temperature, Σ over competing parents;
+//            Σ e, Σ e o and Σ e o² give the gradients of logit, μ, σ²
 //   votes    gv = Σ_t w_t (gμ_t + 2 gσ²_t o_t) − Σ_t e_t o_(t−1) / σ²_(t−1), for all iterations in one pass
 #pragma once
 
@@ -31,7 +32,7 @@ class Backward {
         betas_(chunk_ * g_.P * 2 * g_.width),
         slot_sums_(chunk_ * g_.P * g_.C),
         assigned_sums_(tensors.assignments_gradient ? chunk_ * g_.P * g_.C : 0),
-        child_sums_(chunk_ * g_.S * g_.I),
+        child_sums_(chunk_ * g_.S * g_.I * g_.contests()),
         activation_sums_(chunk_ * g_.S * g_.I),
         slot_poses_(chunk_ * g_.P * g_.C * 16),
         packed_gradient_(g_.sets() * g_.blocks * g_.I * 16 * L) {}
@@ -103,6 +104,10 @@ class Backward {
   // [33][width]: gμ, gσ² and the constant of q.
   T* coefficients(int64_t t, int64_t b, int64_t p) const {
     return coefficients_ + ((t * chunk_ + b) * g_.P + p) * 33 * g_.width;
+  }
+  // Σ q of a child over the parents that compete for it.
+  T* child_sums(int64_t b, int64_t site, int64_t i) const {
+    return child_sums_ + ((b * g_.S + site) * g_.I + i) * g_.contests();
   }
   const T* poses(int64_t image, int64_t site, int64_t i) const {
     return t_.poses + ((image * g_.S + site) * g_.I + i) * 16;
@@ -213,7 +218,8 @@ class Backward {
     return result;
   }
 
-  // Σ q over all parents of each child of a site; over all iterations it is the gradient of log a.
+  // Σ q over all parents of each child of a site; over all iterations it is the gradient of log a. If the parents of
+  // each type compete by themselves, also Σ q of each type.
   void sum_by_child(int64_t t, int64_t b, int64_t site) const {
     const int64_t windows = g_.layer.windows_of_child[site];
     const int64_t* slots = g_.layer.slots + site * g_.layer.windows_at_most;
@@ -226,8 +232,14 @@ class Backward {
         if (assigned) assigned_sum += assigned_sums_[at];
       }
       const int64_t at = (b * g_.S + site) * g_.I + i;
-      child_sums_[at] = sum + assigned_sum;
       activation_sums_[at] = t == iterations_ - 1 ? sum : activation_sums_[at] + sum;
+      if (!g_.by_type()) *child_sums(b, site, i) = sum + assigned_sum;
+      for (int64_t block = 0; g_.by_type() && t > 0 && block < g_.blocks; ++block) {
+        V of_type{};
+        for (int64_t n = 0; n < windows; ++n)
+          of_type += load<T, L>(error(t, b, slots[n] / g_.K, slots[n] % g_.K * g_.I + i) + block * L);
+        store<T, L>(child_sums(b, site, i) + block * L, of_type);
+      }
     }
   }
 
@@ -245,8 +257,8 @@ class Backward {
             T* to = error(t, b, p, c + n) + block * L;
             const V share = load<T, L>(weighing(t, first + b, p, c + n) + block * L) * unit *
                             (1 / activation(first + b, site, i + n));
-            errors[n] =
-                (load<T, L>(to) - share * child_sums_[(b * g_.S + site) * g_.I + i + n]) * (1 / g_.temperature);
+            const V sum = g_.contest(child_sums(b, site, i + n), block);
+            errors[n] = (load<T, L>(to) - share * sum) * (1 / g_.temperature);
             store<T, L>(to, errors[n]);
           }
           const T* before = gaussian(t - 1, first + b, p) + block * L;

@@ -18,7 +18,7 @@ class Forward {
         t_(tensors),
         chunk_(g_.chunk()),
         scores_(layer.iterations > 1 ? chunk_ * g_.P * g_.C * g_.width : 0),
-        totals_(chunk_ * g_.S * g_.I),
+        totals_(chunk_ * g_.S * g_.I * g_.contests()),
         kept_(tensors.gaussians ? 0 : chunk_ * g_.P * rows_of_a_gaussian * g_.width) {}
 
   void run() {
@@ -61,6 +61,10 @@ class Forward {
     return kept_ + (b * g_.P + p) * size;
   }
   T* scores(int64_t b, int64_t p, int64_t c) const { return scores_ + ((b * g_.P + p) * g_.C + c) * g_.width; }
+  // log Σ of a child's scores over the parents that compete for it.
+  T* totals(int64_t b, int64_t site, int64_t i) const {
+    return totals_ + ((b * g_.S + site) * g_.I + i) * g_.contests();
+  }
   const T* poses(int64_t image, int64_t site, int64_t i) const {
     return t_.poses + ((image * g_.S + site) * g_.I + i) * 16;
   }
@@ -77,10 +81,11 @@ class Forward {
       for (int64_t n = 0; n < number; ++n) results[n] = scale * activation(image, site, i + n);
       return;
     }
-    const T* total = totals_ + (b * g_.S + site) * g_.I + i;
     const T* score = scores(b, p, k * g_.I + i) + block * L;
-    for (int64_t n = 0; n < number; ++n)
-      results[n] = exp_of<T, L>(load<T, L>(score + n * g_.width) - total[n] - unit) * activation(image, site, i + n);
+    for (int64_t n = 0; n < number; ++n) {
+      const V total = g_.contest(totals(b, site, i + n), block);
+      results[n] = exp_of<T, L>(load<T, L>(score + n * g_.width) - total - unit) * activation(image, site, i + n);
+    }
   }
 
   // The largest log r_ij of each lane.
@@ -93,7 +98,7 @@ class Forward {
         if (t == 0)
           log_mass = all<T, L>(std::log(activation(image, site, i) * g_.even_share(site)));
         else
-          log_mass = load<T, L>(scores(b, p, k * g_.I + i) + block * L) - totals_[(b * g_.S + site) * g_.I + i] +
+          log_mass = load<T, L>(scores(b, p, k * g_.I + i) + block * L) - g_.contest(totals(b, site, i), block) +
                      std::log(activation(image, site, i));
         largest = log_mass > largest ? log_mass : largest;
       }
@@ -223,9 +228,10 @@ class Forward {
       }
   }
 
-  // E-step, second half: the total of a child's scores over all its parents, in all windows that see it.
-  // R_ij is exp(score − total).
+  // E-step, second half: the total of a child's scores over all parents that compete for it, in all windows that see
+  // it. R_ij is exp(score − total).
   void total(int64_t b, int64_t site) const {
+    if (g_.by_type()) return total_by_type(b, site);
     const int64_t windows = g_.layer.windows_of_child[site];
     const int64_t* slots = g_.layer.slots + site * g_.layer.windows_at_most;
     for (int64_t i = 0; windows && i < g_.I; ++i) {
@@ -244,19 +250,32 @@ class Forward {
         const T* score = scores(b, slots[n] / g_.K, slots[n] % g_.K * g_.I + i);
         for (int64_t block = 0; block < g_.blocks; ++block) sum += exp_of<T, L>(load<T, L>(score + block * L) - top);
       }
-      totals_[(b * g_.S + site) * g_.I + i] =
-          top + std::log(sum_of<T, L>(sum));
+      *totals(b, site, i) = top + std::log(sum_of<T, L>(sum));
     }
+  }
+
+  void total_by_type(int64_t b, int64_t site) const {
+    const int64_t windows = g_.layer.windows_of_child[site];
+    const int64_t* slots = g_.layer.slots + site * g_.layer.windows_at_most;
+    for (int64_t i = 0; windows && i < g_.I; ++i)
+      for (int64_t block = 0; block < g_.blocks; ++block) {
+        V top = all<T, L>(T(-1e29)), sum{};  // above an unused lane's scores, so that it gets no share
+        for (int64_t n = 0; n < windows; ++n)
+          top = at_least(load<T, L>(scores(b, slots[n] / g_.K, slots[n] % g_.K * g_.I + i) + block * L), top);
+        for (int64_t n = 0; n < windows; ++n)
+          sum += exp_of<T, L>(load<T, L>(scores(b, slots[n] / g_.K, slots[n] % g_.K * g_.I + i) + block * L) - top);
+        store<T, L>(totals(b, site, i) + block * L, top + log_of<T, L>(at_least(sum, all<T, L>(T(1)))));
+      }
   }
 
   void write_assignments(int64_t first, int64_t b, int64_t p) const {
     for (int64_t k = 0; k < g_.K; ++k)
       for (int64_t i = 0; i < g_.I; ++i) {
         const int64_t site = g_.seen(p, k), child = k * g_.I + i;
-        const T total = totals_[(b * g_.S + site) * g_.I + i];
+        const T* total = totals(b, site, i);
         T* to = t_.assignments + (((first + b) * g_.P + p) * g_.C + child) * g_.J;
         for (int64_t block = 0; block < g_.blocks; ++block) {
-          const V share = exp_of<T, L>(load<T, L>(scores(b, p, child) + block * L) - total);
+          const V share = exp_of<T, L>(load<T, L>(scores(b, p, child) + block * L) - g_.contest(total, block));
           for (int lane = 0; lane < std::min<int64_t>(L, g_.J - block * L); ++lane) to[block * L + lane] = share[lane];
         }
       }

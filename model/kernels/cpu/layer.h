@@ -7,6 +7,8 @@
 #include <memory>
 #include <new>
 
+#include "vectors.h"
+
 namespace matcaps {
 
 // library.py repeats these three structs field by field.
@@ -18,6 +20,7 @@ struct Layer {
   const int64_t *seen, *slots, *windows_of_child;
   const void* coordinates;  // [K, 2], or null
   double final_inverse_temperature, mass_unit, density_temperature, variance_floor;
+  int64_t competing_types;  // all parent types, or 1 if each type competes by itself
 };
 
 // Shapes: see layer.py.
@@ -109,8 +112,16 @@ struct Geometry {
   }
   const T* coordinates(int64_t k) const { return coordinates_ + k * 4; }
   int64_t seen(int64_t p, int64_t k) const { return layer.seen[p * K + k]; }
-  // Before the first E-step a child is shared evenly by all its parents.
-  T even_share(int64_t site) const { return T(1) / T(layer.windows_of_child[site] * J); }
+  // Whether the parents of each type compete by themselves, for a share of every child.
+  bool by_type() const { return layer.competing_types < J; }
+  // Numbers of a child's row in a table of what its parents compete for: one for all, or one for each lane.
+  int64_t contests() const { return by_type() ? width : 1; }
+  // Those of a block of parents.
+  Vector<T, L> contest(const T* row, int64_t block) const {
+    return by_type() ? load<T, L>(row + block * L) : all<T, L>(row[0]);
+  }
+  // Before the first E-step a child is shared evenly by all parents that compete for it.
+  T even_share(int64_t site) const { return T(1) / T(layer.windows_of_child[site] * layer.competing_types); }
   T inverse_temperature(int64_t iteration) const {
     double power = 1;
     for (int64_t t = 0; t <= iteration; ++t) power *= 0.95;

@@ -40,6 +40,7 @@ class LayerStruct(ctypes.Structure):
         *((name, ctypes.c_void_p) for name in ("seen", "slots", "windows_of_child", "coordinates")),
         *((name, ctypes.c_double) for name in ("final_inverse_temperature", "mass_unit")),
         *((name, ctypes.c_double) for name in ("density_temperature", "variance_floor")),
+        ("competing_types", ctypes.c_int64),
     )
 
 

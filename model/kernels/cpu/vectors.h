@@ -21,7 +21,8 @@ struct Float;
 template <>
 struct Float<float> {
   typedef int32_t Bits;
-  static constexpr int mantissa = 23, bias = 127, degree = 7;
+  static constexpr int mantissa = 23, bias = 127, degree = 7, log_terms = 5;
+  static constexpr Bits root_of_half = 0x3f3504f3;  // the bits of √½
   static constexpr float rounder = 12582912.0f;  // 1.5 · 2^23: adding it leaves an integer in the low bits
   static constexpr float lowest = -87.33f;       // below this, exp is not a normal number
   static constexpr float ln2_high = 0.693359375f, ln2_low = -2.12194440e-4f;
@@ -30,7 +31,8 @@ struct Float<float> {
 template <>
 struct Float<double> {
   typedef int64_t Bits;
-  static constexpr int mantissa = 52, bias = 1023, degree = 13;
+  static constexpr int mantissa = 52, bias = 1023, degree = 13, log_terms = 10;
+  static constexpr Bits root_of_half = 0x3fe6a09e667f3bcd;
   static constexpr double rounder = 6755399441055744.0;
   static constexpr double lowest = -708.39;
   static constexpr double ln2_high = 6.93145751953125e-1, ln2_low = 1.42860682030941723212e-6;
@@ -95,6 +97,27 @@ inline Vector<T, L> exp_of(Vector<T, L> value) {
   Vector<T, L> scale;
   std::memcpy(&scale, &power, sizeof scale);
   return value < F::lowest ? Vector<T, L>{} : series * scale;
+}
+
+// log of positive normal numbers with an error of about one ulp: log (2^n m) = n log 2 + 2 artanh s, √½ ≤ m < √2,
+// s = (m − 1) / (m + 1).
+template <typename T, int L>
+inline Vector<T, L> log_of(Vector<T, L> value) {
+  typedef typename Float<T>::Bits Bits;
+  typedef Vector<Bits, L> Integers;
+  typedef Float<T> F;
+  Integers bits;
+  std::memcpy(&bits, &value, sizeof bits);
+  bits += (Bits(F::bias) << F::mantissa) - F::root_of_half;
+  const Integers power = (bits >> F::mantissa) - F::bias;
+  bits = (bits & ((Bits(1) << F::mantissa) - 1)) + F::root_of_half;
+  Vector<T, L> m;
+  std::memcpy(&m, &bits, sizeof m);
+  const auto s = (m - 1) / (m + 1), square = s * s;
+  auto series = Vector<T, L>{};
+#pragma GCC unroll 16
+  for (int n = F::log_terms - 1; n >= 0; --n) series = series * square + T(2) / T(2 * n + 1);
+  return series * s + __builtin_convertvector(power, Vector<T, L>) * T(0.69314718055994530942);
 }
 
 // ½ Σ log of 16 positive normal numbers. Mantissas are multiplied and exponents added, so one log is enough.

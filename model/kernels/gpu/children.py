@@ -1,7 +1,8 @@
 """Kernels of children: each child with all its parents, in all windows that see it.
 
 A program has one site of one image and ``types`` of its child types. Every element of a [row, child, lane] table
-belongs to one child, so no other program reads or writes it, and sums have a fixed order.
+belongs to one child, so no other program reads or writes it, and sums have a fixed order. Where the parents of each
+type compete by themselves (``by_type``), a program of ``compete`` has one block of lanes.
 """
 
 from typing import no_type_check
@@ -28,10 +29,11 @@ def compete(
     child_types: tl.constexpr,
     lanes: tl.constexpr,
     assigned: tl.constexpr,
+    by_type: tl.constexpr,
     types: tl.constexpr,
     block: tl.constexpr,
 ):
-    """E-step: replaces scores by log r, normalised over all parents of a child; writes assignments R if asked for."""
+    """E-step: replaces scores by log r, normalised over competing parents; writes assignments R if asked for."""
     image = tl.program_id(0) // child_sites
     site = tl.program_id(0) % child_sites
     i = tl.program_id(1) * types + tl.arange(0, types)[:, None]
@@ -39,22 +41,29 @@ def compete(
     i = tl.minimum(i, child_types - 1)
     lane = tl.arange(0, block)[None, :]
     windows = tl.load(windows_of_child + site).to(tl.int32)
-    top = tl.full([types, 1], -1e30, scores.dtype.element_ty)
+    span: tl.constexpr = block if by_type else lanes
+    begin = tl.program_id(2) * span
+    # Above the scores of unused lanes: where each type competes by itself, they get no share either.
+    top = tl.full([types, block if by_type else 1], -1e29, scores.dtype.element_ty)
     total = top * 0
     for window in range(windows):
         slot = tl.load(slots + site * windows_at_most + window).to(tl.int32)
         child = _child(slot, image, i, sites, positions, child_types)
-        for first in range(0, lanes, block):
+        for first in range(begin, begin + span, block):
             score = tl.load(scores + child * lanes + first + lane)
-            higher = tl.maximum(top, tl.max(score, 1)[:, None])
-            total = total * tl.exp(top - higher) + tl.sum(tl.exp(score - higher), 1)[:, None]
+            if by_type:
+                higher = tl.maximum(top, score)
+                total = total * tl.exp(top - higher) + tl.exp(score - higher)
+            else:
+                higher = tl.maximum(top, tl.max(score, 1)[:, None])
+                total = total * tl.exp(top - higher) + tl.sum(tl.exp(score - higher), 1)[:, None]
             top = higher
     total = top + tl.log(tl.maximum(total, 1))  # the largest score adds 1; a child without parents has a total of 0
     log_activation = tl.load(log_activations + tl.program_id(0) * child_types + i)
     for window in range(windows):
         slot = tl.load(slots + site * windows_at_most + window).to(tl.int32)
         child = _child(slot, image, i, sites, positions, child_types)
-        for first in range(0, lanes, block):
+        for first in range(begin, begin + span, block):
             at = scores + child * lanes + first + lane
             log_share = tl.load(at) - total
             if assigned:
@@ -84,12 +93,14 @@ def differentiate_competition(
     first_iteration: tl.constexpr,
     last_iteration: tl.constexpr,
     assigned: tl.constexpr,
+    by_type: tl.constexpr,
     types: tl.constexpr,
     block: tl.constexpr,
 ):
-    """Replaces q, the gradients of log r, by errors e = (q − R Σ q) / temperature.
+    """Replaces q, the gradients of log r, by errors e = (q − R Σ q) / temperature; Σ is over competing parents.
 
-    The sum of q over a child's parents is added to ``activation_sums``: over all iterations, the gradient of log a.
+    The sum of q over all parents of a child is added to ``activation_sums``: over all iterations, the gradient of
+    log a.
     """
     image = tl.program_id(0) // child_sites
     site = tl.program_id(0) % child_sites
@@ -118,13 +129,25 @@ def differentiate_competition(
         tl.store(activation_sums + at_child, total + tl.load(activation_sums + at_child), mask=real)
     if not first_iteration:
         total += of_shares
-        for window in range(windows):
-            slot = tl.load(slots + site * windows_at_most + window).to(tl.int32)
-            child = _child(slot, image, i, sites, positions, child_types)
-            for first in range(0, lanes, block):
+        for first in range(0, lanes, block):
+            of_contest = total
+            if by_type:
+                of_contest = tl.zeros([types, block], gradients.dtype.element_ty)
+                for window in range(windows):
+                    slot = tl.load(slots + site * windows_at_most + window).to(tl.int32)
+                    child = _child(slot, image, i, sites, positions, child_types)
+                    at = child * lanes + first + lane
+                    of_contest += tl.load(gradients + at)
+                    if assigned:
+                        given = assignments_gradient + child * parent_types + first + lane
+                        given = tl.load(given, mask=first + lane < parent_types, other=0)
+                        of_contest += tl.exp(tl.load(masses + at) - log_activation) * given
+            for window in range(windows):
+                slot = tl.load(slots + site * windows_at_most + window).to(tl.int32)
+                child = _child(slot, image, i, sites, positions, child_types)
                 at = child * lanes + first + lane
                 share = tl.exp(tl.load(masses + at) - log_activation)
-                error = tl.load(gradients + at) - share * total
+                error = tl.load(gradients + at) - share * of_contest
                 if assigned:
                     given = assignments_gradient + child * parent_types + first + lane
                     error += share * tl.load(given, mask=first + lane < parent_types, other=0)

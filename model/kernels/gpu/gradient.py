@@ -2,7 +2,8 @@
 
 q is the gradient of log r, e that of a log-density over its temperature, w = r / S:
   M-step  q = w (Σ_h o_h (gμ_h + gσ²_h o_h) − Σ_h gσ²_h σ²_h + S gS),  o = v − μ
-  E-step  e = (q − R Σ_parents q) / temperature;  Σ e, Σ e o and Σ e o² give the gradients of logit, μ and σ²
+  E-step  e = (q − R Σ q) / temperature, Σ over competing parents;  Σ e, Σ e o and Σ e o² give the gradients of logit,
+          μ and σ²
   votes   Σ_t w_t (gμ_t + 2 gσ²_t o_t) − Σ_t e_t o_(t−1) / σ²_(t−1)
 """
 
@@ -61,6 +62,7 @@ def backward(
                 first_iteration=iteration == 0,
                 last_iteration=iteration == iterations - 1,
                 assigned=assigned,
+                by_type=piece.by_type,
                 block=piece.block,
                 **piece.children_tile,
             )

@@ -36,7 +36,7 @@ class Piece:
 
         alive = activations.clamp_min(SMALLEST_ACTIVATION)
         self.log_activations = alive.log()
-        self.even = alive / (layer.windows_of_child.clamp_min(1) * parent_types)[:, None]
+        self.even = alive / (layer.windows_of_child.clamp_min(1) * layer.competing_types)[:, None]
         """r of the first iteration; without meaning for a child without parents."""
 
         rows = PAIRS // self.block
@@ -68,6 +68,8 @@ class Piece:
         types = min(32, triton.next_power_of_2(self.child_types))
         self.children_tile = {"types": types, "num_warps": max(1, min(4, types * self.block // 128))}
         self.children_grid = images * self.child_sites, triton.cdiv(self.child_types, types)
+        self.by_type = layer.competing_types < parent_types
+        """Whether the parents of each type compete by themselves."""
         self.windows = layer.slots, layer.windows_of_child
         self.windows_at_most = layer.slots.shape[1]
 

@@ -20,7 +20,7 @@ def forward(layer: Layer, inputs: Inputs, results: Results) -> None:
     parent_types, packed = weights.shape[2], pack(weights)
     sites = len(layer.seen)
     if layer.iterations == 1 and results.assignments.numel():
-        shares = 1 / (layer.windows_of_child[layer.seen] * parent_types).to(poses.dtype)
+        shares = 1 / (layer.windows_of_child[layer.seen] * layer.competing_types).to(poses.dtype)
         results.assignments.copy_(shares[:, :, None, None].expand_as(results.assignments))
     for some in pieces(layer, poses, packed.shape[3]):
         piece = Piece(layer, poses[some], activations[some], packed, parent_types)
@@ -67,11 +67,13 @@ def _route(
         scores = masses[iteration]
         piece.quadratics(passes.GIVEN, scores, now, scores)
         last = iteration == iterations - 2
-        children.compete[piece.children_grid](
+        contests = piece.blocks if piece.by_type else 1
+        children.compete[*piece.children_grid, contests](
             *(scores, piece.log_activations, *piece.windows, assignments),
             *(piece.sites, piece.child_sites, piece.windows_at_most, piece.parent_types),
             **piece.window,
             assigned=last and assignments.numel() > 0,
+            by_type=piece.by_type,
             block=piece.block,
             **piece.children_tile,
         )

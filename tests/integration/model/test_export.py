@@ -69,6 +69,29 @@ def test_a_graph_shrinks_its_crop_as_the_network_does(pooled_channels: int, resi
             np.testing.assert_allclose(found[name], values.numpy(), rtol=1e-5, atol=1e-5, err_msg=name)
 
 
+def test_a_graph_in_which_types_compete_by_themselves_agrees_with_the_network() -> None:
+    """The competition is in the graph: its results differ from those of the other competition."""
+    torch.manual_seed(0)
+    routing = RoutingConfig(iterations=2, density_temperature=4.0, competition="positions")
+    config = replace(tiny(), crop_size=24, routing=routing)
+    network = CapsNet(config).eval()
+    proto = export(network)
+    assert not {node.op_type for node in proto.graph.node} & REFUSED
+    graph = Graph(proto)
+    for images in batches():
+        with torch.no_grad():
+            expected = outputs(network(images))
+        found = graph.run(images.numpy())
+        for name, values in zip(OUTPUTS, expected, strict=True):
+            np.testing.assert_allclose(found[name], values.numpy(), rtol=1e-5, atol=1e-5, err_msg=name)
+    others = CapsNet(replace(config, routing=replace(routing, competition="parents"))).eval()
+    others.load_state_dict(network.state_dict())
+    images = batches()[0]
+    with torch.no_grad():
+        different = others(images).poses.numpy()
+    assert not np.allclose(graph.run(images.numpy())["poses"], different, rtol=1e-3, atol=1e-3)
+
+
 def test_every_level_of_grey_is_finite(graph: Graph) -> None:
     """Even images of all 256 levels, and single pixels on black and on white, answer finite numbers."""
     even = np.arange(256, dtype=np.uint8)[:, None, None, None].repeat(24, 2).repeat(24, 3)

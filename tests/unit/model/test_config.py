@@ -46,11 +46,18 @@ def test_a_routing_config_rejects_a_value_out_of_range_by_name(name: str, value:
     assert repr(value) in str(error.value)
 
 
-def test_a_routing_config_rejects_an_unknown_mass() -> None:
-    """A mass that is neither of the two, which a type checker would find too, is an error."""
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("mass", "mass must be 'absolute' or 'relative', got 'heavy'"),
+        ("competition", "competition must be 'parents' or 'positions', got 'heavy'"),
+    ],
+)
+def test_a_routing_config_rejects_an_unknown_word(name: str, words: str) -> None:
+    """A word that is neither of the two, which a type checker would find too, is an error."""
     config = RoutingConfig()
-    object.__setattr__(config, "mass", "heavy")
-    with pytest.raises(ValueError, match="mass must be 'absolute' or 'relative', got 'heavy'"):
+    object.__setattr__(config, name, "heavy")
+    with pytest.raises(ValueError, match=words):
         config.__post_init__()
 
 
@@ -112,8 +119,9 @@ def test_presets_iterate_three_times(config: CapsNetConfig) -> None:
 
 @pytest.mark.parametrize("config", PRESETS)
 def test_as_published_changes_the_procedure_and_no_size(config: CapsNetConfig) -> None:
-    """As published means λ → 0.01, absolute masses, no temperature and no norms."""
-    published = as_published(config)
+    """As published means λ → 0.01, absolute masses, no temperature, competition among all parents and no norms."""
+    by_type = replace(config, routing=replace(config.routing, competition="positions"))
+    published = as_published(by_type)
     assert published.routing == replace(
         config.routing, final_inverse_temperature=0.01, mass="absolute", density_temperature=1.0
     )

@@ -15,7 +15,8 @@ POOLED = replace(tiny(channels=2), pooled_channels=3)
 DEEP = replace(POOLED, residual_blocks=2)
 UNNORMED = replace(tiny(), residual_blocks=1, batch_norm=False)
 CROPPED = [replace(tiny(), crop_size=crop) for crop in (24, 17)]
-CONFIGS = [tiny(), tiny(channels=2), *CROPPED, SHRUNK, POOLED, DEEP, UNNORMED]
+BY_TYPE = replace(tiny(), crop_size=24, routing=replace(tiny().routing, competition="positions"))
+CONFIGS = [tiny(), tiny(channels=2), *CROPPED, SHRUNK, POOLED, DEEP, UNNORMED, BY_TYPE]
 
 
 def build(config: CapsNetConfig, dtype: torch.dtype = torch.float32) -> CapsNet:
@@ -82,6 +83,23 @@ def test_activations_are_logistic_and_assignments_are_shares(config: CapsNetConf
     shares = prediction.class_assignments
     assert (shares >= 0).all()
     torch.testing.assert_close(shares.sum(-1), torch.ones(shares.shape[:-1]))
+
+
+@pytest.mark.parametrize("config", [replace(tiny(), crop_size=24), BY_TYPE])
+def test_types_compete_by_themselves_in_the_convolutional_layers_alone(config: CapsNetConfig) -> None:
+    """There each reached child has assignments of 1 for each parent type; the class layer has 1 for all classes."""
+    network = build(config)
+    with torch.no_grad():
+        prediction = network(pictures(config))
+        first = network.conv_caps_1(prediction.primary_caps, assignments=True)
+        second = network.conv_caps_2(prediction.conv_caps_1, assignments=True)
+    for caps, routed in ((network.conv_caps_1, first), (network.conv_caps_2, second)):
+        child_types, parent_types = caps.weights.shape[1:3]
+        each = parent_types if config.routing.competition == "positions" else 1
+        assert routed.assignments is not None
+        expected = 2 * caps.windows.reached_sites * child_types * each
+        assert float(routed.assignments.sum()) == pytest.approx(expected, rel=1e-5)
+    assert float(prediction.class_assignments.sum()) == pytest.approx(2 * 2 * 2 * config.conv_types_2, rel=1e-5)
 
 
 @pytest.mark.parametrize("size", [20, 21, 24, 31])

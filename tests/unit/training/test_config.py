@@ -64,6 +64,13 @@ def test_a_recipe_survives_json(name: str) -> None:
     assert from_json(json.loads(json.dumps(to_json(RECIPES[name])))) == RECIPES[name]
 
 
+def test_a_configuration_from_before_the_competition_shares_children_among_all_parents() -> None:
+    """A run that began before the option existed resumes, and means what it meant."""
+    saved = to_json(RECIPES["mnist"])
+    del saved["network"]["routing"]["competition"]
+    assert from_json(saved) == RECIPES["mnist"]
+
+
 def test_a_damaged_configuration_is_rejected() -> None:
     """Values of a checkpoint are validated as those of the command line are."""
     saved = to_json(RECIPES["mnist"])
@@ -82,7 +89,7 @@ def test_a_recipe_describes_itself(name: str) -> None:
 def test_differences_have_the_names_of_the_options() -> None:
     """They name every option that differs, with both values, except where and how the run is executed."""
     mnist = RECIPES["mnist"]
-    routing = replace(mnist.network.routing, iterations=2)
+    routing = replace(mnist.network.routing, iterations=2, competition="positions")
     other = replace(
         mnist,
         network=replace(mnist.network, routing=routing),
@@ -93,6 +100,7 @@ def test_differences_have_the_names_of_the_options() -> None:
     assert differences(mnist, other) == {
         "epochs": (20, 3),
         "loss": ("cross-entropy", "spread"),
+        "network.routing.competition": ("parents", "positions"),
         "network.routing.iterations": (3, 2),
     }
     assert differences(mnist, mnist) == {}

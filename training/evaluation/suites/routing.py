@@ -17,6 +17,7 @@ from matcaps.training.evaluation.report import Report, columns
 
 DEAD_BELOW = 0.01
 BINS = 20
+LEAST_ENTROPY = 0.5  # nats: one child that is shared by two parents has log 2
 
 
 class Layer(NamedTuple):
@@ -24,6 +25,7 @@ class Layer(NamedTuple):
 
     Attributes:
         entropies: Summed entropy of its children's assignments in each iteration; empty for PrimaryCaps.
+            All are zero if no child has two parents that compete for it.
         highest: The highest activation of each capsule, [site, type].
         histogram: Number of activations in each of 20 equal parts of [0, 1].
     """
@@ -43,7 +45,7 @@ def routing(network: CapsNet, images: ImageSet, *, progress: bool = True) -> Rep
     sharpness = {
         name: [entropy / layer.entropies[0] for entropy in layer.entropies]
         for name, layer in layers.items()
-        if layer.entropies
+        if layer.entropies and layer.entropies[0] > LEAST_ENTROPY
     }
     dead = {name: float((layer.highest < DEAD_BELOW).double().mean()) for name, layer in layers.items()}
     active = {name: float(_mean(layer.histogram)) for name, layer in layers.items()}

@@ -14,6 +14,7 @@ def test_images_in_folders_become_an_artefact(shapes: Path, tmp_path: Path, caps
     run, models = tmp_path / "run", tmp_path / "models"
     options = [f"--data={shapes}", f"--run-folder={run}", "--epochs=1", "--batch-size=16", *TINY]
     options.append("--network.routing.iterations=1")  # the export of three takes half a minute
+    options.append("--network.routing.competition=positions")
     assert main(["train", "folder", *options, "--network.image-size=24"]) == 0
     assert f"next: matcaps evaluate {run}\n" in capsys.readouterr().out
     assert main(["evaluate", str(run)]) == 0
@@ -21,7 +22,9 @@ def test_images_in_folders_become_an_artefact(shapes: Path, tmp_path: Path, caps
     assert (run / "standard.png").exists()
     release = ["release", str(run), "--name", "shapes", "--models", str(models)]
     assert main(release) == 0
-    assert metadata_of(models / "shapes" / "1")["classes"] == ["circle", "square", "triangle"]
+    metadata = metadata_of(models / "shapes" / "1")
+    assert metadata["classes"] == ["circle", "square", "triangle"]
+    assert metadata["training"]["routing"]["competition"] == "positions"
     assert main([*release, "--version", "1"]) == 1
     assert "never overwritten" in capsys.readouterr().err
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from matcaps.model.config import RoutingConfig
 from matcaps.model.kernels import cpu
 from matcaps.model.kernels.cpu.library import library, widest
 from matcaps.model.kernels.layer import (
@@ -23,9 +24,11 @@ from matcaps.model.kernels.operator import Options, fused_routing
 from matcaps.model.routing.dispatch import route as choose
 from matcaps.model.routing.eager import Routed
 from tests.support.routing_cases import (
+    BY_TYPE,
     CLASSES,
     CONVOLUTION,
     LAYERS,
+    SOFT,
     Case,
     close,
     gradients,
@@ -59,9 +62,12 @@ def arguments(case: Case, dtype: torch.dtype) -> tuple[Layer, Inputs]:
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("parent_types", [1, 5, 16, 33])
-def test_every_vector_width_gives_the_same_results(width: int, dtype: torch.dtype, parent_types: int) -> None:
+@pytest.mark.parametrize("config", [SOFT, BY_TYPE], ids=["parents", "positions"])
+def test_every_vector_width_gives_the_same_results(
+    width: int, dtype: torch.dtype, parent_types: int, config: RoutingConfig
+) -> None:
     """With vectors of 128, 256 and 512 bits, results and gradients agree with plain PyTorch to rounding."""
-    case = replace(CONVOLUTION, parent_types=parent_types)
+    case = replace(CONVOLUTION, parent_types=parent_types, config=config)
     layer, inputs = arguments(case, dtype)
     results = empty_results(inputs, layer, assignments=True, keep=True)
     cpu.forward(layer, inputs, results, width=width)
@@ -89,7 +95,7 @@ def test_gradients_of_assignments_reach_every_input(case: Case) -> None:
     assert all(close(one, other) for one, other in zip(*found, strict=True))
 
 
-@pytest.mark.parametrize("case", [CONVOLUTION, CLASSES, WIDE])
+@pytest.mark.parametrize("case", [CONVOLUTION, CLASSES, WIDE, replace(WIDE, config=BY_TYPE)])
 def test_threads_change_no_bit(case: Case) -> None:
     """Results and gradients are the same numbers on one thread, on two and on three."""
     case = replace(case, batch=5)
@@ -205,7 +211,7 @@ def test_a_ninth_iteration_is_routed_by_plain_pytorch() -> None:
     assert library().matcaps_most_iterations() == cpu.MOST_ITERATIONS == 8
 
 
-@pytest.mark.parametrize("case", [CONVOLUTION, CLASSES])
+@pytest.mark.parametrize("case", [CONVOLUTION, CLASSES, replace(CONVOLUTION, config=BY_TYPE)])
 def test_opcheck_accepts_the_operator(case: Case) -> None:
     """Schema, fake tensors and autograd registration pass torch's own checks."""
     layer, inputs = arguments(case, torch.float32)

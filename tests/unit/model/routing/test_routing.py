@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import product
+from typing import Literal
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from matcaps.model.routing.eager import em_routing
 from matcaps.model.windows import Windows
 from tests.support.reference import Reference, windows_by_definition
 from tests.support.routing_cases import (
+    BY_TYPE,
     CLASSES,
     CONVOLUTION,
     HARD,
@@ -27,10 +29,14 @@ from tests.support.routing_cases import (
 
 
 @LAYERS
-def test_assignments_of_a_child_sum_to_1_over_all_its_parents(route: Routing, case: Case) -> None:
-    """The sum is over every type in every window that sees the child, not within one window."""
-    assignments = route(case.windows(), case.config, *case.inputs()).assignments.sum(-1)
-    total = torch.zeros(case.batch, *case.child_grid, case.child_types, dtype=torch.float64)
+@pytest.mark.parametrize("iterations", [1, 2, 3])
+def test_assignments_of_a_child_sum_to_1_over_competing_parents(route: Routing, case: Case, iterations: int) -> None:
+    """The sum is over every window that sees the child, and over every type unless each competes by itself."""
+    assignments = route(case.windows(), replace(case.config, iterations=iterations), *case.inputs()).assignments
+    if case.config.competition == "parents":
+        assignments = assignments.sum(-1, keepdim=True)
+    contests = assignments.shape[-1]
+    total = torch.zeros(case.batch, *case.child_grid, case.child_types, contests, dtype=torch.float64)
     windows = windows_by_definition(case.child_grid, case.kernel, case.stride)
     for parent, sites in enumerate(windows.values()):
         for position, (row, column) in enumerate(sites):
@@ -42,18 +48,19 @@ def test_assignments_of_a_child_sum_to_1_over_all_its_parents(route: Routing, ca
 
 @LAYERS
 def test_one_iteration_assigns_evenly(route: Routing, case: Case) -> None:
-    """Before any E-step a child's assignments are 1 / (windows that reach it × types)."""
+    """Before any E-step a child's assignments are 1 / (windows that reach it × types that compete for it)."""
     config = replace(case.config, iterations=1)
     assignments = route(case.windows(), config, *case.inputs()).assignments
     windows = list(windows_by_definition(case.child_grid, case.kernel, case.stride).values())
     for parent, sites in enumerate(windows):
         for position, site in enumerate(sites):
-            share = 1 / (sum(site in others for others in windows) * case.parent_types)
+            types = case.parent_types if case.config.competition == "parents" else 1
+            share = 1 / (sum(site in others for others in windows) * types)
             assert close(assignments[:, parent, position], assignments.new_tensor(share))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("config", [SOFT, HARD])
+@pytest.mark.parametrize("config", [SOFT, HARD, BY_TYPE])
 def test_children_that_no_window_reaches_have_no_gradient(
     route: Routing, config: RoutingConfig, dtype: torch.dtype
 ) -> None:
@@ -173,11 +180,14 @@ def test_a_more_active_child_pulls_the_mean_towards_its_vote(route: Routing) -> 
         assert close(found, share * votes[0] + (1 - share) * votes[1])
 
 
+@pytest.mark.parametrize("competition", ["parents", "positions"])
 @pytest.mark.parametrize("case", [CONVOLUTION, CLASSES, replace(CONVOLUTION, stride=3)])
-def test_the_mean_of_relative_masses_is_the_mean_activation(route: Routing, case: Case) -> None:
-    """In any geometry, a relative mass of 1 is a parent's share of fully active children."""
+def test_the_mean_of_relative_masses_is_the_mean_activation(
+    route: Routing, case: Case, competition: Literal["parents", "positions"]
+) -> None:
+    """In any geometry and competition, a relative mass of 1 is a parent's share of fully active children."""
     # Votes that agree have variances at a floor of 1, with a logarithm of 0: the logit is −λ 16 β_u S.
-    config = replace(case.config, mass="relative", variance_floor=1.0)
+    config = replace(case.config, mass="relative", variance_floor=1.0, competition=competition)
     poses, activations, weights, _, beta_a = case.inputs()
     beta_u = torch.full_like(beta_a, 0.3)
     parameters = weights, beta_u, torch.zeros_like(beta_a)
@@ -200,11 +210,14 @@ def test_inverse_temperature_follows_the_schedule(route: Routing, iterations: in
     assert close(logits, (0.01 * (1 - 0.95**iterations) * beta_a).expand_as(logits))
 
 
+@pytest.mark.parametrize("competition", ["parents", "positions"])
 @pytest.mark.parametrize("temperature", [1.0, 16.0])
 @pytest.mark.parametrize("coordinates", [False, True])
-def test_gradients_pass_through_every_iteration(route: Routing, temperature: float, coordinates: bool) -> None:
+def test_gradients_pass_through_every_iteration(
+    route: Routing, temperature: float, coordinates: bool, competition: Literal["parents", "positions"]
+) -> None:
     """Finite differences agree in a random direction of each input and each output: no gradient is cut off."""
-    config = replace(SOFT, density_temperature=temperature, final_inverse_temperature=0.5)
+    config = RoutingConfig(final_inverse_temperature=0.5, density_temperature=temperature, competition=competition)
     case = Case((3, 2), (2, 1), 1, 2, 2, config, coordinates=coordinates, scale=0.3, seed=6)
     poses, activations, *parameters = case.inputs()
     leaves = [leaf.requires_grad_() for leaf in (poses, 0.1 + 0.8 * activations, *parameters)]
@@ -274,6 +287,19 @@ def test_blocks_of_votes_change_nothing(case: Case, parents_at_once: int) -> Non
         reference = Reference(found.activation_logits, found.poses, found.assignments)
         results.append([*reference, *gradients(reference, leaves)])
     assert all(close(part, whole) for whole, part in zip(*results, strict=True))
+
+
+def test_parents_of_other_types_take_no_share_where_types_compete_by_themselves(route: Routing) -> None:
+    """A parent type's results are those that it has alone, whatever the other types are."""
+    case = replace(CONVOLUTION, config=BY_TYPE)
+    poses, activations, weights, beta_u, beta_a = case.inputs()
+    together = route(case.windows(), case.config, poses, activations, weights, beta_u, beta_a)
+    for parent_type in range(case.parent_types):
+        one = slice(parent_type, parent_type + 1)
+        alone = route(case.windows(), case.config, poses, activations, weights[:, :, one], beta_u[one], beta_a[one])
+        assert close(alone.activation_logits, together.activation_logits[..., one])
+        assert close(alone.poses, together.poses[:, :, one])
+        assert close(alone.assignments, together.assignments[..., one])
 
 
 def test_a_wrong_number_of_child_sites_is_an_error(route: Routing) -> None:

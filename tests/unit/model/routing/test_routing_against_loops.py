@@ -1,12 +1,15 @@
 """Every implementation of EM routing against loops over parents and children, in value and gradient."""
 
+from dataclasses import replace
+from typing import Literal
+
 import pytest
 import torch
 from hypothesis import example, given, settings
 from torch import Tensor
 
 from matcaps.model.config import RoutingConfig
-from tests.support.routing_cases import ROUTINGS, Case, Routing, cases, largest_error, routed
+from tests.support.routing_cases import CONVOLUTION, ROUTINGS, Case, Routing, cases, largest_error, routed
 
 NUDGES = 4
 AMPLIFYING = Case((6, 2), (3, 2), 1, 2, 2, RoutingConfig(5, 0.01, "relative", 1.0), shared=True, scale=0.3, seed=741)
@@ -70,6 +73,25 @@ def assert_all_as_exact_as_loops(case: Case) -> None:
     """The same for every implementation."""
     truth, loops = routed(None, case, torch.float64), routed(None, case, torch.float32)
     for route in ROUTINGS.values():
+        assert_as_exact_as_loops(route, case, truth, loops)
+
+
+@pytest.mark.parametrize("iterations", [1, 2, 3])
+@pytest.mark.parametrize("mass", ["relative", "absolute"])
+@pytest.mark.parametrize("temperature", [1.0, 4.0])
+@pytest.mark.parametrize("stride", [1, 2, 3])
+def test_types_that_compete_by_themselves_are_those_of_the_procedure(
+    iterations: int, mass: Literal["relative", "absolute"], temperature: float, stride: int
+) -> None:
+    """Float64 agrees with the loops to 1e-10, float32 to their own error; strides 2 and 3 leave children unseen."""
+    config = RoutingConfig(iterations, 1.0, mass, temperature, competition="positions")
+    case = replace(CONVOLUTION, stride=stride, config=config, batch=1)
+    truth, loops = routed(None, case, torch.float64), routed(None, case, torch.float32)
+    assert bool((case.windows().windows_of_child == 0).any()) == (stride > 1)
+    for name, route in ROUTINGS.items():
+        found = routed(route, case, torch.float64)
+        for gradient, unit in ((False, 1.0), (True, 0.0)):
+            assert largest_error(found, truth, gradient=gradient, unit=unit) < 1e-10, name
         assert_as_exact_as_loops(route, case, truth, loops)
 
 

@@ -45,6 +45,7 @@ def test_the_options_of_train_are_grouped(capsys: pytest.CaptureFixture[str]) ->
         ("train mnist --warp 0.7", "or shapes would fold, got 0.7"),
         ("train mnist --elevations 0 --lightings 1", "elevations or lightings, not both"),
         ("train mnist --network.routing.iterations 0", "iterations must be at least 1, got 0"),
+        ("train mnist --network.routing.competition types", "--network.routing.competition"),
         ("train mnist --colour red", "--colour"),
         ("download imagenet", "imagenet"),
         ("release x", "--name"),

@@ -1,11 +1,12 @@
 """A checkpoint is complete or absent, and rebuilds its network."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from matcaps.model import CapsNet
+from matcaps.model import CapsNet, tiny
 from matcaps.training.engine import checkpoint
 from matcaps.training.writing import write_atomically
 
@@ -21,6 +22,16 @@ def test_rebuilt_network_is_the_same(tmp_path: Path, network: CapsNet) -> None:
     assert rebuilt.config == network.config
     with torch.no_grad():
         assert torch.equal(rebuilt(images).poses, network(images).poses)
+
+
+def test_the_competition_is_part_of_the_network(tmp_path: Path) -> None:
+    """It is restored; a checkpoint from before it existed is one of competition among all parents."""
+    config = replace(tiny(), routing=replace(tiny().routing, competition="positions"))
+    checkpoint.save(tmp_path / "last.pt", CapsNet(config))
+    content = checkpoint.load(tmp_path / "last.pt")
+    assert checkpoint.rebuild(content).config == config
+    del content["network"]["routing"]["competition"]
+    assert checkpoint.rebuild(content).config == tiny()
 
 
 def test_failed_write_leaves_the_old_file(tmp_path: Path) -> None:

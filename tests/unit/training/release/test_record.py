@@ -43,7 +43,7 @@ def test_the_options_are_flat() -> None:
     }
     assert (record["label_smoothing"], record["average_share"], record["warp"]) == (0.1, 0.1, 0.0)
     assert (record["crop_size"], record["resolution"], record["residual_blocks"]) == (28, 28, 1)
-    assert record["routing"]["density_temperature"] == 4.0
+    assert (record["routing"]["density_temperature"], record["routing"]["competition"]) == (4.0, "parents")
     assert record["commit"] == "0123456789ab"
     assert not {"name", "kind", "folder", "root", "resume", "device", "classes", "channels"} & record.keys()
 

@@ -1,11 +1,12 @@
 """The suite routing reports what routing does in the network."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
-from matcaps.model import CapsNet, standardise
+from matcaps.model import CapsNet, standardise, tiny
 from matcaps.training.data import ImageSet
 from matcaps.training.evaluation.suites.routing import BINS, DEAD_BELOW, entropies, routing
 
@@ -45,6 +46,18 @@ def test_the_report_has_every_layer_and_activation(network: CapsNet, images: Ima
     assert counts["primary_caps"] == math.prod(output.primary_caps.activations.shape)
     assert counts["class_caps"] == math.prod(output.activations.shape)
     assert all(len(values) == BINS for values in content["activation_histograms"].values())
+
+
+def test_a_layer_without_competition_has_no_entropy(images: ImageSet) -> None:
+    """Where each type competes by itself for a single position, no assignment can sharpen, and no ratio is reported."""
+    torch.manual_seed(0)
+    network = CapsNet(replace(tiny(), routing=replace(tiny().routing, competition="positions")))
+    assert network.conv_caps_2.windows.parent_sites == 1
+    report = routing(network, images, progress=False)
+    assert set(report.content["entropy_by_iteration"]) == {"conv_caps_1", "class_caps"}
+    assert all(values[0] == 1.0 for values in report.content["entropy_by_iteration"].values())
+    (row,) = (line for line in report.table.splitlines() if line.startswith("conv_caps_2"))
+    assert row.split()[1:4] == ["–"] * 3
 
 
 def test_dead_capsules_are_counted(network: CapsNet, images: ImageSet) -> None:
