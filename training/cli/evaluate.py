@@ -27,6 +27,7 @@ from matcaps.training.evaluation.suites.poses import poses
 from matcaps.training.evaluation.suites.routing import routing
 from matcaps.training.evaluation.suites.standard import standard
 from matcaps.training.evaluation.suites.viewpoint import viewpoint
+from matcaps.training.paths import NameOrFolder
 from matcaps.training.release.artefact import Artefact
 
 Target = Annotated[Positional[Path], arg(metavar="TARGET")]
@@ -82,7 +83,7 @@ def standard_suite(
 
 def calibration_suite(
     target: Target,
-    other: str | None = None,
+    other: NameOrFolder | None = None,
     root: Path | None = None,
     split: Split = "held-out",
     data: Path | None = None,
