@@ -163,6 +163,14 @@ def test_a_moved_folder_of_images_is_named_anew(
     for command in (["evaluate", str(run)], release, options(Path("old"), run, "--resume")):
         assert main(command) == 1
         assert "name the new place with --data" in capsys.readouterr().err
+    for suite in ("viewpoint", "poses"):  # which have no --data
+        assert main(["evaluate", suite, str(run)]) == 1
+        expected = f"matcaps: the suite {suite} needs smallNORB, but {run} was trained on {tmp_path / 'old'}\n"
+        assert capsys.readouterr().err == expected
+    assert main(["evaluate", "calibration", str(run), "--data=new", "--other=nowhere"]) == 1
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("matcaps: nowhere is neither a known data set")
+    assert "--data" not in error
     Path("link").symlink_to("new")
     for command in (
         ["evaluate", str(run), "--data=new"],
