@@ -1,5 +1,6 @@
 """The command ``matcaps``. It imports only the module of the chosen subcommand, so that serving never loads torch."""
 
+import errno
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -40,7 +41,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     try:
         status = _run(list(sys.argv[1:] if arguments is None else arguments))
-    except BaseException:
+    except BaseException as error:
+        # Printing fails here only without buffering. Errors of files have a name.
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC and error.filename is None:
+            _give_up_output(error)
+            return 1
         _flush_output()
         raise
     return status if _flush_output() else status or 1
@@ -76,12 +81,18 @@ def _flush_output() -> bool:
         if sys.stdout:  # None in a process without standard output
             sys.stdout.flush()
     except OSError as error:
-        # Python flushes once more when it exits, and that must not fail again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if not isinstance(error, BrokenPipeError):
-            print(f"matcaps: cannot write to standard output: {error.strerror}", file=sys.stderr)
-            return False
+        return _give_up_output(error)
     return True
+
+
+def _give_up_output(error: OSError) -> bool:
+    """Discard what is left of standard output, with a line unless its pipe was closed; returns whether it was."""
+    # Python flushes once more when it exits, and that must not fail again.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if isinstance(error, BrokenPipeError):
+        return True
+    print(f"matcaps: cannot write to standard output: {error.strerror}", file=sys.stderr)
+    return False
 
 
 def _usage() -> str:

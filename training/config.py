@@ -9,6 +9,7 @@ from tyro.conf import OmitArgPrefixes, arg
 
 from matcaps.model import CapsNetConfig
 from matcaps.training.data import KNOWN
+from matcaps.training.paths import NameOrFolder
 
 FOLDER_CLASSES = ("first", "second")  # placeholders, replaced by the names of the class folders when a run starts
 STRONGEST_ELASTIC = 2.0  # pixels: at 2.0 one image in ten has a fold somewhere, at 1.5 one in a hundred
@@ -18,7 +19,7 @@ STRONGEST_ELASTIC = 2.0  # pixels: at 2.0 one image in ten has a fold somewhere,
 class DataConfig:
     """Which images the run trains on, and which it holds out."""
 
-    name: Annotated[str, arg(name="data")]
+    name: Annotated[NameOrFolder, arg(name="data")]
     """smallnorb, mnist, fashion-mnist, or the path of a folder with one folder of images per class"""
     held_out_instances: tuple[int, ...] | None = (4,)
     """smallNORB: instances of each category to hold out (of 4, 6, 7, 8, 9); None, for a final model, holds out none"""

@@ -110,3 +110,22 @@ def test_a_closed_pipe_is_not_an_error(words: list[str], unbuffered: str) -> Non
     )
     os.close(writer)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("words", [["--version"], ["keys", "me"], ["evaluate", "--help"]])
+def test_a_full_disk_behind_standard_output_is_one_line(words: list[str], unbuffered: str) -> None:
+    """The command ends with status 1, with or without buffering."""
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "matcaps", *words],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    expected = "matcaps: cannot write to standard output: No space left on device\n"
+    assert (done.returncode, done.stderr.splitlines(keepends=True)[-1:]) == (1, [expected])
+    assert "Traceback" not in done.stderr

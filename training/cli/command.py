@@ -3,7 +3,6 @@
 import contextlib
 import functools
 import io
-import os
 import re
 import sys
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from typing import Any
 import tyro
 
 from matcaps.training.engine.loop import NonFiniteError
+from matcaps.training.paths import PATHS, NoHomeError
 from matcaps.training.writing import WriteError
 
 SUCCESS, FAILED, BAD_OPTIONS, INTERRUPTED = 0, 1, 2, 130
@@ -39,14 +39,13 @@ def run(
     """
     errors = io.StringIO()
     try:
-        arguments = [_with_home(word) for word in arguments]
         with contextlib.redirect_stderr(errors):
             call = _parse(f"matcaps {name}", command, arguments, description)
     except SystemExit as exit_:
         if exit_.code:
             return _error(f"{_one_line(errors.getvalue())}; see matcaps {name} --help", BAD_OPTIONS)
         return SUCCESS
-    except ValueError as error:
+    except NoHomeError as error:
         return _error(str(error), BAD_OPTIONS)
     try:
         call()
@@ -66,9 +65,11 @@ def _parse(
     call: Callable[[], None]
     if isinstance(command, dict):
         subcommands = {name: _bound(function) for name, function in command.items()}
-        call = tyro.extras.subcommand_cli_from_dict(subcommands, prog=program, description=description, args=arguments)
+        call = tyro.extras.subcommand_cli_from_dict(
+            subcommands, prog=program, description=description, args=arguments, registry=PATHS
+        )
     else:
-        call = tyro.cli(_bound(command), prog=program, description=description, args=arguments)
+        call = tyro.cli(_bound(command), prog=program, description=description, args=arguments, registry=PATHS)
     return call
 
 
@@ -80,23 +81,6 @@ def _bound(command: Callable[..., None]) -> Callable[..., Callable[[], None]]:
         return lambda: command(*values, **options)
 
     return bind
-
-
-def _with_home(word: str) -> str:
-    """Replace ``~`` or ``~user`` at the start of a value, which the shell leaves alone in ``--name=~/x``.
-
-    Raises:
-        ValueError: There is no such user.
-    """
-    option, value = re.fullmatch(r"(--[\w.-]+=)?(.*)", word, re.DOTALL).groups(default="")  # type: ignore[union-attr]
-    if not value.startswith("~"):
-        return word
-    home = os.path.expanduser(value)
-    if home == value:
-        raise ValueError(
-            f"{value.partition('/')[0]} is no home folder of a user; write ./{value} for a folder of that name"
-        )
-    return option + home
 
 
 def _one_line(text: str) -> str:

@@ -27,6 +27,7 @@ from matcaps.training.evaluation.suites.poses import poses
 from matcaps.training.evaluation.suites.routing import routing
 from matcaps.training.evaluation.suites.standard import standard
 from matcaps.training.evaluation.suites.viewpoint import viewpoint
+from matcaps.training.paths import NameOrFolder
 from matcaps.training.release.artefact import Artefact
 
 Target = Annotated[Positional[Path], arg(metavar="TARGET")]
@@ -82,7 +83,7 @@ def standard_suite(
 
 def calibration_suite(
     target: Target,
-    other: str | None = None,
+    other: NameOrFolder | None = None,
     root: Path | None = None,
     split: Split = "held-out",
     data: Path | None = None,
@@ -159,7 +160,7 @@ def viewpoint_suite(
         root: folder that holds the data sets; by default that of the run's training
         split: the held-out images, or the official test split, which is for final figures only
     """
-    run, images = _open(target, root, split)
+    run, images = _open(target, root, split, only="viewpoint")
     candidates: dict[str, Network] = {}
     if baseline is not None:
         open_baseline(baseline, run)
@@ -209,7 +210,7 @@ def poses_suite(
         root: folder that holds the data sets; by default that of the run's training
         split: the held-out images, or the official test split, which is for final figures only
     """
-    run, images = _open(target, root, split)
+    run, images = _open(target, root, split, only="poses")
     report = poses(_networks(run, baseline), run.split()[0], images)
     _publish_of_run(report, images, target, "poses", split)
     if baseline is None:
@@ -263,13 +264,17 @@ def _is_run(target: Path) -> bool:
     raise FileNotFoundError(f"neither a run (last.pt) nor a released artefact (model.onnx) at {target}")
 
 
-def _open(target: Path, root: Path | None, split: Split, data: Path | None = None) -> tuple[Run, ImageSet]:
-    """Open a run, and the images to evaluate it on."""
+def _open(
+    target: Path, root: Path | None, split: Split, data: Path | None = None, only: str | None = None
+) -> tuple[Run, ImageSet]:
+    """Open a run, and the images to evaluate it on; ``only`` names a suite that is for smallNORB alone."""
     if not _is_run(target):
         raise ValueError(
             f"only the suites standard and calibration evaluate a released artefact; others need a run, got {target}"
         )
     run = open_run(target, root, data)
+    if only is not None and run.config.data.name != "smallnorb":
+        raise ValueError(f"the suite {only} needs smallNORB, but {target} was trained on {run.config.data.name}")
     images = run.held_out() if split == "held-out" else run.test()
     if not len(images):
         raise ValueError(f"{target} held nothing out; only --split test has images that it was not trained on")

@@ -79,14 +79,16 @@ def progress(config: TrainConfig) -> tuple[int, int]:
     """The steps that a run has taken, and all of its steps; 0 and 0 if it has no checkpoint.
 
     Raises:
-        ValueError: The folder holds a run with other options.
+        ValueError: The folder holds a run with other options, or its checkpoint is damaged.
     """
     last = config.run.folder / "last.pt"
     if not last.exists():
         return 0, 0
-    saved = checkpoint.load(last)
+    saved = checkpoint.load_run(last)
     step = saved["progress"]["step"]
-    if step and (differing := differences(from_json(saved["config"]), config)):
-        changes = ", ".join(f"{name} was {before}, now {now}" for name, (before, now) in differing.items())
+    with checkpoint.naming(last):
+        before = from_json(saved["config"]) if step else config
+    if differing := differences(before, config):
+        changes = ", ".join(f"{name} was {was}, now {now}" for name, (was, now) in differing.items())
         raise ValueError(f"{config.run.folder} holds a run with other options: {changes}")
     return step, saved["schedule"]["total_steps"]

@@ -19,7 +19,12 @@ def split(config: TrainConfig) -> tuple[ImageSet, ImageSet]:
         FileNotFoundError: The data are not there.
     """
     data, network = config.data, config.network
-    images = load(data.name, config.run.root, stereo=network.channels == 2, size=network.image_size)
+    try:
+        images = load(data.name, config.run.root, stereo=network.channels == 2, size=network.image_size)
+    except FileNotFoundError as error:
+        if data.name in KNOWN:
+            raise
+        raise FileNotFoundError(f"{error}; if the pictures moved, name the new place with --data") from None
     shape = (network.channels, network.image_size, network.image_size)
     if network.classes not in (images.classes, FOLDER_CLASSES):
         raise ValueError(f"{images.name} has the classes {images.classes}, the network {network.classes}")

@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 from types import TracebackType
 
-from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-from matcaps.training.writing import WriteError, append, write_atomically, writing
+from matcaps.training.engine.events import EventFile
+from matcaps.training.writing import append, write_atomically
 
 
 class RunLogger:
@@ -18,17 +18,18 @@ class RunLogger:
         steps: Length of the whole run.
         step: Steps taken so far. Later entries of an interrupted process are dropped, as their steps are taken again.
         active: Whether this process writes.
+
+    Raises:
+        WriteError: The log cannot be written; so do its methods.
     """
 
     def __init__(self, folder: Path, steps: int, step: int, *, active: bool) -> None:
         self.path = folder / "metrics.jsonl"
-        self.writer: SummaryWriter | None = None
+        self.events: EventFile | None = None
         if active:
             kept = [line for line in _lines(self.path) if json.loads(line)["step"] <= step]
             write_atomically(self.path, lambda file: file.write("".join(kept).encode()))
-            self.events = folder / "tensorboard"
-            with writing(self.events):
-                self.writer = SummaryWriter(str(self.events), purge_step=step + 1)
+            self.events = EventFile(folder / "tensorboard", step + 1)
         self.bar = tqdm(total=steps, initial=step, unit="step", disable=not active, smoothing=0.05)
 
     def step(self, epoch: int, loss: float, accuracy: float, images_per_s: float, *, steps: int) -> None:
@@ -41,16 +42,13 @@ class RunLogger:
 
     def log(self, step: int, **values: float) -> None:
         """Write the metrics of a step."""
-        if self.writer is None:
-            return
-        append(self.path, json.dumps({"step": step, **values}) + "\n")
-        with writing(self.events):
-            for name, value in values.items():
-                self.writer.add_scalar(name, value, step)
+        if self.events is not None:
+            append(self.path, f"{json.dumps({'step': step, **values})}\n".encode())
+            self.events.log(step, **values)
 
     def print(self, text: str) -> None:
         """Print a line above the progress bar."""
-        if self.writer is not None:
+        if self.events is not None:
             tqdm.write(text)
 
     def __enter__(self) -> "RunLogger":
@@ -60,13 +58,6 @@ class RunLogger:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.bar.close()
-        if self.writer is not None:
-            try:
-                with writing(self.events):
-                    self.writer.close()
-            except WriteError:
-                if error is None:  # an earlier error says more
-                    raise
 
 
 def _lines(path: Path) -> list[str]:

@@ -106,7 +106,8 @@ def prepare(config: TrainConfig, worker: Worker) -> Training:
     loader = BatchLoader(config, training, worker.device, worker.rank, worker.world)
     state = State(config, loader.steps, worker.device)
     if saved is not None:
-        state.restore(saved)
+        with checkpoint.naming(config.run.folder / "last.pt"):
+            state.restore(saved)
     model: nn.Module = state.network
     if worker.world > 1:
         model = DistributedDataParallel(model)
@@ -209,19 +210,20 @@ def _saved_run(config: TrainConfig, images: str) -> dict[str, Any] | None:
     Raises:
         FileNotFoundError: The run is to be resumed, and there is no checkpoint.
         FileExistsError: The folder holds a run, and it is not to be resumed.
-        ValueError: The folder holds a run with other options or images.
+        ValueError: The folder holds a run with other options or images, or its checkpoint is damaged.
     """
     folder = config.run.folder
     last = folder / "last.pt"
     if not config.run.resume:
         # A run that stopped before its first save at a later step is replaced, with any options.
-        if last.exists() and checkpoint.load(last)["progress"]["step"]:
+        if last.exists() and checkpoint.load_run(last)["progress"]["step"]:
             raise FileExistsError(
                 f"{folder} already holds a run; continue it with --resume, or set another --run-folder"
             )
         return None
-    saved = checkpoint.load(last)
-    before = from_json(saved["config"])
+    saved = checkpoint.load_run(last)
+    with checkpoint.naming(last):
+        before = from_json(saved["config"])
     if not {before.data.name, config.data.name} & set(KNOWN):
         before = at(before, config.data.name)  # a folder of images may move: its digest counts
     if differing := differences(before, config):

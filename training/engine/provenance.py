@@ -4,7 +4,7 @@ import hashlib
 import subprocess
 from pathlib import Path
 
-from matcaps.training.data import ImageSet
+from matcaps.training.data import KNOWN, ImageSet
 
 
 def commit() -> str:
@@ -30,9 +30,10 @@ def require_images(expected: str, found: str, name: str, when: str) -> None:
         ValueError: They are other images; the message has both digests.
     """
     if found != expected:
+        option = "--root" if name in KNOWN else "--data"
         raise ValueError(
             f"{name} holds other images than when {when}: expected digest {expected[:16]}, found {found[:16]}; "
-            "if the pictures moved, name the new place with --data (of public data sets: with --root)"
+            f"if the pictures moved, name the new place with {option}"
         )
 
 

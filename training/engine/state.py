@@ -8,7 +8,7 @@ from torch.optim.lr_scheduler import OneCycleLR
 
 from matcaps.training.config import TrainConfig, to_json
 from matcaps.training.engine import checkpoint
-from matcaps.training.engine.checkpoint import ARCHITECTURES, Network
+from matcaps.training.engine.checkpoint import ARCHITECTURES, Network, fitting
 from matcaps.training.engine.ema import ModelEma
 from matcaps.training.engine.step import adam, restore_optimizer
 
@@ -57,10 +57,17 @@ class State:
         return self.average.network if self.average else self.network
 
     def restore(self, saved: dict[str, Any]) -> None:
-        """Continue from a checkpoint of the same run, on this device or another."""
-        self.result.load_state_dict(saved["weights"])
-        self.network.load_state_dict(saved["trained_weights"])
-        restore_optimizer(self.optimizer, saved["optimizer"])
+        """Continue from a checkpoint of the same run, on this device or another.
+
+        Raises:
+            ValueError: A part is missing or does not fit; the message names it.
+        """
+        with fitting("weights"):
+            self.result.load_state_dict(saved["weights"])
+        with fitting("trained_weights"):
+            self.network.load_state_dict(saved["trained_weights"])
+        with fitting("optimizer"):
+            restore_optimizer(self.optimizer, saved["optimizer"])
         self.schedule.load_state_dict(saved["schedule"])
         self.progress = Progress(**saved["progress"])
 

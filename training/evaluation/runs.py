@@ -76,12 +76,10 @@ def open_run(folder: Path, root: Path | None, data: Path | None = None, *, finis
             images.
     """
     path = folder / "last.pt"
-    saved = checkpoint.load(path)
-    try:
+    saved = checkpoint.load_run(path)
+    with checkpoint.naming(path):
         config = resolved(from_json(saved["config"]))
         network = checkpoint.rebuild(saved)
-    except (KeyError, ValueError) as error:
-        raise ValueError(f"{path}: {f'it lacks {error}' if isinstance(error, KeyError) else error}") from error
     if data is not None:
         if config.data.name in KNOWN:
             raise ValueError(
@@ -126,11 +124,17 @@ def open_epochs(folder: Path) -> dict[str, Network]:
 
     Raises:
         FileNotFoundError: The run kept none.
+        ValueError: A checkpoint is damaged.
     """
     paths = sorted(folder.glob("epoch-*.pt"))
     if not paths:
         raise FileNotFoundError(f"no epoch-*.pt in {folder}; train with --keep-epochs")
-    return {path.name: checkpoint.rebuild(checkpoint.load(path)) for path in paths}
+    networks = {}
+    for path in paths:
+        saved = checkpoint.load_run(path)
+        with checkpoint.naming(path):
+            networks[path.name] = checkpoint.rebuild(saved)
+    return networks
 
 
 def open_folds(folder: Path, root: Path | None) -> dict[Fold, Run]:

@@ -3,7 +3,6 @@
 import re
 import shutil
 import tempfile
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from torch import Tensor
 from matcaps.model import CapsNet
 from matcaps.model.export import export, set_metadata
 from matcaps.training.release.parity import measure_parity
-from matcaps.training.writing import write_atomically, writing
+from matcaps.training.writing import new_folder, write_atomically, writing
 
 HIGHEST_VERSION = 10**18 - 1  # as in the service, of which training imports nothing
 VERSION = re.compile(r"[1-9][0-9]{0,17}")
@@ -59,7 +58,7 @@ def release(
 
     Raises:
         ValueError: The graph fails the parity check, or the version exists already.
-        WriteError: The file cannot be written; nothing is left of it.
+        WriteError: The file cannot be written; no draft and no new folder is left.
     """
     version = free_version(folder, name, version)
     of_name = folder / name
@@ -68,22 +67,14 @@ def release(
     onnx.checker.check_model(proto)
 
     path = of_name / str(version) / "model.onnx"
-    is_new = not of_name.exists()
-    with writing(path):
-        of_name.mkdir(parents=True, exist_ok=True)
+    with writing(path), new_folder(of_name):
+        draft = Path(tempfile.mkdtemp(dir=of_name, prefix=".draft-"))
         try:
-            draft = Path(tempfile.mkdtemp(dir=of_name, prefix=".draft-"))
-            try:
-                content = proto.SerializeToString()
-                write_atomically(draft / "model.onnx", lambda file: file.write(content))
-                draft.chmod(0o755)
-                draft.rename(path.parent)
-            except BaseException:
-                shutil.rmtree(draft, ignore_errors=True)
-                raise
+            content = proto.SerializeToString()
+            write_atomically(draft / "model.onnx", lambda file: file.write(content))
+            draft.chmod(0o755)
+            draft.rename(path.parent)
         except BaseException:
-            if is_new:
-                with suppress(OSError):  # another release may have written into it
-                    of_name.rmdir()
+            shutil.rmtree(draft, ignore_errors=True)
             raise
     return path

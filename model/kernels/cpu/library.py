@@ -5,6 +5,7 @@ import hashlib
 import logging
 import os
 import platform
+import re
 import shlex
 import shutil
 import subprocess
@@ -27,7 +28,7 @@ log = logging.getLogger(__name__)
 
 
 class CompilationError(RuntimeError):
-    """There is no compiler, or it failed to compile the sources."""
+    """There is no compiler, it failed to compile the sources, or the library cannot be stored."""
 
 
 class LayerStruct(ctypes.Structure):
@@ -78,7 +79,8 @@ def library(width: int | None = None) -> ctypes.CDLL:
     ``$XDG_CACHE_HOME/matcaps``, by default ``~/.cache/matcaps``.
 
     Raises:
-        CompilationError: No compiler is installed, or it failed; the message has its last lines.
+        CompilationError: No compiler is installed, it failed, or the cache cannot be written; the message is one line.
+        OSError: The library cannot be loaded.
     """
     compiler = os.environ.get("CXX", "c++")
     path = shutil.which(compiler)
@@ -91,9 +93,16 @@ def library(width: int | None = None) -> ctypes.CDLL:
         f"-DMATCAPS_BYTES={width // 8}",
         *shlex.split(os.environ.get("CXXFLAGS", "")),
     ]
-    file = _cache() / f"routing-{_key(command)}.so"
-    if not file.exists():
-        _compile([*command, str(SOURCES / "library.cpp")], file)
+    folder = _cache()
+    file = folder / f"routing-{_key(command)}.so"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not file.exists():
+            _compile([*command, str(SOURCES / "library.cpp")], file)
+    except OSError as error:
+        raise CompilationError(
+            f"cannot write into {folder}: {error.strerror}; XDG_CACHE_HOME names another place for it"
+        ) from error
     loaded = ctypes.CDLL(str(file))
     for function, tensors in ((loaded.matcaps_forward, ForwardTensors), (loaded.matcaps_backward, BackwardTensors)):
         function.argtypes = (ctypes.POINTER(LayerStruct), ctypes.POINTER(tensors), ctypes.c_int)
@@ -113,9 +122,14 @@ def available() -> bool:
 
 
 def _cache() -> Path:
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "matcaps"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    if given := os.environ.get("XDG_CACHE_HOME"):
+        return Path(given) / "matcaps"
+    try:
+        return Path.home() / ".cache" / "matcaps"
+    except RuntimeError as error:
+        raise CompilationError(
+            "there is no home folder to keep the kernels in; XDG_CACHE_HOME names another place for them"
+        ) from error
 
 
 def _key(command: list[str]) -> str:
@@ -131,8 +145,19 @@ def _compile(command: list[str], file: Path) -> None:
     # Into a temporary folder, then moved: two processes may compile at once, and one may be killed.
     with tempfile.TemporaryDirectory(dir=file.parent) as folder:
         made = Path(folder) / file.name
-        result = subprocess.run([*command, "-o", str(made)], capture_output=True, text=True, check=False)
+        result = subprocess.run([*command, "-o", str(made)], capture_output=True, check=False)
         if result.returncode:
-            last_lines = "\n".join(result.stderr.strip().splitlines()[-5:])
-            raise CompilationError(f"{command[0]} failed with status {result.returncode}:\n{last_lines}")
+            output = file.with_suffix(".log")
+            output.write_bytes(result.stderr)
+            raise CompilationError(
+                f"{command[0]} failed with status {result.returncode}: {_reason(result.stderr)}; "
+                f"its output is in {output}"
+            )
         made.replace(file)
+        file.with_suffix(".log").unlink(missing_ok=True)
+
+
+def _reason(output: bytes) -> str:
+    """The first line of a compiler's output that names an error."""
+    lines = output.decode(errors="replace").strip().splitlines() or ["no output"]
+    return next((line for line in lines if re.search("error|failed", line, re.IGNORECASE)), lines[0]).strip()

@@ -25,8 +25,7 @@ def load_folder(folder: Path, size: int) -> ImageSet:
     """
     if not folder.is_dir():
         raise FileNotFoundError(
-            f"{folder} is neither a known data set (smallnorb, mnist, fashion-mnist) nor a folder of class folders; "
-            "if the pictures moved, name the new place with --data"
+            f"{folder} is neither a known data set (smallnorb, mnist, fashion-mnist) nor a folder of class folders"
         )
     classes = [path.name for path in _visible(folder) if path.is_dir()]
     if len(classes) < 2:

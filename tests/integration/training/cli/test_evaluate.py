@@ -84,7 +84,10 @@ def test_the_test_split_has_its_own_report(runs: Path, tmp_path: Path) -> None:
     [
         (["routing", "capsules", "--images=0"], "--images must be at least 1, got 0"),
         (["routing", "cnn"], "the suite routing needs capsules, but .* holds a CNN"),
-        (["standard", "capsules", "--data=x"], "--data is for a released artefact, but .* is a run"),
+        (
+            ["standard", "capsules", "--data=x"],
+            "--data is for a run on a folder of images, but .* was trained on smallnorb; use --root",
+        ),
     ],
 )
 def test_evaluate_rejects_what_a_suite_cannot_do(

@@ -1,6 +1,9 @@
 """After a download a file is complete and right, or absent; against a server on the loopback."""
 
 import hashlib
+import os
+import socket
+import struct
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -10,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from matcaps.training.data.download import CHUNK_BYTES, SOURCES, Source, download, fetch
+from matcaps.training.writing import WriteError
+from tests.support.limits import file_limit
 from tests.support.writers import TEST, TRAIN
 
 FILES = {"images.gz": bytes(range(256)) * (3 * CHUNK_BYTES // 256), "labels.gz": b"0123456789"}
@@ -23,6 +28,8 @@ class Host:
     files: dict[str, bytes] = field(default_factory=lambda: dict(FILES))
     cut_at: dict[str, int] = field(default_factory=dict)
     """Files whose connection ends after so many bytes, although all were announced."""
+    reset: bool = False
+    """Whether such a connection is reset instead of closed."""
     requests: list[str] = field(default_factory=list)
 
 
@@ -44,6 +51,11 @@ def host(monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             self.wfile.write(content[: host.cut_at.get(name)])
+            if host.reset:
+                self.wfile.flush()
+                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                with Path(os.devnull).open() as nothing:
+                    os.dup2(nothing.fileno(), self.connection.fileno())  # closes it, whoever else holds it
 
         def log_message(self, format: str, *args: object) -> None:
             """Requests are not printed."""
@@ -129,6 +141,35 @@ def test_a_broken_connection_leaves_no_file(host: Host, tmp_path: Path, length: 
     assert f"{host.url}images.gz" in str(error.value)
     assert f"{length} bytes read" in str(error.value)
     assert content(tmp_path) == {}
+
+
+def test_a_reset_connection_is_an_error_of_the_network(host: Host, tmp_path: Path) -> None:
+    """Its number is that of a socket; the error has the URL, not the file."""
+    host.cut_at["images.gz"], host.reset = 7, True
+    with pytest.raises(OSError, match=r"images\.gz cannot be downloaded: .*reset") as error:
+        fetch(source(host), tmp_path)
+    assert not isinstance(error.value, WriteError)
+    assert f"{host.url}images.gz" in str(error.value)
+    assert content(tmp_path) == {}
+
+
+def test_a_file_that_does_not_fit_is_an_error_of_this_machine(host: Host, tmp_path: Path) -> None:
+    """The error has the file and the free space, not the URL; the old file is unchanged."""
+    (tmp_path / "images.gz").write_bytes(b"old")
+    expected = (
+        rf"^\[Errno \d+\] cannot write {tmp_path / 'images.gz'}: File too large; [0-9.]+ MB are free on its disk$"
+    )
+    with file_limit(1000), pytest.raises(WriteError, match=expected):
+        fetch(source(host), tmp_path)
+    assert content(tmp_path) == {"images.gz": b"old"}
+
+
+def test_a_file_in_place_of_the_folder_is_an_error_of_this_machine(host: Host, tmp_path: Path) -> None:
+    """Nothing is requested."""
+    (tmp_path / "set").touch()
+    with pytest.raises(WriteError, match=f"expected a folder at {tmp_path / 'set'}, found a file"):
+        fetch(source(host), tmp_path / "set")
+    assert host.requests == []
 
 
 def test_a_failed_replacement_keeps_the_old_file(host: Host, tmp_path: Path) -> None:
