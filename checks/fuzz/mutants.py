@@ -40,7 +40,7 @@ def mutate(content: bytes, chance: random.Random) -> bytes:
     if changed.startswith(b"II*\0") and chance.random() < 0.5:
         _change_tag(changed, chance)
     for _ in range(chance.randint(1, 4)):
-        if not changed or chance.random() < 0.1:
+        if not changed:
             break
         place, length = chance.randrange(len(changed)), chance.choice((1, 2, 4, 16, 64))
         piece = changed[place : place + length]
