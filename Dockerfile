@@ -27,6 +27,7 @@ COPY --from=build /opt/matcaps /opt/matcaps
 WORKDIR /app
 COPY LICENSE ./
 COPY matcaps/*.py matcaps/
+COPY images/ matcaps/images/
 COPY service/ matcaps/service/
 COPY model_repository/ model_repository/
 ENV PATH="/opt/matcaps/bin:$PATH" \

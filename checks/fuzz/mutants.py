@@ -2,44 +2,43 @@
 
 import base64
 import gzip
-import io
 import json
 import random
+import struct
 from collections.abc import Callable, Iterator, Mapping
-
-import numpy as np
-from PIL import Image
 
 from benchmarks.harness.client import Request
 from benchmarks.serving.tensor_requests import tensor_request
-from matcaps.service.images.decode import FORMATS
+from checks.fuzz.pictures import KINDS, pictures
 
-KINDS = {kind: media_types[0] for kind, media_types in FORMATS.items()}
-MODES = {"PNG": ["L", "RGB", "RGBA", "P", "I;16", "1"], "TIFF": ["L", "RGB", "F", "I;16", "CMYK"]}
 BOUNDARY = "mutant"
+TAG_VALUES = (
+    *range(10),
+    12,
+    14,
+    16,
+    24,
+    32,
+    64,
+    255,
+    256,
+    4_096,
+    32_773,
+    34_892,
+    65_535,
+    2**20,
+    2**31 - 1,
+    2**31,
+    2**32 - 1,
+)
 NUMBERS = (0, 1, 0x7F, 0x80, 0xFF)
-
-
-def pictures() -> list[tuple[str, bytes]]:
-    """Media type and bytes of small valid images, of every format and several modes."""
-    found = []
-    noise = np.random.default_rng(0).integers(0, 256, (20, 24, 3), np.uint8)
-    for kind, media_type in KINDS.items():
-        for mode in MODES.get(kind, ["L", "RGB"]):
-            image = Image.fromarray(noise)
-            if mode == "I;16":
-                image = Image.fromarray(noise[:, :, 0].astype(np.uint16) * 257)
-            elif mode != "RGB":
-                image = image.convert(mode)
-            file = io.BytesIO()
-            image.save(file, kind)
-            found.append((media_type, file.getvalue()))
-    return found
 
 
 def mutate(content: bytes, chance: random.Random) -> bytes:
     """Change bytes one to four times; the result may still be valid."""
     changed = bytearray(content)
+    if changed.startswith(b"II*\0") and chance.random() < 0.5:
+        _change_tag(changed, chance)
     for _ in range(chance.randint(1, 4)):
         if not changed:
             break
@@ -63,6 +62,17 @@ def mutate(content: bytes, chance: random.Random) -> bytes:
                 start = chance.randrange(min(64, len(changed)))
                 changed[start : start + 4] = chance.choice((b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", b"\0\0\0\0"))
     return bytes(changed)
+
+
+def _change_tag(content: bytearray, chance: random.Random) -> None:
+    """Give one tag of a little-endian TIFF another value, and sometimes another count."""
+    [start] = struct.unpack_from("<I", content, 4)
+    [number] = struct.unpack_from("<H", content, start)
+    place = start + 2 + 12 * chance.randrange(number)
+    if chance.random() < 0.2:
+        struct.pack_into("<I", content, place + 4, chance.choice(TAG_VALUES))
+    else:
+        struct.pack_into("<I", content, place + 8, chance.choice(TAG_VALUES))
 
 
 def mutants(number: int, seed: int = 0) -> Iterator[bytes]:

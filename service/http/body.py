@@ -6,12 +6,12 @@ from typing import NoReturn
 from fastapi import Request
 from pydantic import ValidationError
 
+from matcaps.images.formats import MEDIA_TYPES
 from matcaps.service.errors import MalformedError, SlowClientError, TooLargeError, UnsupportedTypeError
 from matcaps.service.http.base64_files import read_base64
 from matcaps.service.http.encodings import decoding_of, decompress
 from matcaps.service.http.multipart import Part, parse_form
 from matcaps.service.http.schemas import ImagesRequest
-from matcaps.service.images.decode import MEDIA_TYPES
 from matcaps.service.settings import Settings
 
 # Media types that clients send instead of the registered names

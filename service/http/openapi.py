@@ -8,8 +8,8 @@ from fastapi import FastAPI, Request
 from fastapi.responses import RedirectResponse
 from pydantic import BaseModel
 
+from matcaps.images.formats import MEDIA_TYPES
 from matcaps.service.http.schemas import ImagesRequest, Problem
-from matcaps.service.images.decode import MEDIA_TYPES
 
 NPZ = "application/x-npz"
 PROBLEM = "application/problem+json"

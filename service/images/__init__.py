@@ -1,1 +1,1 @@
-"""Bytes to pixels: decode an image, resize it, and do so in threads."""
+"""Encoded images to samples of a model, in threads."""

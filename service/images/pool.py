@@ -1,23 +1,37 @@
 """Encoded images to samples, without blocking the event loop."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import ParamSpec, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
+from matcaps.images.decode import Picture, decode, open_image
+from matcaps.images.errors import BrokenImageError, ImageError, LargeImageError, UnsupportedImageError
+from matcaps.images.fit import fit
 from matcaps.service.backends.artefact import ImageSize
 from matcaps.service.cores import usable_cores
-from matcaps.service.errors import ExpiredError, MalformedError, QueueFullError
-from matcaps.service.images.decode import decode, open_image
-from matcaps.service.images.fit import fit
+from matcaps.service.errors import (
+    ExpiredError,
+    MalformedError,
+    QueueFullError,
+    ServiceError,
+    TooLargeError,
+    UndecodableError,
+    UnsupportedTypeError,
+)
 
 SMALL_BYTES = 2**14
 SMALL_PIXELS = 128 * 128
 COMPRESSED_TEXT = (b"zTXt", b"iTXt", b"iCCP")  # PNG chunks that can grow a thousandfold when Pillow opens the file
+REFUSALS: dict[type[ImageError], type[ServiceError]] = {
+    BrokenImageError: UndecodableError,
+    UnsupportedImageError: UnsupportedTypeError,
+    LargeImageError: TooLargeError,
+}
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -56,9 +70,10 @@ class DecoderPool:
             order = " (left, right)" if channels == 2 else ""
             raise MalformedError(f"the model takes {channels} image(s) per sample{order}, got {len(contents)} image(s)")
         if len(contents) <= channels and all(_is_small(content) for content in contents):
-            images = [open_image(content, max_pixels=self._max_pixels) for content in contents]
-            if all(image.width * image.height <= SMALL_PIXELS for image in images):
-                return _samples(size, images)
+            with _refused():
+                pictures = [open_image(content, max_pixels=self._max_pixels) for content in contents]
+                if all(picture.width * picture.height <= SMALL_PIXELS for picture in pictures):
+                    return _samples(size, pictures)
         if self._waiting and self._waiting + len(contents) > self._max_waiting:
             raise QueueFullError(
                 f"at most {self._max_waiting} images may wait to be decoded, {self._waiting} wait already; "
@@ -83,14 +98,24 @@ class DecoderPool:
         self._workers.shutdown()
 
     def _decode(self, size: ImageSize, contents: Sequence[bytes]) -> NDArray[np.uint8]:
-        return _samples(size, (open_image(content, max_pixels=self._max_pixels) for content in contents))
+        with _refused():
+            return _samples(size, (open_image(content, max_pixels=self._max_pixels) for content in contents))
 
 
 def _is_small(content: bytes) -> bool:
     return len(content) <= SMALL_BYTES and not any(chunk in content for chunk in COMPRESSED_TEXT)
 
 
-def _samples(size: ImageSize, images: Iterable[Image.Image]) -> NDArray[np.uint8]:
+@contextmanager
+def _refused() -> Iterator[None]:
+    """Turn the errors of pictures into those of the service."""
+    try:
+        yield
+    except ImageError as error:
+        raise REFUSALS[type(error)](str(error)) from None
+
+
+def _samples(size: ImageSize, pictures: Iterable[Picture]) -> NDArray[np.uint8]:
     """Resize each image before the next is decoded: only one image of a request is held at full size."""
-    pixels = [fit(decode(image), size.height, size.width) for image in images]
+    pixels = [fit(decode(picture), size.height, size.width) for picture in pictures]
     return np.stack(pixels).reshape(-1, size.channels, size.height, size.width)

@@ -11,12 +11,12 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from matcaps.images.decode import decode, open_image
+from matcaps.images.fit import fit
 from matcaps.model import CapsNet
 from matcaps.model.export import OUTPUTS
 from matcaps.service.app import create_app
 from matcaps.service.backends.cpu import CpuSession
-from matcaps.service.images.decode import decode, open_image
-from matcaps.service.images.fit import fit
 from matcaps.service.settings import Settings
 from matcaps.training.data.formats.smallnorb import shrink
 from tests.support.doubles import Client, client_of, encoded

@@ -18,7 +18,7 @@ from tests.support.doubles import grey, write_model
 
 ROOT = Path(__file__).parents[2]
 LIMIT_S = 60.0
-LINKED = ("model", "service", "training")
+LINKED = ("images", "model", "service", "training")
 BUILD = "import sys; from setuptools import build_meta; build_meta.build_{kind}(sys.argv[1])"
 
 
@@ -30,7 +30,7 @@ class Built(NamedTuple):
 
 
 class Installed(NamedTuple):
-    """A virtual environment with the wheel, and a folder with files named model.py, service.py and training.py."""
+    """A virtual environment with the wheel, and a folder with files of the names of the linked folders."""
 
     python: Path
     packages: Path
@@ -121,7 +121,9 @@ def test_the_wheel_installs_no_other_top_level_name(installed: Installed) -> Non
 
 def test_imports_find_the_installed_package(installed: Installed) -> None:
     """Beside files of the same names, ``import matcaps.model`` finds the package of the wheel."""
-    program = "import matcaps.model, matcaps.training, matcaps.service; print(matcaps.model.__file__)"
+    program = (
+        "import matcaps.images.decode, matcaps.model, matcaps.training, matcaps.service; print(matcaps.model.__file__)"
+    )
     found = installed.run(str(installed.python), "-c", program).strip()
     assert Path(found) == installed.packages / "matcaps" / "model" / "__init__.py"
 

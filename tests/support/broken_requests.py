@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from matcaps.service.images.decode import FORMATS
+from matcaps.images.formats import FORMATS
 from tests.support.doubles import encoded, grey
 
 KINDS = {kind: media_types[0] for kind, media_types in FORMATS.items()}

@@ -3,7 +3,8 @@
 import random
 
 from checks.fuzz.__main__ import HOOKS
-from checks.fuzz.mutants import mutants, mutate, pictures
+from checks.fuzz.mutants import mutants, mutate
+from checks.fuzz.pictures import pictures
 
 
 def test_mutants_are_many_and_repeatable() -> None:

@@ -9,10 +9,18 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 
+from matcaps.images.decode import Picture, decode
+from matcaps.images.fit import fit
 from matcaps.service.backends.artefact import ImageSize
-from matcaps.service.errors import ExpiredError, MalformedError, QueueFullError
-from matcaps.service.images.decode import decode
-from matcaps.service.images.fit import fit
+from matcaps.service.errors import (
+    ExpiredError,
+    MalformedError,
+    QueueFullError,
+    ServiceError,
+    TooLargeError,
+    UndecodableError,
+    UnsupportedTypeError,
+)
 from matcaps.service.images.pool import DecoderPool
 from tests.support.doubles import encoded, grey
 
@@ -65,9 +73,9 @@ def test_one_image_at_a_time_is_held_at_full_size(monkeypatch: pytest.MonkeyPatc
     """Each image of a request is resized before the next one is decoded."""
     order = []
 
-    def watched_decode(image: Image.Image) -> Image.Image:
+    def watched_decode(picture: Picture) -> Image.Image:
         order.append("decode")
-        return decode(image)
+        return decode(picture)
 
     def watched_fit(image: Image.Image, height: int, width: int) -> NDArray[np.uint8]:
         order.append("fit")
@@ -125,3 +133,21 @@ def test_waiting_images_are_bounded_in_number_and_time(monkeypatch: pytest.Monke
 
     asyncio.run(work())
     assert gated.calls == 6
+
+
+@pytest.mark.parametrize(
+    ("content", "refusal"),
+    [
+        (grey(40)[:40], UndecodableError),
+        (b"GIF89a" + bytes(40), UnsupportedTypeError),
+        (grey(40, 40, 40), TooLargeError),
+        (grey(40)[:40] + bytes(2**15), UndecodableError),
+    ],
+)
+def test_refused_pictures_become_errors_of_the_service(content: bytes, refusal: type[ServiceError]) -> None:
+    """A broken, unsupported or large picture raises the error of the service, on the event loop and in a thread."""
+    decoder = DecoderPool(max_pixels=1_000, max_waiting=4)
+    for contents in ([content], [content] * 2):
+        with pytest.raises(refusal):
+            asyncio.run(decoder.samples(SIZE, contents, LIMIT_S))
+    decoder.close()

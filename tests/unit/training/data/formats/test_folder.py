@@ -1,22 +1,21 @@
 """A folder of class folders: which images are read, how they are resized, and what is rejected."""
 
-from collections.abc import Callable
+import asyncio
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from matcaps.service.images.decode import decode, open_image
-from matcaps.service.images.fit import fit as fit_for_service
+from matcaps.service.backends.artefact import ImageSize
+from matcaps.service.images.pool import DecoderPool
 from matcaps.training.data import load
-from matcaps.training.data.formats.folder import fit, grey, load_folder
+from matcaps.training.data.formats.folder import load_folder
 from matcaps.training.data.subsets import hold_out
+from tests.support.doubles import encoded
 from tests.support.writers import write
 
 SIZE = 8
@@ -83,31 +82,6 @@ def test_lossy_formats_are_read_nearly(pets: Path, suffix: str) -> None:
     assert np.abs(load_folder(pets, SIZE).images[0, 0].numpy() - pixels.astype(int)).max() <= 8
 
 
-@pytest.mark.parametrize(
-    ("image", "level"),
-    [
-        (lambda: Image.new("L", (4, 4), 77), 77),
-        (lambda: Image.new("1", (4, 4), 1), 255),
-        (lambda: Image.new("RGB", (4, 4), (90, 90, 90)), 90),
-        (lambda: Image.new("RGBA", (4, 4), (90, 90, 90, 0)), 255),
-        (lambda: Image.new("RGBA", (4, 4), (90, 90, 90, 255)), 90),
-        (lambda: Image.new("LA", (4, 4), (0, 0)), 255),
-        (lambda: Image.new("CMYK", (4, 4), (0, 0, 0, 0)), 255),
-        (lambda: Image.new("RGB", (4, 4), (60, 60, 60)).quantize(2), 60),
-        (lambda: Image.fromarray(np.full((4, 4), 77 * 257, np.uint16)), 77),
-        (lambda: Image.fromarray(np.full((4, 4), 70_000, np.int32)), 255),
-        (lambda: Image.fromarray(np.full((4, 4), 0.2, np.float32)), 51),
-        (lambda: Image.fromarray(np.full((4, 4), 51.0, np.float32)), 51),
-    ],
-    ids=["L", "1", "RGB", "clear", "opaque", "LA", "CMYK", "P", "16 bits", "32 bits", "float to 1", "float to 255"],
-)
-def test_every_mode_becomes_grey(image: Callable[[], Image.Image], level: int) -> None:
-    """Bits, palettes, RGB, CMYK, transparency on white, 16 bits and floats become 8-bit grey."""
-    result = grey(image())
-    assert result.mode == "L"
-    assert (np.asarray(result) == level).all()
-
-
 def test_exif_orientation_is_applied(pets: Path) -> None:
     """An image with an EXIF orientation is turned before its square is cropped."""
     pixels = np.zeros((SIZE, SIZE), np.uint8)
@@ -121,19 +95,12 @@ def test_exif_orientation_is_applied(pets: Path) -> None:
     assert (upright[:, :-1] == 0).all()
 
 
-@pytest.mark.parametrize("transposed", [False, True])
-def test_the_centre_square_is_taken(transposed: bool) -> None:
-    """An oblong image loses as much on one side as on the other."""
-    pixels = np.zeros((4, 10), np.uint8)
-    pixels[:, 3:7] = np.arange(16).reshape(4, 4)
-    image = Image.fromarray(pixels.T if transposed else pixels)
-    square = np.arange(16).reshape(4, 4)
-    assert np.array_equal(fit(image, 4), square.T if transposed else square)
-
-
-@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16"])
-def test_the_service_resizes_alike(mode: str) -> None:
-    """An image of any mode and size is resized alike in service and training, within one grey level."""
+@pytest.mark.parametrize("kind", ["TIFF", "PNG"])
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16", "F"])
+def test_the_service_reads_alike(pets: Path, mode: str, kind: str) -> None:
+    """A file of any mode and size gives exactly the same pixels in training and in the service."""
+    if (mode, kind) in [("CMYK", "PNG"), ("F", "PNG")]:
+        mode = "RGB"
     draws = np.random.default_rng(0)
     for size in (4, 7, 28, 48):
         width, height = (int(side) for side in draws.integers(5, 99, size=2))
@@ -142,27 +109,40 @@ def test_the_service_resizes_alike(mode: str) -> None:
             image = Image.fromarray(draws.integers(0, 65_536, (height, width)).astype(np.uint16))
         else:
             image = (colours if mode in ("LA", "RGBA") else colours.convert("RGB")).convert(mode)
-        buffer = BytesIO()
-        image.save(buffer, "tiff")
-        pixels = decode(open_image(buffer.getvalue(), max_pixels=10_000))
-        served = fit_for_service(pixels, size, size)
-        assert np.abs(fit(grey(image), size) - served.astype(int)).max() <= 1
+        content = encoded(image, kind)
+        write(pets / "ant" / "one.tif", content)
+        decoder = DecoderPool(max_pixels=10_000, max_waiting=1)
+        served = asyncio.run(decoder.samples(ImageSize(channels=1, height=size, width=size), [content], 30.0))
+        decoder.close()
+        assert np.array_equal(load_folder(pets, size).images[0].numpy(), served[0])
 
 
-@settings(deadline=None)
-@given(st.integers(1, 6), st.integers(0, 2**32 - 1))
-def test_shrinking_averages_areas(factor: int, seed: int) -> None:
-    """An image of a whole multiple of the size is shrunk to the mean of each area, within half a level."""
-    pixels = np.random.default_rng(seed).integers(0, 256, (4 * factor, 4 * factor), dtype=np.uint8)
-    means = pixels.reshape(4, factor, 4, factor).astype(float).mean((1, 3))
-    assert np.abs(fit(Image.fromarray(pixels), 4) - means).max() <= 0.501
+@pytest.mark.parametrize("suffix", ["png", "webp"])
+def test_garbage_in_exif_stops_no_run(pets: Path, suffix: str) -> None:
+    """A PNG or WebP whose EXIF cannot be parsed is read as it is, not turned."""
+    write(
+        pets / "ant" / f"one.{suffix}",
+        encoded(Image.new("L", (9, 9), 90), suffix, exif=b"Exif\0\0MM\0*\xff\xff\xff\xff"),
+    )
+    assert np.abs(load_folder(pets, SIZE).images[0].numpy().astype(int) - 90).max() <= 3
 
 
-@settings(deadline=None)
-@given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 20), st.integers(0, 255))
-def test_a_uniform_image_stays_uniform(width: int, height: int, size: int, level: int) -> None:
-    """An image of one level has only that level after resizing."""
-    assert (fit(Image.new("L", (width, height), level), size) == level).all()
+def test_entries_that_are_not_read_are_counted(pets: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Files of other types and subfolders of a class are counted once, with examples; hidden ones are not."""
+    load_folder(pets, SIZE)
+    assert "not read" not in capsys.readouterr().err
+    for number in range(4):
+        write(pets / "dog" / f"{number}.gif", b"GIF89a")
+    write(pets / "cat" / ".hidden.gif", b"GIF89a")
+    save(pets / "cat" / "more" / "1.png", flat(1))
+    save(pets / "cat" / "more" / "deep" / "2.png", flat(1))
+    assert len(load_folder(pets, SIZE)) == 10
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("not read")]
+    dog = pets / "dog"
+    assert lines == [
+        f"not read: 4 files of other types: {dog / '0.gif'}, {dog / '1.gif'}, {dog / '2.gif'}, …",
+        f"not read: 1 subfolders with 2 images: {pets / 'cat' / 'more'}",
+    ]
 
 
 def test_a_missing_folder_is_rejected(tmp_path: Path) -> None:

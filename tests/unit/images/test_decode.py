@@ -1,6 +1,7 @@
 """Bytes to an upright image in 8-bit grey."""
 
 import struct
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from matcaps.service.errors import TooLargeError, UndecodableError, UnsupportedTypeError
-from matcaps.service.images.decode import decode, open_image
-from matcaps.service.images.fit import fit
+from matcaps.images.decode import decode, open_image
+from matcaps.images.errors import BrokenImageError, LargeImageError, UnsupportedImageError
+from matcaps.images.fit import fit
 from tests.support.doubles import encoded
 
 GENERATOR = np.random.default_rng(7)
@@ -105,6 +106,29 @@ def test_a_transparent_grey_level_becomes_white() -> None:
     assert pixels(encoded(image, transparency=10)).tolist() == [[255, 20]]
 
 
+@pytest.mark.parametrize(
+    ("image", "level"),
+    [
+        (lambda: Image.new("L", (4, 4), 77), 77),
+        (lambda: Image.new("1", (4, 4), 1), 255),
+        (lambda: Image.new("RGB", (4, 4), (90, 90, 90)), 90),
+        (lambda: Image.new("RGBA", (4, 4), (90, 90, 90, 0)), 255),
+        (lambda: Image.new("RGBA", (4, 4), (90, 90, 90, 255)), 90),
+        (lambda: Image.new("LA", (4, 4), (0, 0)), 255),
+        (lambda: Image.new("CMYK", (4, 4), (0, 0, 0, 0)), 255),
+        (lambda: Image.new("RGB", (4, 4), (60, 60, 60)).quantize(2), 60),
+        (lambda: Image.fromarray(np.full((4, 4), 77 * 257, np.uint16)), 77),
+        (lambda: Image.fromarray(np.full((4, 4), 70_000, np.int32)), 255),
+        (lambda: Image.fromarray(np.full((4, 4), 0.2, np.float32)), 51),
+        (lambda: Image.fromarray(np.full((4, 4), 51.0, np.float32)), 51),
+    ],
+    ids=["L", "1", "RGB", "clear", "opaque", "LA", "CMYK", "P", "16 bits", "32 bits", "float to 1", "float to 255"],
+)
+def test_every_mode_becomes_grey(image: Callable[[], Image.Image], level: int) -> None:
+    """Bits, palettes, RGB, CMYK, transparency on white, 16 bits and floats become 8-bit grey."""
+    assert (pixels(encoded(image(), "TIFF")) == level).all()
+
+
 @pytest.mark.parametrize("kind", ["PNG", "TIFF", "PPM"])
 def test_sixteen_bits_are_scaled_to_eight(kind: str) -> None:
     """16-bit grey is scaled so that 65535 is white and no level wraps around."""
@@ -138,6 +162,25 @@ def test_one_bit_images_are_black_and_white() -> None:
         assert pixels(encoded(image, kind)).tolist() == [[0, 255]]
 
 
+@pytest.mark.parametrize("opacity", [0, 128, 255])
+def test_an_alpha_of_zeros_in_a_bmp_is_no_alpha(opacity: int) -> None:
+    """A BMP whose alpha is 0 everywhere is opaque, as viewers show it. Any other alpha counts."""
+    image = Image.merge("RGBA", [*Image.fromarray(SCENE).convert("RGB").split(), Image.new("L", (4, 3), 0)])
+    image.putpixel((0, 0), (0, 0, 0, opacity))
+    expected = SCENE if opacity == 0 else np.full_like(SCENE, 255)
+    expected = expected.copy()
+    expected[0, 0] = 0 if opacity == 0 else 255 - opacity
+    assert np.array_equal(pixels(_bmp_with_alpha(image)), expected)
+
+
+def _bmp_with_alpha(image: Image.Image) -> bytes:
+    """A BMP of version 4, whose header says where the alpha is."""
+    rows = np.asarray(image)[::-1, :, [2, 1, 0, 3]].tobytes()
+    masks = struct.pack("<IIII", 0xFF0000, 0xFF00, 0xFF, 0xFF000000)
+    header = struct.pack("<IiiHHIIiiII", 108, *image.size, 1, 32, 3, len(rows), 0, 0, 0, 0) + masks + bytes(52)
+    return b"BM" + struct.pack("<IHHI", 14 + len(header) + len(rows), 0, 0, 14 + len(header)) + header + rows
+
+
 @pytest.mark.parametrize("kind", ["JPEG", "TIFF"])
 def test_cmyk_ink_is_dark(kind: str) -> None:
     """A CMYK pixel without ink is white, and one with full black ink is black."""
@@ -159,16 +202,16 @@ def test_a_huge_image_is_rejected_by_its_header() -> None:
     header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
     small = encoded(Image.new("RGB", (1, 1)))
     bomb = small.replace(small[16:29], header)
-    with pytest.raises((TooLargeError, UndecodableError)):
+    with pytest.raises((LargeImageError, BrokenImageError)):
         open_image(bomb, max_pixels=1_000_000)
-    with pytest.raises(TooLargeError, match="70000×50000"):
+    with pytest.raises(LargeImageError, match="70000×50000"):
         open_image(b"P5 70000 50000 255\n", max_pixels=1_000_000)
 
 
 @pytest.mark.parametrize("kind", ["GIF", "ICO", "PDF", "JPEG2000", "AVIF"])
 def test_unsupported_formats_are_named(kind: str) -> None:
     """An unsupported format is named, even if Pillow could read it."""
-    with pytest.raises(UnsupportedTypeError, match="supported formats: PNG, JPEG, WEBP, BMP, TIFF, PGM"):
+    with pytest.raises(UnsupportedImageError, match="supported formats: PNG, JPEG, WEBP, BMP, TIFF, PGM"):
         pixels(encoded(Image.new("RGB", (16, 16)), kind))
 
 
@@ -177,7 +220,7 @@ def test_truncated_files_are_rejected(kind: str) -> None:
     """Half a file is rejected, and the message holds no path and no memory address."""
     image = Image.fromarray(GENERATOR.integers(0, 256, (40, 40, 3), np.uint8))
     content = encoded(image, kind)
-    with pytest.raises(UndecodableError) as refused:
+    with pytest.raises(BrokenImageError) as refused:
         pixels(content[: len(content) // 2])
     assert "0x" not in str(refused.value)
     assert "/" not in str(refused.value)
@@ -190,13 +233,13 @@ def test_truncated_files_are_rejected(kind: str) -> None:
 )
 @pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow warns of broken metadata
 def test_mutated_files_are_decoded_or_rejected(kind: str, changes: list[tuple[int, int]]) -> None:
-    """A file with a few wrong bytes is either decoded or rejected with a service error."""
+    """A file with a few wrong bytes is either decoded or rejected with an error of its own."""
     content = bytearray(encoded(Image.fromarray(SCENE).resize((24, 18)), kind))
     for place, value in changes:
         content[place % len(content)] = value
     try:
         image = decode(open_image(bytes(content), max_pixels=100_000))
-    except (UndecodableError, TooLargeError, UnsupportedTypeError):
+    except (BrokenImageError, LargeImageError, UnsupportedImageError):
         return
     assert image.mode == "L"
     assert fit(image, 8, 8).shape == (8, 8)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from matcaps.service.images.fit import fit
+from matcaps.images.fit import fit
 
 GENERATOR = np.random.default_rng(7)
 
@@ -61,6 +61,31 @@ def test_the_centre_is_cropped() -> None:
     image[:, 10:20] = 200
     assert np.all(fit(Image.fromarray(image), 5, 5) == 200)
     assert np.all(fit(Image.fromarray(image.T), 5, 5) == 200)
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+def test_the_centre_square_is_taken(transposed: bool) -> None:
+    """An oblong image loses as much on one side as on the other."""
+    pixels = np.zeros((4, 10), np.uint8)
+    pixels[:, 3:7] = np.arange(16).reshape(4, 4)
+    square = np.arange(16, dtype=np.uint8).reshape(4, 4)
+    image = Image.fromarray(pixels.T if transposed else pixels)
+    assert np.array_equal(fit(image, 4, 4), square.T if transposed else square)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(8, 90), st.integers(8, 90), st.integers(0, 2**32 - 1))
+def test_shrinking_is_rounded_once(width: int, height: int, seed: int) -> None:
+    """A picture of any size is shrunk to the means of the pixels whose centres each area holds, rounded once."""
+    image = np.random.default_rng(seed).integers(0, 256, (height, width), np.uint8)
+    side = min(width, height)
+    top, left = (height - side) // 2, (width - side) // 2
+    square = image[top : top + side, left : left + side].astype(float)
+    edges, centres = np.arange(9) * side / 8, np.arange(side) + 0.5
+    covered = (centres > edges[:-1, None]) & (centres <= edges[1:, None])
+    shares = covered / covered.sum(1, keepdims=True)
+    means = shares @ square @ shares.T
+    assert np.abs(fit(Image.fromarray(image), 8, 8) - means).max() <= 0.501
 
 
 def test_enlarging_interpolates_bilinearly() -> None:

@@ -1,0 +1,48 @@
+"""What Pillow does not keep of a PNG: 16 bits of a colour, and the transparent level of 2, 4 and 16 bits."""
+
+import zlib
+from collections.abc import Iterator
+
+import imagecodecs
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from matcaps.images.levels import eight_bits
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+SHOWN = (b"IHDR", b"PLTE", b"tRNS", b"eXIf", b"IDAT", b"IEND")  # the chunks that change the pixels
+
+
+def needs_libpng(content: bytes, image: Image.Image) -> bool:
+    """Whether Pillow would lose bits, or compare a transparent level of the file with a scaled one."""
+    depth = content[24]
+    return depth == 16 or (depth in (2, 4) and image.mode == "L" and "transparency" in image.info)
+
+
+def read_with_libpng(content: bytes, size: tuple[int, int]) -> Image.Image:
+    """The pixels in mode L, LA, RGB or RGBA."""
+    # libpng allocates what the first header says; the size was checked as Pillow read it.
+    if (int.from_bytes(content[16:20]), int.from_bytes(content[20:24])) != size:
+        raise ValueError("the file has two headers")
+    pixels: NDArray[np.generic] = imagecodecs.png_decode(content)
+    return Image.fromarray(eight_bits(pixels, 255.0 if pixels.dtype == np.uint8 else 65535.0))
+
+
+def without_extras(content: bytes) -> bytes:
+    """The file without texts, times, profiles and other chunks that change no pixel, and without a broken tRNS or eXIf.
+
+    A mistake in such a chunk is no reason to refuse a picture. libpng skips it too.
+    """
+    kept = [chunk for name, chunk, right in _chunks(content) if name in SHOWN and (right or name[0] & 0x20 == 0)]
+    return SIGNATURE + b"".join(kept)
+
+
+def _chunks(content: bytes) -> Iterator[tuple[bytes, bytes, bool]]:
+    """Each chunk's name, its bytes, and whether its checksum is right."""
+    start = len(SIGNATURE)
+    while start + 8 <= len(content):
+        end = start + 12 + int.from_bytes(content[start : start + 4])
+        chunk = content[start:end]
+        yield chunk[4:8], chunk, zlib.crc32(chunk[4:-4]).to_bytes(4) == chunk[-4:]
+        start = end
