@@ -3,21 +3,23 @@
 import numpy as np
 from numpy.typing import NDArray
 
+OVERSHOOT = 1.25  # of the range of floats
 BAND = 2**20  # samples that are scaled at once, so that the floats take little memory
 
 
 def white_level(samples: NDArray[np.generic], bits: int) -> float:
     """The value that is white. ``bits`` is the depth of integers.
 
-    Floats have the range 0 to 1 if none exceeds 1, 0 to 255 if none exceeds 255, otherwise 0 to 65535. Integers of 32
-    and more bits have the 16-bit range, unless they are unsigned and one exceeds it. Others have that of their depth.
+    Floats have the smallest of the ranges 0 to 1, 0 to 255 and 0 to 65535 that none exceeds by more than a quarter;
+    resampled pictures overshoot a little. Integers of 32 and more bits have the 16-bit range, unless they are unsigned
+    and one exceeds it. Others have that of their depth.
 
-    >>> white_level(np.array([0.5, 1.0]), 32), white_level(np.array([0, 4095], np.uint16), 12)
+    >>> white_level(np.array([0.5, 1.01]), 32), white_level(np.array([0, 4095], np.uint16), 12)
     (1.0, 4095.0)
     """
     if samples.dtype.kind == "f":
         highest = samples.max(initial=0.0, where=np.isfinite(samples))
-        return 1.0 if highest <= 1.0 else 255.0 if highest <= 255.0 else 65535.0
+        return 1.0 if highest <= OVERSHOOT else 255.0 if highest <= 255.0 * OVERSHOOT else 65535.0
     if bits >= 32 and (samples.dtype.kind == "i" or samples.max(initial=0) <= 65535):
         return 65535.0
     return 2.0**bits - 1.0

@@ -141,10 +141,11 @@ def test_thirty_two_bit_integers_are_read_as_sixteen_bits() -> None:
     assert pixels(encoded(Image.fromarray(np.array([[0, 65535, 25700]], np.int32)), "TIFF")).tolist() == [[0, 255, 100]]
 
 
-@pytest.mark.parametrize("scale", [1.0, 255.0])
-def test_floats_are_read_as_0_to_1_or_0_to_255(scale: float) -> None:
-    """A float TIFF is read as 0 to 1, or as 0 to 255 if a value exceeds 1."""
-    values = np.array([[0.0, 0.2, 1.0]], np.float32) * np.float32(scale)
+@pytest.mark.parametrize("overshoot", [1.0, 1.02, 1.25])
+@pytest.mark.parametrize("scale", [1.0, 255.0, 65535.0])
+def test_floats_have_the_smallest_range_that_holds_them(scale: float, overshoot: float) -> None:
+    """A float TIFF is read as 0 to 1, 255 or 65535; a quarter more is white, since resampled pictures overshoot."""
+    values = np.array([[0.0, 0.2, overshoot]], np.float32) * np.float32(scale)
     assert pixels(encoded(Image.fromarray(values), "TIFF")).tolist() == [[0, 51, 255]]
 
 
