@@ -270,7 +270,8 @@ def _open(
     """Open a run, and the images to evaluate it on; ``only`` names a suite that is for smallNORB alone."""
     if not _is_run(target):
         raise ValueError(
-            f"only the suites standard and calibration evaluate a released artefact; others need a run, got {target}"
+            "only the suites standard and calibration evaluate a released artefact; "
+            f"the others need a run, got {target}"
         )
     run = open_run(target, root, data)
     if only is not None and run.config.data.name != "smallnorb":
