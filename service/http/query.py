@@ -6,7 +6,7 @@ They are read by hand: FastAPI's parsing of three parameters would double the ti
 from typing import Annotated, Any, NamedTuple
 
 from fastapi import Request
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, WithJsonSchema
 
 from matcaps.service.backends.artefact import CLASS_LAYER
 from matcaps.service.engine.model_version import ModelRef
@@ -48,8 +48,9 @@ def version_of(text: object) -> int:
     return version
 
 
-# For FastAPI's parameters. A MalformedError of a validator reaches the client as it is.
-Version = Annotated[int, BeforeValidator(version_of), Field(ge=1, le=HIGHEST)]
+# For FastAPI's parameters. A MalformedError of a validator reaches the client as it is. The schema is given by hand:
+# after a validator, pydantic writes bounds as ge and le, which JSON Schema does not know.
+Version = Annotated[int, BeforeValidator(version_of), WithJsonSchema(VERSION["schema"])]
 
 
 class Query(NamedTuple):

@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 import pytest
 
+from matcaps.service.engine.versions import HIGHEST
 from tests.support.doubles import Client, FakeSession, grey, serve
 
 BIG = 10**18 - 1
@@ -73,3 +74,19 @@ def test_refused_folders_are_listed_with_their_reason(client: Client) -> None:
     assert [row["state"] for row in index] == ["READY"] * 2 + ["UNAVAILABLE"] * 3
     for row in [*refused, *index[2:]]:
         assert f"from 1 to {BIG}" in row["reason"]
+
+
+def test_the_documentation_has_the_bounds_of_a_version(client: Client) -> None:
+    """Every parameter named version is documented as an integer from 1 to the highest version."""
+    paths = client.get("/openapi.json").json()["paths"]
+    found = [
+        parameter["schema"]
+        for operations in paths.values()
+        for operation in operations.values()
+        for parameter in operation.get("parameters", [])
+        if parameter["name"] == "version"
+    ]
+    assert len(found) == 7
+    for schema in found:
+        integer = next(option for option in schema.get("anyOf", [schema]) if option["type"] == "integer")
+        assert (integer.get("minimum"), integer.get("maximum")) == (1, HIGHEST)
