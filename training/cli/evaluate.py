@@ -65,15 +65,11 @@ def standard_suite(
         to: folder for the JSON and the plot; by default the run's folder, or runs/evaluate
     """
     if not _is_run(target):
-        artefact = Artefact(target)
-        images, what = _images_for(artefact, root or Path("data"), split, data)
-        version = artefact.path.absolute().parent
-        name = f"{version.parent.name}-{version.name}-{what}"
+        artefact, images, version, what = _open_artefact(target, root, split, data)
         label = split if data is None else "folder"
-        images = images.among(artefact.classes)
         predicted = artefact.predict(images.images, progress=True)
         report = standard_of_artefact(predicted, images, label, artefact.training, artefact.path)
-        _publish(report, to or Path("runs/evaluate"), name)
+        _publish(report, to or Path("runs/evaluate"), f"{version}-{what}")
         return
     run, images = _open(target, root, split, data)
     options = run.config.data
@@ -111,17 +107,14 @@ def calibration_suite(
         )
         _publish_of_run(report, images, to or target, "calibration", split)
         return
-    artefact = Artefact(target)
-    images, what = _images_for(artefact, root or Path("data"), split, data)
-    images = images.among(artefact.classes)
-    version = artefact.path.absolute().parent
+    artefact, images, version, what = _open_artefact(target, root, split, data)
     report = calibration(
         artefact.activations,
         images,
         {"as released": artefact.activations(images.images, progress=True)},
         _others(other, images, root or Path("data"), split),
     )
-    _publish(report, to or Path("runs/evaluate"), f"{version.parent.name}-{version.name}-calibration-{what}")
+    _publish(report, to or Path("runs/evaluate"), f"{version}-calibration-{what}")
 
 
 def folds_suite(target: Target, baseline: Path | None = None, root: Path | None = None) -> None:
@@ -289,6 +282,16 @@ def _networks(run: Run, baseline: Path | None) -> dict[str, Network]:
         beside = open_baseline(baseline, run)
         networks[kind(beside.network)] = beside.network
     return networks
+
+
+def _open_artefact(
+    target: Path, root: Path | None, split: Split, data: Path | None
+) -> tuple[Artefact, ImageSet, str, str]:
+    """Open an artefact, and the images to evaluate it on; and the names of both in file names."""
+    artefact = Artefact(target)
+    images, what = _images_for(artefact, root or Path("data"), split, data)
+    version = artefact.path.absolute().parent
+    return artefact, images.among(artefact.classes), f"{version.parent.name}-{version.name}", what
 
 
 def _images_for(artefact: Artefact, root: Path, split: Split, data: Path | None) -> tuple[ImageSet, str]:

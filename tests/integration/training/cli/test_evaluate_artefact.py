@@ -165,3 +165,17 @@ def test_a_shipped_model_can_be_read(path: Path, tmp_path: Path, capsys: pytest.
     """A shipped model is recognised as an artefact of a public data set; only the data are missing here."""
     assert main([str(path), f"--root={tmp_path}"]) == 1
     assert "to download it: matcaps download" in capsys.readouterr().err
+
+
+def test_the_calibration_of_an_artefact_is_that_of_its_own_activations(
+    root: Path, version: Path, tmp_path: Path
+) -> None:
+    """The report counts all statements, and is named after the version and the suite."""
+    assert main(["calibration", str(version), f"--root={root}", f"--to={tmp_path}"]) == 0
+    found = json.loads((tmp_path / "low-1-calibration-held-out.json").read_text())
+    bins = found["reliability"]["as released"]
+    assert sum(of["number"] for of in bins) == 5 * found["images"]
+    mean = sum(of["number"] * of["activation"] for of in bins) / (5 * found["images"])
+    of_classes = found["activations"]["as released"]
+    assert mean == pytest.approx((of_classes["present"] + 4 * of_classes["absent"]) / 5, abs=1e-6)
+    assert (tmp_path / "low-1-calibration-held-out.png").exists()
