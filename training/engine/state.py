@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 import torch
 from torch.optim.lr_scheduler import OneCycleLR
 
-from matcaps.model import CapsNet
 from matcaps.training.config import TrainConfig, to_json
 from matcaps.training.engine import checkpoint
 from matcaps.training.engine.checkpoint import ARCHITECTURES, Network, fitting, kind
@@ -59,7 +58,7 @@ class State:
         return self.average.network if self.average else self.network
 
     def start_from(self, network: Network) -> None:
-        """Begin with the weights of a trained network; only before the first step.
+        """Begin with the weights of a trained network and with its calibration; only before the first step.
 
         Raises:
             ValueError: It is another network; the message names what differs.
@@ -72,8 +71,6 @@ class State:
             raise ValueError(f"the weights belong to another network: {values}")
         for own in {self.network, self.result}:
             own.load_state_dict(network.state_dict())
-            if isinstance(own, CapsNet):
-                own.calibration.set(1.0, 0.0)  # of the earlier answers; release fits it anew
 
     def restore(self, saved: dict[str, Any]) -> None:
         """Continue from a checkpoint of the same run, on this device or another.
