@@ -1,6 +1,7 @@
 """The attempts of one call: its deadline, what is tried again, and when. It decides, and the clients wait and send."""
 
 import math
+import os
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -70,7 +71,7 @@ class Attempts:
         """
         if isinstance(error, httpx.TimeoutException):
             raise self.expired() from None
-        reason = str(error) or type(error).__name__
+        reason = _reason(error)
         if not isinstance(error, (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError)):
             raise MatcapsError(f"cannot reach {self._address}: {reason}") from None
         return self._wait_s(None, f"the connection to {self._address} broke: {reason}", None)
@@ -100,6 +101,18 @@ class Timeouts(Mapping[str, float]):
 
     def __len__(self) -> int:
         return 4
+
+
+def _reason(error: BaseException) -> str:
+    """Why a connection failed: the reason of the system, which is among the causes."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno:
+            # asyncio has a text of its own for the numbers of the system; those of name look-ups are negative.
+            return os.strerror(cause.errno) if cause.errno > 0 else str(cause.strerror)
+        inner = cause.exceptions[0] if isinstance(cause, BaseExceptionGroup) else None  # several addresses of a name
+        cause = inner or cause.__cause__ or cause.__context__
+    return str(error) or type(error).__name__
 
 
 def seconds_of(retry_after: str | None) -> float | None:

@@ -19,7 +19,7 @@ class BinaryFile(Protocol):
     def read(self) -> bytes: ...
 
 
-Image: TypeAlias = str | os.PathLike[str] | bytes | BinaryFile | NDArray[np.uint8]
+Image: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryFile | NDArray[np.uint8]
 """A path, the bytes of an encoded picture, an open file, or pixels [row, column] or [row, column, 3]."""
 Pair: TypeAlias = tuple[Image, Image]
 """Left and right, for a stereo model."""
