@@ -53,8 +53,8 @@ def main(arguments: list[str]) -> int:
     except ModuleNotFoundError as error:
         if error.name not in EXTRAS:
             raise
-        other = " --url URL asks a service instead" if error.name == "onnxruntime" else ""
-        return _fail(f"needs the package {error.name}: pip install 'matcaps[{EXTRAS[error.name]}]'.{other}", FAILED)
+        other = "; or ask a service by --url" if error.name == "onnxruntime" else ""
+        return _fail(f"needs the package {error.name}: pip install 'matcaps[{EXTRAS[error.name]}]'{other}", FAILED)
 
 
 def _parse(arguments: list[str]) -> argparse.Namespace:
@@ -71,7 +71,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--model", metavar="NAME", help="name of the model; by default that of the service")
     parser.add_argument("--version", type=_version, metavar="N", help="its version; by default the highest")
     where = parser.add_mutually_exclusive_group()
-    where.add_argument("--url", help="ask the service at this URL; needs matcaps[client]")
+    where.add_argument("--url", type=_url, help="ask the service at this URL; needs matcaps[client]")
     where.add_argument("--local", action="store_true", help="ask in this process; needs matcaps[cpu] or matcaps[gpu]")
     where.add_argument("--models", type=Path, metavar="FOLDER", help="as --local, with this folder of models")
     form = parser.add_mutually_exclusive_group()
@@ -115,11 +115,19 @@ async def _run(options: argparse.Namespace) -> int:
 async def _place(options: argparse.Namespace) -> Place:
     if options.url is None:
         settings = _settings(options.models)
-        if options.local or options.models or settings.models.is_dir():
+        if options.local or options.models is not None or settings.models.is_dir():
             from matcaps.predict.local import Local  # needs onnxruntime
 
             return Local(settings, options.model, options.version)
-    from matcaps.predict.remote import Remote  # needs httpx
+    try:
+        from matcaps.predict.remote import Remote  # needs httpx
+    except ModuleNotFoundError as error:
+        if options.url or error.name != "httpx":
+            raise
+        raise PlaceError(
+            f"there is no folder of models at {settings.models}; name one by --models, or a service by --url, which "
+            f"needs pip install 'matcaps[client]'"
+        ) from None
 
     key = os.environ.get("MATCAPS_API_KEY", "").strip() or None
     try:
@@ -172,6 +180,12 @@ async def _answer(place: Place, files: tuple[str, ...]) -> Answer | str:
         return await place.predict(contents)
     except RefusedError as error:
         return str(error)
+
+
+def _url(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError("expected a URL, got an empty word")
+    return text
 
 
 def _version(text: str) -> int:

@@ -2,15 +2,13 @@
 
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import orjson
 from tqdm import tqdm
 
 from matcaps.predict.pictures import shown
 from matcaps.predict.place import Answer, Title
-
-BAR_AFTER_S = 1.0
 
 
 class Output:
@@ -34,7 +32,6 @@ class Output:
             total=len(samples),
             unit="pair" if title.pictures == 2 else "picture",
             leave=False,
-            delay=BAR_AFTER_S,
             disable=None if len(samples) > 1 else True,  # None: where standard error is no terminal
         )
         if samples and not json:
@@ -78,7 +75,8 @@ class Output:
 
     def _print(self, line: str, error: bool = False) -> None:
         file = sys.stderr if error else sys.stdout
-        with tqdm.external_write_mode(file=file):  # removes the bar for as long as it takes
+        # On a terminal the bar is removed for as long as it takes.
+        with tqdm.external_write_mode(file=file) if file.isatty() else nullcontext():
             print(line, file=file)
 
 

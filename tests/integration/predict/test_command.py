@@ -217,6 +217,7 @@ def test_the_key_comes_from_the_environment(
         (["a", "--version", "07"], "argument --version: expected an integer from 1"),
         (["a", "--timeout", "nan"], "argument --timeout: expected seconds above 0, got 'nan'"),
         (["-", "b", "-"], "standard input (-) may be named once"),
+        (["a", "--url="], "argument --url: expected a URL, got an empty word"),
         (["a", "--colour"], "unrecognized arguments: --colour"),
     ],
 )
@@ -240,6 +241,7 @@ def test_a_wrong_option_is_one_line(capsys: pytest.CaptureFixture[str], words: l
 def test_a_missing_package_is_named_with_its_extra(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
     package: str,
     module: str,
     options: list[str],
@@ -257,6 +259,11 @@ def test_a_missing_package_is_named_with_its_extra(
     assert main(["predict", "a.png", *options]) == 1
     [error] = lines(capsys)[1]
     assert error.startswith(f"matcaps predict: needs the package {package}: pip install 'matcaps[{extra}]'")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("matcaps.predict.command.URL", "http://127.0.0.1:1")
+    assert main(["predict", "a.png"]) == 1
+    [error] = lines(capsys)[1]
+    assert error.startswith("matcaps predict: there is no folder of models at model_repository")
 
 
 def test_standard_input_is_answered_without_torch(case: Case) -> None:

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from matcaps.predict import output as module
 from matcaps.predict.output import Output
 from matcaps.predict.place import Title
 
@@ -64,10 +63,20 @@ def test_many_pictures_have_a_bar_on_a_terminal(
     """The bar counts pictures on standard error, and is removed at the end."""
     error = Terminal() if terminal else io.StringIO()
     monkeypatch.setattr("sys.stderr", error)
-    monkeypatch.setattr(module, "BAR_AFTER_S", 0)
     files = [(str(number),) for number in range(samples)]
     with Output(TITLE, files, top=1, json=False).open() as output:
         for one in files:
             output.answer(one, ANSWER)
     assert (f"0/{samples} [" in error.getvalue()) is shown
     assert not error.getvalue() or error.getvalue().endswith("\r")
+
+
+def test_a_line_on_a_terminal_takes_the_place_of_the_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bar is wiped before the line and drawn again below it."""
+    error = Terminal()
+    monkeypatch.setattr("sys.stderr", error)
+    with Output(TITLE, [("a",), ("b",)], top=1, json=True).open() as output:
+        output.refuse(("a",), "broken")
+    before, after = error.getvalue().split("a: broken\n")
+    assert before.endswith(" \r")
+    assert "0/2 [" in after
