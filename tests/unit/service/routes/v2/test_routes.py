@@ -368,6 +368,10 @@ def test_statistics_count_requests_samples_and_batches(client: Client) -> None:
     assert (of_norb["version"], of_norb["inference_count"], of_norb["execution_count"]) == ("2", 10, 2)
     assert of_norb["inference_stats"]["success"]["count"] == 1
     assert [batch["batch_size"] for batch in of_norb["batch_stats"]] == [2, 8]
+    for counted in (of_norb["inference_stats"], *of_norb["batch_stats"]):  # perf_analyzer ends if the counts differ
+        counts = {counted[f"compute_{part}"]["count"] for part in ("input", "infer", "output")}
+        assert len(counts) == 1
+    assert of_norb["inference_stats"]["compute_infer"]["ns"] > 0
     everything = client.get("/v2/models/stats").json()["model_stats"]
     assert [row["inference_count"] for row in everything] == [0, 10, 0]
 
