@@ -173,6 +173,16 @@ def test_type_checkers_read_the_annotations(installed: Installed) -> None:
     assert 'List item 1 has incompatible type "int"' in done.stdout
 
 
+def test_the_installed_command_predicts_without_a_service(installed: Installed, tmp_path: Path) -> None:
+    """The installed ``matcaps predict`` answers from a folder of models."""
+    write_model(tmp_path, "norb", 1)
+    picture = tmp_path / "a.png"
+    picture.write_bytes(grey(100))
+    command = [str(installed.python.with_name("matcaps")), "predict", str(picture), f"--models={tmp_path}"]
+    printed = installed.run(*command, "--model=norb").splitlines()
+    assert printed[-1].split() == [str(picture), "airplane", "0.1020"]
+
+
 @pytest.fixture
 def address(installed: Installed, tmp_path: Path) -> Iterator[str]:
     """The address of the installed command ``matcaps serve``."""

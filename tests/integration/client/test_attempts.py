@@ -1,13 +1,18 @@
 """What both clients do when the service is full, away, slow, or not one of matcaps."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from matcaps.client import MatcapsError
+from matcaps.service.engine.model_version import ModelRef
 from tests.support.clients import KINDS, Kind, call
+from tests.support.doubles import GatedSession, grey
+from tests.support.listening import listening
 from tests.support.scripted import answer, hang_up, scripted
 
 each_kind = pytest.mark.parametrize("kind", KINDS)
@@ -31,6 +36,24 @@ def test_a_service_that_stays_full_is_given_up(kind: Kind) -> None:
     assert caught.value.status == 429
     assert caught.value.detail == "at most 512 images may wait (gave up after 3 attempts)"
     assert len(server.asked) == 3
+
+
+@each_kind
+def test_the_service_itself_is_given_up_while_its_queue_is_full(kind: Kind, tmp_path: Path) -> None:
+    """The error has the service's reason, how long it asks to wait, and that the deadline comes first."""
+    session = GatedSession()
+    with listening(tmp_path, {"norb/1": session}, max_queue=1, max_batch=1) as running, ThreadPoolExecutor(2) as pool:
+        answers = [pool.submit(call, kind, running.address, "predict", grey(1))]
+        session.wait_until_entered()
+        answers.append(pool.submit(call, kind, running.address, "predict", grey(2)))
+        while not running.engine.find(ModelRef()).waiting:
+            pass
+        with pytest.raises(MatcapsError, match=r"gave up after 1 attempt: the next is due in \d+ s") as caught:
+            call(kind, running.address, "predict", grey(3), timeout_s=0.9)
+        session.gate.release(2)
+        assert [answer.result().labels for answer in answers] == [("airplane",)] * 2
+    assert caught.value.status == 429
+    assert caught.value.detail.startswith("1 images wait already; try again later (gave up")
 
 
 @each_kind
