@@ -37,7 +37,8 @@ def matcaps_client(address: str, level: int) -> list[float]:
 
     async def run() -> list[float]:
         async with AsyncClient(address) as client:
-            return (await client.predict(pixels)).activations[0].tolist()
+            found: list[float] = (await client.predict(pixels)).activations[0].tolist()
+            return found
 
     pixels = np.full((SIDE, SIDE), level, np.uint8)
     with Client(address) as client:
