@@ -21,6 +21,7 @@ class Command(NamedTuple):
 
 COMMANDS = {
     "serve": Command("matcaps.service.__main__", "cpu (or gpu)", "serve the models of a folder over HTTP"),
+    "predict": Command("matcaps.predict.command", "cpu (or gpu)", "ask a model about pictures, here or at a service"),
     "keys": Command("matcaps.service.keys", "cpu (or gpu)", "make an API key for the service"),
     "download": Command("matcaps.training.cli.download", "training", "fetch a public data set and check it"),
     "train": Command("matcaps.training.cli.train", "training", "train a network"),

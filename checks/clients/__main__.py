@@ -15,7 +15,7 @@ import tyro
 from benchmarks.harness.client import Answer
 from benchmarks.harness.servers import BOUNDARY, matcaps
 from benchmarks.harness.trivial import CLASSES, write_model
-from checks.clients import python_clients
+from checks.clients import perf_analyzer, python_clients
 from checks.known_answers import grey_png, is_right
 
 HERE = Path(__file__).parent
@@ -24,8 +24,12 @@ LEVEL = 70  # of the grey image
 CURL = ("curl", "--silent", "--show-error", "--fail-with-body", "--noproxy", "*", "--write-out", "\\n")
 
 
-def check() -> None:
-    """Predict with each client, and exit with 1 if one is missing or gets a wrong answer."""
+def check(program: str = perf_analyzer.PROGRAM) -> None:
+    """Predict with each client, and exit with 1 if one is missing or gets a wrong answer.
+
+    Args:
+        program: The command of Triton's perf_analyzer, which is passed over where it is not installed.
+    """
     failures: list[str] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -47,9 +51,14 @@ def check() -> None:
                 "httpx, async": lambda: python_clients.httpx_async(address, bodies),
             }
             tensors: dict[str, Callable[[], list[float]]] = {
+                "matcaps.client": lambda: python_clients.matcaps_client(address, LEVEL),
                 "Triton's client": lambda: python_clients.triton_client(address, LEVEL),
                 "KServe's client": lambda: python_clients.kserve_client(address, LEVEL),
             }
+            if perf_analyzer.installed(program):
+                failures += _try("perf_analyzer", lambda: _measure(address, program))
+            else:
+                print(f"{program}: passed over, because it is not installed (its package needs glibc 2.38)")
             for client, predict in images.items():
                 failures += _try(client, lambda predict=predict: _check_answers(predict(), len(bodies)))  # type: ignore[misc]
             for client, infer in tensors.items():
@@ -66,6 +75,10 @@ def _bodies() -> list[tuple[str, bytes]]:
     text = json.dumps({"images": [base64.b64encode(png).decode()]}).encode()
     kinds = ["image/png", f"multipart/form-data; boundary={BOUNDARY}", "application/json", "image/png"]
     return list(zip(kinds, [png, form, text, png], strict=True))
+
+
+def _measure(address: str, program: str) -> None:
+    perf_analyzer.measure(address, "smallnorb", program, callers=[4], requests=100)
 
 
 def _curl_options(address: str, files: list[tuple[str, str]], *more: str) -> list[str]:

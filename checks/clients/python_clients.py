@@ -1,4 +1,4 @@
-"""Clients in Python: httpx, Triton's and KServe's. httpx returns answers, the others activations."""
+"""Clients in Python: httpx, matcaps.client, Triton's and KServe's. httpx returns answers, the others activations."""
 
 import asyncio
 from collections.abc import Sequence
@@ -9,6 +9,7 @@ from kserve import InferenceRESTClient, InferInput, InferRequest, RESTConfig
 from tritonclient import http as triton
 
 from benchmarks.harness.trivial import SIDE
+from matcaps.client import AsyncClient, Client
 
 Bodies = Sequence[tuple[str, bytes]]
 """Media type and bytes of each request."""
@@ -29,6 +30,22 @@ def httpx_async(address: str, bodies: Bodies) -> list[str]:
             return [answer.text for answer in await asyncio.gather(*asked)]
 
     return asyncio.run(run())
+
+
+def matcaps_client(address: str, level: int) -> list[float]:
+    """Activations of an even grey image, sent as pixels, from both clients of this project; they must be equal."""
+
+    async def run() -> list[float]:
+        async with AsyncClient(address) as client:
+            found: list[float] = (await client.predict(pixels)).activations[0].tolist()
+            return found
+
+    pixels = np.full((SIDE, SIDE), level, np.uint8)
+    with Client(address) as client:
+        found: list[float] = client.predict(pixels).activations[0].tolist()
+    if asyncio.run(run()) != found:
+        raise ValueError("the two clients got different answers")
+    return found
 
 
 def triton_client(address: str, level: int) -> list[float]:

@@ -47,13 +47,22 @@ class Statistics:
                     "success": _duration(self._requests, self._queue_s + self._inference_s),
                     "fail": _duration(self._failed, self._failed_s),
                     "queue": _duration(self._requests, self._queue_s),
-                    "compute_infer": _duration(self._batches, self._inference_s),
+                    **_compute(self._batches, self._inference_s),
                 },
                 "batch_stats": [
-                    {"batch_size": size, "compute_infer": _duration(count, seconds)}
+                    {"batch_size": size, **_compute(count, seconds)}
                     for size, (count, seconds) in sorted(self._by_size.items())
                 ],
             }
+
+
+def _compute(count: int, seconds: float) -> dict[str, dict[str, int]]:
+    """The three parts of a run. Copies belong to the run itself; perf_analyzer needs the same count for each part."""
+    return {
+        "compute_input": _duration(count, 0.0),
+        "compute_infer": _duration(count, seconds),
+        "compute_output": _duration(count, 0.0),
+    }
 
 
 def _duration(count: int, seconds: float) -> dict[str, int]:

@@ -18,7 +18,31 @@ from tests.support.doubles import grey, write_model
 
 ROOT = Path(__file__).parents[2]
 LIMIT_S = 60.0
-LINKED = ("images", "model", "service", "training")
+LINKED = ("client", "images", "model", "service", "training")
+CONSUMER = """
+import asyncio
+
+import numpy as np
+from numpy.typing import NDArray
+from matcaps.client import AsyncClient, Client, MatcapsError, Prediction
+
+
+def labels(path: str, pixels: NDArray[np.uint8]) -> tuple[str, ...]:
+    try:
+        with Client(api_key="key") as client:
+            found: Prediction = client.predict([path, b"bytes", pixels], model="smallnorb", timeout_s=3.0)
+            pairs = client.poses([(path, pixels)], "conv_caps_1", version=1)
+            best: float = found.activations.max().item() + pairs.poses[0].sum().item()
+            return (*found.labels, str(best), *(model.name for model in client.models()))
+    except MatcapsError as error:
+        return (error.detail, str(error.status))
+
+
+async def ready() -> bool:
+    async with AsyncClient() as client, asyncio.timeout(3):
+        layers: list[tuple[int, int]] = [layer.grid for layer in (await client.model()).layers]
+        return bool(layers) and await client.ready()
+"""
 BUILD = "import sys; from setuptools import build_meta; build_meta.build_{kind}(sys.argv[1])"
 
 
@@ -122,19 +146,20 @@ def test_the_wheel_installs_no_other_top_level_name(installed: Installed) -> Non
 def test_imports_find_the_installed_package(installed: Installed) -> None:
     """Beside files of the same names, ``import matcaps.model`` finds the package of the wheel."""
     program = (
-        "import matcaps.images.decode, matcaps.model, matcaps.training, matcaps.service; print(matcaps.model.__file__)"
+        "import matcaps.client, matcaps.images.decode, matcaps.model, matcaps.training, matcaps.service; "
+        "print(matcaps.model.__file__)"
     )
     found = installed.run(str(installed.python), "-c", program).strip()
     assert Path(found) == installed.packages / "matcaps" / "model" / "__init__.py"
 
 
 def test_type_checkers_read_the_annotations(installed: Installed) -> None:
-    """``mypy --strict`` accepts a program that uses the package, and finds a wrong argument in it."""
+    """``mypy --strict`` accepts a program that uses the package and the client, and finds wrong arguments in it."""
     check = [sys.executable, "-m", "mypy", "--strict", "--python-executable", str(installed.python)]
     source = "from matcaps.service.keys import digest\n\nhexadecimal: str = digest({})\n"
     right, wrong = installed.folder / "right.py", installed.folder / "wrong.py"
-    right.write_text(source.format("'key'"))
-    wrong.write_text(source.format("1"))
+    right.write_text(source.format("'key'") + CONSUMER)
+    wrong.write_text(source.format("1") + CONSUMER.replace("[path, b", "[path, 1, b"))
     installed.run(*check, str(right))
     done = subprocess.run(
         [*check, str(wrong)],
@@ -145,6 +170,17 @@ def test_type_checkers_read_the_annotations(installed: Installed) -> None:
         check=False,
     )
     assert 'Argument 1 to "digest" has incompatible type "int"' in done.stdout
+    assert 'List item 1 has incompatible type "int"' in done.stdout
+
+
+def test_the_installed_command_predicts_without_a_service(installed: Installed, tmp_path: Path) -> None:
+    """The installed ``matcaps predict`` answers from a folder of models."""
+    write_model(tmp_path, "norb", 1)
+    picture = tmp_path / "a.png"
+    picture.write_bytes(grey(100))
+    command = [str(installed.python.with_name("matcaps")), "predict", str(picture), f"--models={tmp_path}"]
+    printed = installed.run(*command, "--model=norb").splitlines()
+    assert printed[-1].split() == [str(picture), "airplane", "0.1020"]
 
 
 @pytest.fixture

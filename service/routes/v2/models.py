@@ -14,7 +14,7 @@ from matcaps.service.http import responses
 from matcaps.service.routes.health import check_live, check_ready
 from matcaps.service.routes.v2.paths import NAME, PREFIX, VERSION, Version
 
-EXTENSIONS = ["binary_tensor_data", "classification", "model_repository", "statistics"]
+EXTENSIONS = ["binary_tensor_data", "classification", "model_configuration", "model_repository", "statistics"]
 
 
 def model_routes(engine: Engine) -> APIRouter:

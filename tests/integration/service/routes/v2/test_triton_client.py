@@ -32,13 +32,14 @@ def pixels(binary: bool = True) -> Any:
 
 
 def test_what_is_there(client: Any) -> None:
-    """Health, metadata, the repository and statistics."""
+    """Health, metadata, configuration, the repository and statistics."""
     assert client.is_server_live()
     assert client.is_server_ready()
     assert client.is_model_ready("norb")
     assert client.is_model_ready("norb", "1")
     assert client.get_server_metadata()["name"] == "matcaps"
     assert client.get_model_metadata("norb")["platform"] == "onnxruntime_onnx"
+    assert client.get_model_config("norb", "1")["max_batch_size"] == 64
     assert client.get_model_repository_index()[0]["state"] == "READY"
     client.infer("norb", [pixels()])
     assert client.get_inference_statistics("norb")["model_stats"][0]["inference_count"] == 3
