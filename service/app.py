@@ -26,6 +26,7 @@ from matcaps.service.keys import Keys, check_exposure
 from matcaps.service.poses.memory import InMemoryPoseStore
 from matcaps.service.poses.redis import RedisPoseStore
 from matcaps.service.poses.store import PoseStore
+from matcaps.service.routes.documentation import documentation_routes
 from matcaps.service.routes.health import health_routes
 from matcaps.service.routes.metrics import metrics_routes
 from matcaps.service.routes.models import model_routes
@@ -107,6 +108,8 @@ def create_app_over(settings: Settings, loader: ModelLoader, clock: Callable[[],
         lifespan=lifespan,
         separate_input_output_schemas=False,
         redirect_slashes=False,
+        docs_url=None,  # FastAPI's pages load from other hosts
+        redoc_url=None,
     )
     app.state.engine, app.state.reloader = engine, reloader
     # The last one that is added is the outermost.
@@ -132,6 +135,7 @@ def create_app_over(settings: Settings, loader: ModelLoader, clock: Callable[[],
         health_routes(engine),
         metrics_routes(metrics.registry),
         v2_routes(engine, decoder, settings),
+        documentation_routes(),
     ):
         app.include_router(router)
     return app

@@ -17,7 +17,7 @@ PREFIX = "MATCAPS_"
 LINK = re.compile(r"(tcp|udp|sctp)://\S+", re.IGNORECASE)  # the value of …_PORT
 LINKED = re.compile(r"(.+_)?(service_(host|port(_.+)?)|port_\d+_(tcp|udp|sctp)(_(proto|port|addr))?|env_.+)")
 ROOT_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)*")
-ROUTES = {"docs", "health", "metrics", "models", "openapi.json", "poses", "predict", "redoc", "v2"}  # how routes begin
+ROUTES = {"docs", "health", "metrics", "models", "openapi.json", "poses", "predict", "v2"}  # how routes begin
 ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:\d+)?")
 
 

@@ -65,14 +65,16 @@ def proxy(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[httpx.Clie
 
 
 def test_a_browser_finds_the_documentation(proxy: httpx.Client) -> None:
-    """From the path of the proxy, with or without a slash, to the page, and from there to the schema and a route."""
+    """From the path of the proxy, with or without a slash, to the page, its files, the schema and a route."""
     for start in (ROOT_PATH, f"{ROOT_PATH}/"):
         page = proxy.get(start, follow_redirects=True)
         assert page.status_code == 200
         assert page.url.path == f"{ROOT_PATH}/docs"
-    found = re.search(r"url: '([^']+)'", page.text)
+    files = {link: proxy.get(str(page.url.join(link))) for link in re.findall(r'(?:src|href)="([^"]+)"', page.text)}
+    assert {link: file.status_code for link, file in files.items()} == dict.fromkeys(files, 200)
+    found = re.search(r'url: "([^"]+)"', files["docs/start.js"].text)
     assert found is not None
-    schema = proxy.get(found[1]).json()
+    schema = proxy.get(str(page.url.join(found[1]))).json()
     (server,) = schema["servers"]
     (path,) = [path for path in schema["paths"] if path == "/models/{name}"]
     assert proxy.get(server["url"] + path.format(name="norb")).json()["name"] == "norb"

@@ -36,8 +36,9 @@ def test_routes_are_answered(client: Client, prefix: str) -> None:
 
 @EITHER
 def test_the_documentation_names_the_root_path(client: Client, prefix: str) -> None:
-    """In the page, in the schema's servers and in the redirect to the page."""
-    assert f"'{ROOT_PATH}/openapi.json'" in client.get(f"{prefix}/docs").text
+    """In the schema's servers and in the redirect to the page; the page's own links are relative."""
+    assert 'href="docs/swagger-ui.css"' in client.get(f"{prefix}/docs").text
+    assert client.get(f"{prefix}/docs/swagger-ui.css").status_code == 200
     schema = client.get(f"{prefix}/openapi.json").json()
     assert schema["servers"] == [{"url": ROOT_PATH}]
     assert "/predict" in schema["paths"]
