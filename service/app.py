@@ -103,6 +103,7 @@ def create_app_over(settings: Settings, loader: ModelLoader, clock: Callable[[],
             await asyncio.to_thread(traces.close)
 
     app = DocumentedAPI(
+        keys_needed=bool(keys),
         title="matcaps",
         summary="Matrix capsules with EM routing: images in, class activations and pose matrices out.",
         lifespan=lifespan,
@@ -114,7 +115,7 @@ def create_app_over(settings: Settings, loader: ModelLoader, clock: Callable[[],
     app.state.engine, app.state.reloader = engine, reloader
     # The last one that is added is the outermost.
     app.add_middleware(HeadMiddleware)
-    app.add_middleware(ApiKeyMiddleware, keys=keys)
+    app.add_middleware(ApiKeyMiddleware, keys=keys, open_pages=settings.open_pages)
     app.add_middleware(DiscardBodyMiddleware, longest_s=settings.body_timeout_s)
     if settings.cors_origins:
         app.add_middleware(
