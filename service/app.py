@@ -33,6 +33,7 @@ from matcaps.service.routes.models import model_routes
 from matcaps.service.routes.poses import poses_routes
 from matcaps.service.routes.predict import predict_routes
 from matcaps.service.routes.v2.routes import v2_routes
+from matcaps.service.routes.web import web_routes
 from matcaps.service.settings import Settings
 from matcaps.service.telemetry.batches import BatchObserver
 from matcaps.service.telemetry.metrics import BatchMetrics, Metrics
@@ -137,6 +138,7 @@ def create_app_over(settings: Settings, loader: ModelLoader, clock: Callable[[],
         metrics_routes(metrics.registry),
         v2_routes(engine, decoder, settings),
         documentation_routes(),
+        web_routes(settings.root_path),
     ):
         app.include_router(router)
     return app

@@ -4,8 +4,7 @@ from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any
 
-from fastapi import FastAPI, Request
-from fastapi.responses import RedirectResponse
+from fastapi import FastAPI
 from pydantic import BaseModel
 
 from matcaps.images.formats import MEDIA_TYPES
@@ -93,7 +92,7 @@ KEYS: dict[str, Any] = {
 
 
 class DocumentedAPI(FastAPI):
-    """FastAPI with API keys and the schemas of images and problems in its documentation; ``/`` redirects to it.
+    """FastAPI with API keys and the schemas of images and problems in its documentation.
 
     Args:
         keys_needed: Whether requests need an API key. Otherwise the documentation says that one may be sent.
@@ -103,15 +102,6 @@ class DocumentedAPI(FastAPI):
     def __init__(self, keys_needed: bool, **options: Any) -> None:
         super().__init__(**options)
         self._keys_needed = keys_needed
-
-    def setup(self) -> None:
-        super().setup()
-
-        async def documentation(request: Request) -> RedirectResponse:
-            root_path = request.scope.get("root_path", "")
-            return RedirectResponse(f"{root_path}/docs" if root_path else "docs")  # relative: a proxy may add a path
-
-        self.add_route("/", documentation, include_in_schema=False)
 
     def openapi(self) -> dict[str, Any]:
         if self.openapi_schema is None:

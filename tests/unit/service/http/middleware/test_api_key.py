@@ -13,7 +13,7 @@ from matcaps.service.settings import Settings
 from tests.support.doubles import Client, FakeSession, client_of, fake_models, grey, serve
 
 HEALTH = {"/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready"}
-PAGES = {"/", "/docs", "/docs/{name}", "/openapi.json"}
+PAGES = {"/", "/web/{name}", "/docs", "/docs/{name}", "/openapi.json"}
 SPELLINGS = [
     *("//models", "/./models", "/%2fmodels", "/\\models", "/models/norb;/docs", "/models%2f..%2fdocs"),
     *("/docs/../models", "/docs/%2e%2e/models", "/docs/%2e%2e%2fmodels", "/docs%2fx/models", "/docs\\models"),
