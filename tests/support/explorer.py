@@ -1,13 +1,20 @@
 """The explorer page, as its reader uses it."""
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from playwright.sync_api import Locator, Page, expect
 
 LAYERS = ("primary_caps", "conv_caps_1", "conv_caps_2")
-THREE = [(90, 75), (140, 55), (185, 80), (185, 115), (135, 138), (190, 160), (190, 205), (140, 230), (85, 208)]
+# A 3 of two arcs, in pixels of the pad.
+ARCS = [(131, 92, 48, range(-150, 91, 20)), (131, 189, 58, range(-85, 156, 20))]
+THREE = [
+    (x + size * math.cos(math.radians(angle)), y + 0.85 * size * math.sin(math.radians(angle)))
+    for x, y, size, angles in ARCS
+    for angle in angles
+]
 
 
 class Explorer:
@@ -47,7 +54,7 @@ class Explorer:
             with self.answered():
                 self.page.locator("#file").set_input_files(file)  # type: ignore[arg-type]
 
-    def draw(self, points: list[tuple[int, int]]) -> None:
+    def draw(self, points: Sequence[tuple[float, float]]) -> None:
         """Draw one line on the pad with the mouse, and use the drawing."""
         self.page.get_by_role("button", name="Draw", exact=True).click()
         box = self.page.locator("#pad").bounding_box()
