@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+from collections.abc import Mapping
 from functools import cache
 from html import escape
 from pathlib import Path
@@ -92,11 +93,11 @@ def web_routes(root_path: str) -> APIRouter:
     return router
 
 
-def answer(request: Request, file: StaticFile) -> Response:
+def answer(request: Request, file: StaticFile, headers: Mapping[str, str] = HEADERS) -> Response:
     """The file in the encoding that the client accepts, or 304 if the client has it."""
     packed = file.packed is not None and accepts_gzip(request.headers.get("accept-encoding", ""))
     tag = f'"{file.digest}{"-gzip" if packed else ""}"'  # a strong tag is of one encoding (RFC 9110, section 8.8.3)
-    headers = {**HEADERS, "etag": tag}
+    headers = {**headers, "etag": tag}
     if has(request.headers.get("if-none-match", ""), tag):
         return Response(status_code=304, headers=headers)
     if packed:
