@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { asDigit } from '../../service/web/digit.js';
-import { centreOf, edgeLevel, greyOf, pgmOf } from '../../service/web/grey.js';
+import { centreOf, coloursOf, edgeLevel, fileOf, greyOf } from '../../service/web/grey.js';
 import { changed, SLIDERS, sweepValues } from '../../service/web/sliders.js';
 import { apply, isNone, NONE } from '../../service/web/transform.js';
 
@@ -47,7 +47,10 @@ test('scaling is about the centre', () => {
 
 test('brightness is added and stays within the levels', () => {
   const brighter = apply(picture, { ...NONE, brightness: 100 });
-  picture.levels.forEach((level, index) => assert.equal(brighter.levels[index], Math.min(255, level + 100)));
+  assert.deepEqual(
+    Array.from(brighter.levels),
+    Array.from(picture.levels, (level) => Math.min(255, level + 100)),
+  );
 });
 
 test('a hidden part has the level of the edge', () => {
@@ -71,8 +74,14 @@ test('the centre of a wide picture is cut as the service cuts it', () => {
 });
 
 test('a PGM has its head and its levels', () => {
-  const file = pgmOf({ width: 2, height: 1, levels: Uint8Array.of(5, 250) });
+  const file = fileOf([{ width: 2, height: 1, levels: Uint8Array.of(5, 250) }]);
   assert.equal(new TextDecoder('latin1').decode(file), 'P5\n2 1\n255\n\x05\xfa');
+});
+
+test('a picture of colours is a PPM; one without colours has none', () => {
+  const image = { width: 2, height: 1, data: Uint8ClampedArray.of(1, 2, 3, 255, 65, 66, 67, 255) };
+  assert.equal(new TextDecoder('latin1').decode(fileOf(coloursOf(image))), 'P6\n2 1\n255\n\x01\x02\x03ABC');
+  assert.equal(coloursOf({ width: 1, height: 1, data: Uint8ClampedArray.of(9, 9, 9, 255) }), null);
 });
 
 test('a drawing fills 20 of 28 units and has its mass in the middle', () => {
