@@ -37,8 +37,9 @@ export function showPlace(model, parts, index, site) {
   });
   const head = ['Type', 'Active', 'Credit', 'Votes for'].map((text) => make('th', { scope: 'col' }, text));
   const hidden = layer.types - rows.length;
+  const [row, column] = placeOf(part, site);
   byId('place', HTMLElement).replaceChildren(
-    make('h3', { id: 'place-heading' }, `${part.title}, ${where(part, site)}`),
+    make('h3', { id: 'place-heading' }, `${part.title}, row ${row}, column ${column}`),
     make('table', { class: 'list' }, make('thead', {}, make('tr', {}, ...head)), make('tbody', {}, ...rows)),
     make('p', { class: 'note' }, hidden > 0 ? `and ${hidden} more types with less` : ''),
   );
@@ -66,7 +67,11 @@ export function showStrongest(model, parts, index) {
         'div',
         {},
         make('b', {}, share),
-        make('span', {}, `${where(part, site)}, type ${type + 1}, active ${activations[capsule].toFixed(2)}`),
+        make(
+          'span',
+          {},
+          `place (${placeOf(part, site).join(', ')}), type ${type + 1}, active ${activations[capsule].toFixed(2)}`,
+        ),
         make('span', {}, 'votes for ', votes(model, parts, index, site, type)),
       ),
     );
@@ -94,9 +99,9 @@ export function targetsOf(part, site) {
   return Array.from(sums.keys()).filter((target) => sums.get(target) > most / 2);
 }
 
-/** @param {Part} part @param {number} site */
-function where({ layer }, site) {
-  return `place (${Math.floor(site / layer.grid[1]) + 1}, ${(site % layer.grid[1]) + 1})`;
+/** @param {Part} part @param {number} site @returns {[number, number]} row and column, from 1 */
+function placeOf({ layer }, site) {
+  return [Math.floor(site / layer.grid[1]) + 1, (site % layer.grid[1]) + 1];
 }
 
 /** @param {Model} model @param {Part[]} parts @param {number} index @param {number} site @param {number} type */
