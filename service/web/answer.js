@@ -55,7 +55,8 @@ export function showPictures() {
   if (!model || !pictures.length) return;
   pictures.forEach((picture, index) => {
     const canvas = canvases[index];
-    if (picture.grey) show(canvas, changedOf(picture.grey, change));
+    const planes = changedOf(picture, change);
+    if (planes) show(canvas, planes);
     else Object.assign(canvas, { width: 1, height: 1 });
     canvas.classList.toggle('pixelated', canvas.width <= MOST_PIXELATED);
   });
@@ -82,11 +83,18 @@ function showPixels() {
   const [, channels, height, width] = pixels.shape;
   const values = sampleOf(pixels);
   const [low, high] = [Math.min(...values), Math.max(...values)];
-  views.forEach((view, channel) => {
-    view.hidden = channel >= channels;
+  const planes = Array.from({ length: channels }, (_, channel) => ({
+    width,
+    height,
+    levels: Uint8Array.from(
+      values.subarray(channel * height * width, (channel + 1) * height * width),
+      (value) => (255 * (value - low)) / (high - low || 1),
+    ),
+  }));
+  views.forEach((view, eye) => {
+    view.hidden = eye > 0 && channels !== 2;
     if (view.hidden) return;
-    const some = values.subarray(channel * height * width, (channel + 1) * height * width);
-    show(view, { width, height, levels: Uint8Array.from(some, (value) => (255 * (value - low)) / (high - low || 1)) });
+    show(view, channels === 3 ? planes : [planes[eye]]);
     view.setAttribute('aria-label', `What the network saw: ${width} by ${height} pixels, with mean 0 and variance 1`);
   });
   caption.textContent = `What the network saw: ${width}×${height}, standardised`;

@@ -74,7 +74,7 @@ export async function readOutputs({ name, version }) {
  * @returns {Promise<Answer>}
  */
 export async function infer({ name, version, image }, files, outputs, signal) {
-  const { body, headerLength } = encodeRequest(files, image.channels, outputs);
+  const { body, headerLength } = encodeRequest(files, image.channels === 2 ? 2 : 1, outputs);
   const began = performance.now();
   const response = await ask(`v2/models/${encodeURIComponent(name)}/versions/${version}/infer`, {
     method: 'POST',

@@ -11,7 +11,7 @@ import { state } from './state.js';
 import { showSweep, showSweepMenu } from './sweeping.js';
 
 const PATIENCE_MS = 100; // that a request may take before a newer one cancels it
-const PAUSE_MS = 120; // after the last move of a slider, before the capsules of all layers are asked for
+const PAUSE_MS = 120; // without a move of a slider, before the capsules of all layers are asked for
 const LIVE = ['activations', 'poses', 'pixels'];
 
 const requests = new Latest(PATIENCE_MS);
@@ -23,7 +23,6 @@ export function ask(isLive) {
   showPictures();
   const { model, change, slots } = state;
   if (!model || !used(slots).length) return;
-  if (isLive) pause = setTimeout(() => ask(false), PAUSE_MS);
   const wanted = isLive ? LIVE : [...LIVE, ...outputsOfParts(state.outputs)];
   const names = wanted.filter((name) => state.outputs.has(name));
   document.documentElement.dataset.state = 'busy';
@@ -32,8 +31,11 @@ export function ask(isLive) {
       const answer = await infer(model, filesOf(change, slots), names, signal);
       if (model !== state.model) return;
       for (const [name, tensor] of answer.tensors) state.tensors.set(name, tensor);
-      if (isLive) showClassesAndPose();
-      else showAll();
+      if (isLive) {
+        showClassesAndPose();
+        clearTimeout(pause);
+        pause = setTimeout(() => ask(false), PAUSE_MS);
+      } else showAll();
       showLatency(answer);
       hideError();
       document.documentElement.dataset.state = isLive ? 'live' : 'ready';

@@ -96,7 +96,7 @@ export function targetsOf(part, site) {
 
 /** @param {Part} part @param {number} site */
 function where({ layer }, site) {
-  return `row ${Math.floor(site / layer.grid[1]) + 1}, column ${(site % layer.grid[1]) + 1}`;
+  return `place (${Math.floor(site / layer.grid[1]) + 1}, ${(site % layer.grid[1]) + 1})`;
 }
 
 /** @param {Model} model @param {Part[]} parts @param {number} index @param {number} site @param {number} type */
@@ -106,10 +106,12 @@ function votes(model, parts, index, site, type) {
   if (!found.length) return parts[index].assignments ? 'no parent' : 'not in this file';
   return found
     .map((vote) => {
-      const target = above ? `${where(above, vote.site)}, type ${vote.type + 1}` : model.classes[vote.type];
-      return `${target} (${percent(vote.share)})`;
+      const target = above
+        ? `${where(above, vote.site).replace('place ', '')} type ${vote.type + 1}`
+        : model.classes[vote.type];
+      return `${target}: ${percent(vote.share)}`;
     })
-    .join(above ? '; ' : ', ');
+    .join(', ');
 }
 
 /** @param {number} value */

@@ -76,7 +76,7 @@ export function download(blob, name) {
  * @param {number} share
  */
 export function percent(share) {
-  return `${(100 * share).toFixed(share < 0.1 ? 1 : 0)} %`;
+  return `${(100 * share).toFixed(share < 0.1 ? 1 : 0)}\u00a0%`;
 }
 
 /**

@@ -1,5 +1,5 @@
 /**
- * Grey pictures as arrays.
+ * Pictures as arrays: grey, or red, green and blue.
  *
  * @typedef {{width: number, height: number, levels: Uint8Array}} Grey
  */
@@ -41,16 +41,37 @@ export function centreOf(grey, width, height) {
 }
 
 /**
- * A grey picture as a file: PGM, which needs no compression.
+ * The red, green and blue parts of a picture; null if it is grey.
  *
- * @param {Grey} grey
+ * @param {{width: number, height: number, data: Uint8ClampedArray}} image opaque RGBA
+ * @returns {Grey[] | null}
+ */
+export function coloursOf({ width, height, data }) {
+  const planes = [0, 1, 2].map(() => ({ width, height, levels: new Uint8Array(width * height) }));
+  let isGrey = true;
+  for (let i = 0, j = 0; j < data.length; i++, j += 4) {
+    planes.forEach(({ levels }, channel) => {
+      levels[i] = data[j + channel];
+    });
+    isGrey &&= data[j] === data[j + 1] && data[j] === data[j + 2];
+  }
+  return isGrey ? null : planes;
+}
+
+/**
+ * A picture as a file that needs no compression: PGM of one plane, PPM of red, green and blue.
+ *
+ * @param {Grey[]} planes
  * @returns {Uint8Array}
  */
-export function pgmOf({ width, height, levels }) {
-  const head = new TextEncoder().encode(`P5\n${width} ${height}\n255\n`);
-  const file = new Uint8Array(head.length + levels.length);
+export function fileOf(planes) {
+  const [{ width, height }] = planes;
+  const head = new TextEncoder().encode(`P${planes.length === 1 ? 5 : 6}\n${width} ${height}\n255\n`);
+  const file = new Uint8Array(head.length + planes.length * width * height);
   file.set(head);
-  file.set(levels, head.length);
+  planes.forEach(({ levels }, channel) => {
+    for (let i = 0, j = head.length + channel; i < levels.length; i++, j += planes.length) file[j] = levels[i];
+  });
   return file;
 }
 
@@ -68,16 +89,20 @@ export function edgeLevel({ width, height, levels }) {
 }
 
 /**
- * Show a grey picture in a canvas, which takes its size.
+ * Show a picture in a canvas, which takes its size.
  *
  * @param {HTMLCanvasElement} canvas
- * @param {Grey} grey
+ * @param {Grey[]} planes one, or red, green and blue
  */
-export function show(canvas, { width, height, levels }) {
+export function show(canvas, planes) {
+  const [{ width, height }] = planes;
   if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
   const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d'));
   const image = context.createImageData(width, height);
-  const pixels = new Uint32Array(image.data.buffer);
-  for (let i = 0; i < levels.length; i++) pixels[i] = 0xff000000 | (levels[i] * 0x10101);
+  for (let channel = 0; channel < 3; channel++) {
+    const { levels } = planes[Math.min(channel, planes.length - 1)];
+    for (let i = 0, j = channel; i < levels.length; i++, j += 4) image.data[j] = levels[i];
+  }
+  for (let j = 3; j < image.data.length; j += 4) image.data[j] = 255;
   context.putImageData(image, 0, 0);
 }

@@ -8,7 +8,7 @@ import { setUpCamera } from './camera.js';
 import { byId, make, on } from './dom.js';
 import { show } from './grey.js';
 import { setUpPad } from './pad.js';
-import { EXAMPLES, fileOf, pictureOf, readExample, readPicture } from './sources.js';
+import { droppedIn, EXAMPLES, pictureOf, readExample, readPicture } from './sources.js';
 import { state } from './state.js';
 import { NONE } from './transform.js';
 import { TOYS, toyAt } from './turntable.js';
@@ -25,13 +25,13 @@ export function setUpSources() {
   on(document, 'drop', (event) => {
     event.preventDefault();
     const { dataTransfer, target } = /** @type {DragEvent} */ (event);
-    const dropped = fileOf(dataTransfer);
+    const dropped = droppedIn(dataTransfer);
     if (!dropped) return;
     if (target instanceof Node && byId('slot-right', HTMLElement).contains(target)) chooseSlot(1);
     void usePicture(dropped, dropped.name);
   });
   on(document, 'paste', (event) => {
-    const pasted = fileOf(/** @type {ClipboardEvent} */ (event).clipboardData);
+    const pasted = droppedIn(/** @type {ClipboardEvent} */ (event).clipboardData);
     if (pasted) void usePicture(pasted, pasted.name);
   });
   setUpPad((grey) => setPicture(state.slot, pictureOf(grey, 'drawing.png')));
@@ -50,7 +50,7 @@ export function setUpSources() {
   });
   const toys = TOYS.map(([name, text, row]) => {
     const canvas = make('canvas', { width: 64, height: 64, 'aria-hidden': 'true' });
-    void toyAt(Number(row), 320).then(([left]) => show(canvas, left));
+    void toyAt(Number(row), 320).then(([left]) => show(canvas, [left]));
     const button = make(
       'button',
       { type: 'button', 'data-example': name, 'aria-label': String(text), title: text, class: 'toy' },

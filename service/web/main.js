@@ -51,7 +51,7 @@ async function chooseModel(name) {
   for (const canvas of canvases) canvas.style.aspectRatio = `${width} / ${height}`;
   byId('model-note', HTMLElement).textContent =
     `${model.name} version ${model.version}: ${model.classes.length} classes, ` +
-    `${isStereo ? 'stereo pairs' : 'grey pictures'} of ${width}×${height} pixels.`;
+    `${['grey pictures', 'stereo pairs', 'colour pictures'][model.image.channels - 1]} of ${width}×${height} pixels.`;
   const missing = byId('parts-missing', HTMLElement);
   missing.hidden = state.outputs.has('conv_caps_1_assignments');
   missing.textContent =

@@ -8,13 +8,13 @@
  * The body of a request for inference of encoded files.
  *
  * @param {Uint8Array[]} files one or two per sample
- * @param {number} channels files per sample
+ * @param {number} perSample files of a sample: two for a stereo pair
  * @param {string[]} outputs names of the outputs that are wanted
  * @returns {{body: Uint8Array, headerLength: number}}
  */
-export function encodeRequest(files, channels, outputs) {
+export function encodeRequest(files, perSample, outputs) {
   const size = files.reduce((sum, file) => sum + 4 + file.length, 0);
-  const shape = [files.length / channels, channels];
+  const shape = [files.length / perSample, perSample];
   const head = new TextEncoder().encode(
     JSON.stringify({
       inputs: [{ name: 'files', datatype: 'BYTES', shape, parameters: { binary_data_size: size } }],

@@ -6,11 +6,14 @@
  * @typedef {import('./sources.js').Picture} Picture
  * @typedef {import('./transform.js').Change} Change
  */
-import { centreOf, pgmOf } from './grey.js';
+import { centreOf, fileOf } from './grey.js';
 import { pictureOf } from './sources.js';
 import { state } from './state.js';
 import { apply, isNone } from './transform.js';
 import { toyAt } from './turntable.js';
+
+/** @type {WeakMap<Picture, {change: Change, model: Model, planes: Grey[]}>} what is shown is also sent */
+const newest = new WeakMap();
 
 /** @param {(Picture | null)[]} slots @returns {Picture[]} */
 export function used(slots) {
@@ -29,16 +32,31 @@ export function used(slots) {
  */
 export function filesOf(change, slots) {
   return used(slots).map((picture) => {
-    const grey = picture.grey && !isNone(change) ? changedOf(picture.grey, change) : null;
-    return grey ? pgmOf(grey) : picture.bytes;
+    const planes = isNone(change) ? null : changedOf(picture, change);
+    return planes ? fileOf(planes) : picture.bytes;
   });
 }
 
-/** @param {Grey} grey @param {Change} change */
-export function changedOf(grey, change) {
-  const { width, height } = /** @type {Model} */ (state.model).image;
-  const centre = centreOf(grey, width, height);
-  return isNone(change) ? centre : apply(centre, change);
+/**
+ * The part of a picture that the model takes, changed: one plane, or three for a model of colours; null if unknown.
+ *
+ * @param {Picture} picture
+ * @param {Change} change
+ * @returns {Grey[] | null}
+ */
+export function changedOf(picture, change) {
+  const { grey, colours } = picture;
+  if (!grey) return null;
+  const model = /** @type {Model} */ (state.model);
+  const known = newest.get(picture);
+  if (known && known.change === change && known.model === model) return known.planes;
+  const { channels, width, height } = model.image;
+  const planes = (channels === 3 && colours ? colours : [grey]).map((plane) => {
+    const centre = centreOf(plane, width, height);
+    return isNone(change) ? centre : apply(centre, change);
+  });
+  newest.set(picture, { change, model, planes });
+  return planes;
 }
 
 /** @param {number} toy @param {number} azimuth */

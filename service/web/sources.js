@@ -7,9 +7,10 @@
  * @property {string} name of its file
  * @property {string} type media type
  * @property {Uint8Array} bytes the file
- * @property {Grey | null} grey None if the browser cannot read the file
+ * @property {Grey | null} grey null if the browser cannot read the file
+ * @property {Grey[] | null} colours red, green and blue; null if it is grey
  */
-import { greyOf, pgmOf } from './grey.js';
+import { coloursOf, fileOf, greyOf } from './grey.js';
 
 const LONGEST = 512; // pixels of the shorter side of a picture that is changed; the file itself is sent as it is
 
@@ -29,7 +30,14 @@ export const EXAMPLES = [
  */
 export async function readPicture(blob, name) {
   const bytes = new Uint8Array(await blob.arrayBuffer());
-  return { name, type: blob.type || 'application/octet-stream', bytes, grey: await pixelsOf(blob) };
+  const pixels = await pixelsOf(blob);
+  return {
+    name,
+    type: blob.type || 'application/octet-stream',
+    bytes,
+    grey: pixels && greyOf(pixels),
+    colours: pixels && coloursOf(pixels),
+  };
 }
 
 /**
@@ -40,7 +48,7 @@ export async function readPicture(blob, name) {
  * @returns {Picture}
  */
 export function pictureOf(grey, name) {
-  return { name, type: 'image/x-portable-graymap', bytes: pgmOf(grey), grey };
+  return { name, type: 'image/x-portable-graymap', bytes: fileOf([grey]), grey, colours: null };
 }
 
 /**
@@ -60,7 +68,7 @@ export async function readExample(name) {
  * @param {DataTransfer | null} data
  * @returns {File | undefined}
  */
-export function fileOf(data) {
+export function droppedIn(data) {
   return Array.from(data?.files ?? [])[0];
 }
 
@@ -68,7 +76,7 @@ export function fileOf(data) {
  * The pixels of a file, upright, on white as the service does it; null if the browser cannot read it.
  *
  * @param {Blob} blob
- * @returns {Promise<Grey | null>}
+ * @returns {Promise<ImageData | null>}
  */
 async function pixelsOf(blob) {
   let bitmap;
@@ -88,5 +96,5 @@ async function pixelsOf(blob) {
   context.fillRect(0, 0, width, height);
   context.drawImage(bitmap, 0, 0, width, height);
   bitmap.close();
-  return greyOf(context.getImageData(0, 0, width, height));
+  return context.getImageData(0, 0, width, height);
 }

@@ -86,7 +86,7 @@ function downloadFigure() {
   const figure = figureOf(
     {
       title: `${model.name} version ${model.version}: ${model.classes[chosen]}, active ${activations[chosen].toFixed(3)}`,
-      pictures: canvases.slice(0, model.image.channels),
+      pictures: canvases.slice(0, model.image.channels === 2 ? 2 : 1),
       classes: order.map((index) => ({
         name: model.classes[index],
         value: activations[index],
