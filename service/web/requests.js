@@ -19,7 +19,8 @@ export function curlOf({ home, model, files, withKey }) {
     const [{ name, type }] = files;
     return `curl --data-binary ${quoted(`@${name}`)} -H ${quoted(`Content-Type: ${type}`)}${key} ${url}`;
   }
-  return `curl ${files.map(({ name, type }) => `-F ${quoted(`images=@${name};type=${type}`)}`).join(' ')}${key} ${url}`;
+  const form = files.map(({ name, type }) => `-F ${quoted(`images=@${quotedForForm(name)};type=${type}`)}`);
+  return `curl ${form.join(' ')}${key} ${url}`;
 }
 
 /**
@@ -41,6 +42,11 @@ request = urllib.request.Request(
 (prediction,) = json.load(urllib.request.urlopen(request))["predictions"]
 print(prediction["label"], prediction["activations"])
 `;
+}
+
+/** @param {string} name of a file, in which curl's forms take a semicolon or a comma for its end */
+function quotedForForm(name) {
+  return /[;,"\\]/.test(name) ? `"${name.replaceAll(/["\\]/g, '\\$&')}"` : name;
 }
 
 /** @param {string} text for a shell */

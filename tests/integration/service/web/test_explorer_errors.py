@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -66,10 +67,12 @@ def test_a_busy_service_says_when_to_come_again(browser: Browser, tmp_path: Path
         session.gate.release()
         explorer = Explorer(page)
         explorer.open()
-        # One of three runs, one waits, and one is refused: then the queue is full.
-        headers = {"content-type": "image/png"}
-        sent = {others.submit(client.post, "/predict", content=grey(1), headers=headers) for _ in range(3)}
-        refused, _ = wait(sent, timeout=30, return_when=FIRST_COMPLETED)
+        session.wait_until_entered()
+        ask = partial(others.submit, client.post, "/predict", content=grey(1), headers={"content-type": "image/png"})
+        ask()
+        session.wait_until_entered()
+        # One runs. Of two more, one waits and one is refused: then the queue is full.
+        refused, _ = wait([ask(), ask()], timeout=30, return_when=FIRST_COMPLETED)
         assert [answer.result().status_code for answer in refused] == [429]
         page.get_by_role("button", name="A drawn truck").click()
         assert re.fullmatch(r"The service is busy\. Try again in \d+ s\.", explorer.error())
