@@ -82,7 +82,7 @@ def test_a_browser_finds_the_page_and_the_documentation(proxy: httpx.Client) -> 
     page = proxy.get(f"{ROOT_PATH}/docs")
     files = files_of(proxy, page)
     assert {link: file.status_code for link, file in files.items()} == dict.fromkeys(files, 200)
-    found = re.search(r'url: "([^"]+)"', proxy.get(f"{ROOT_PATH}/docs/start.js").text)
+    found = re.search(r"url: '([^']+)'", proxy.get(f"{ROOT_PATH}/docs/start.js").text)
     assert found is not None
     schema = proxy.get(str(page.url.join(found[1]))).json()
     (server,) = schema["servers"]

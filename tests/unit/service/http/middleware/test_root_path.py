@@ -60,15 +60,15 @@ def test_errors_keep_their_form(client: Client, prefix: str) -> None:
 
 
 @EITHER
-def test_only_health_is_open_without_a_key(tmp_path: Path, prefix: str) -> None:
+def test_only_health_and_pages_are_open_without_a_key(tmp_path: Path, prefix: str) -> None:
     """A root path opens no other route."""
     keys = tmp_path / "keys"
     keys.write_text(f"ann sha256:{digest('first')}\n")
     with serve(tmp_path / "models", {"norb/1": FakeSession()}, api_keys=keys, root_path="/x") as client:
         prefix = prefix and "/x"
-        for path in ("/health/live", "/health/ready", "/v2/health/live"):
+        for path in ("/health/live", "/health/ready", "/v2/health/live", "/", "/docs", "/docs/start.js"):
             assert client.get(prefix + path).status_code == 200
-        for path in ("/models", "/docs", "/metrics", "/x/x/health/live", "/health", "/", "/health/../models"):
+        for path in ("/models", "/metrics", "/x/x/health/live", "/x/x/docs", "/health", "/health/../models"):
             assert client.get(prefix + path).status_code == 401, path
         assert client.get(f"{prefix}/models", headers={"x-api-key": "first"}).status_code == 200
 
