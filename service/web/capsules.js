@@ -112,7 +112,7 @@ function votes(model, parts, index, site, type) {
   return found
     .map((vote) => {
       const target = above
-        ? `${where(above, vote.site).replace('place ', '')} type ${vote.type + 1}`
+        ? `(${placeOf(above, vote.site).join(', ')}) type ${vote.type + 1}`
         : model.classes[vote.type];
       return `${target}: ${percent(vote.share)}`;
     })
