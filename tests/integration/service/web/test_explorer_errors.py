@@ -68,11 +68,11 @@ def test_a_busy_service_says_when_to_come_again(browser: Browser, tmp_path: Path
         explorer = Explorer(page)
         explorer.open()
         session.wait_until_entered()
-        ask = partial(others.submit, client.post, "/predict", content=grey(1), headers={"content-type": "image/png"})
-        ask()
+        ask = partial(client.post, "/predict", content=grey(1), headers={"content-type": "image/png"})
+        others.submit(ask)
         session.wait_until_entered()
         # One runs. Of two more, one waits and one is refused: then the queue is full.
-        refused, _ = wait([ask(), ask()], timeout=30, return_when=FIRST_COMPLETED)
+        refused, _ = wait([others.submit(ask), others.submit(ask)], timeout=30, return_when=FIRST_COMPLETED)
         assert [answer.result().status_code for answer in refused] == [429]
         page.get_by_role("button", name="A drawn truck").click()
         assert re.fullmatch(r"The service is busy\. Try again in \d+ s\.", explorer.error())
