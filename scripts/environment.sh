@@ -23,6 +23,25 @@ need() {
     apt-get update -qq && apt-get install -qq -y --no-install-recommends "$2"
 }
 
+# want COMMAND PACKAGE WHY: as need, but outside CI a command that cannot be installed is no failure: it returns 1.
+want() {
+    command -v "$1" >/dev/null && return
+    (need "$@") && return
+    [[ -z ${CI:-} ]] || exit 1
+    say "$3 are left out"
+    return 1
+}
+
+# make_web_tools: node_modules with the tools of package-lock.json, made once and reused. Returns 1 without node or npm.
+make_web_tools() {
+    want node nodejs "the checks of the web pages" || return 1
+    want npm npm "the checks of the web pages" || return 1
+    cmp -s "$root/package-lock.json" "$root/node_modules/matcaps-stamp" && return
+    say "installing the tools that check the web pages"
+    npm ci --prefix "$root" --no-audit --no-fund --loglevel=error >&2 || exit 1
+    cp "$root/package-lock.json" "$root/node_modules/matcaps-stamp"
+}
+
 # Whether $1 runs and is a supported Python. A launcher on the PATH may exist and still not run.
 supported() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; }
 

@@ -26,12 +26,14 @@ from matcaps.service.keys import Keys, check_exposure
 from matcaps.service.poses.memory import InMemoryPoseStore
 from matcaps.service.poses.redis import RedisPoseStore
 from matcaps.service.poses.store import PoseStore
+from matcaps.service.routes.documentation import documentation_routes
 from matcaps.service.routes.health import health_routes
 from matcaps.service.routes.metrics import metrics_routes
 from matcaps.service.routes.models import model_routes
 from matcaps.service.routes.poses import poses_routes
 from matcaps.service.routes.predict import predict_routes
 from matcaps.service.routes.v2.routes import v2_routes
+from matcaps.service.routes.web import web_routes
 from matcaps.service.settings import Settings
 from matcaps.service.telemetry.batches import BatchObserver
 from matcaps.service.telemetry.metrics import BatchMetrics, Metrics
@@ -102,16 +104,19 @@ def create_app_over(settings: Settings, loader: ModelLoader, clock: Callable[[],
             await asyncio.to_thread(traces.close)
 
     app = DocumentedAPI(
+        keys_needed=bool(keys),
         title="matcaps",
         summary="Matrix capsules with EM routing: images in, class activations and pose matrices out.",
         lifespan=lifespan,
         separate_input_output_schemas=False,
         redirect_slashes=False,
+        docs_url=None,  # FastAPI's pages load from other hosts
+        redoc_url=None,
     )
     app.state.engine, app.state.reloader = engine, reloader
     # The last one that is added is the outermost.
     app.add_middleware(HeadMiddleware)
-    app.add_middleware(ApiKeyMiddleware, keys=keys)
+    app.add_middleware(ApiKeyMiddleware, keys=keys, open_pages=settings.open_pages)
     app.add_middleware(DiscardBodyMiddleware, longest_s=settings.body_timeout_s)
     if settings.cors_origins:
         app.add_middleware(
@@ -132,6 +137,8 @@ def create_app_over(settings: Settings, loader: ModelLoader, clock: Callable[[],
         health_routes(engine),
         metrics_routes(metrics.registry),
         v2_routes(engine, decoder, settings),
+        documentation_routes(),
+        web_routes(settings.root_path),
     ):
         app.include_router(router)
     return app

@@ -17,7 +17,7 @@ PREFIX = "MATCAPS_"
 LINK = re.compile(r"(tcp|udp|sctp)://\S+", re.IGNORECASE)  # the value of …_PORT
 LINKED = re.compile(r"(.+_)?(service_(host|port(_.+)?)|port_\d+_(tcp|udp|sctp)(_(proto|port|addr))?|env_.+)")
 ROOT_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)*")
-ROUTES = {"docs", "health", "metrics", "models", "openapi.json", "poses", "predict", "redoc", "v2"}  # how routes begin
+ROUTES = {"docs", "health", "metrics", "models", "openapi.json", "poses", "predict", "v2", "web"}  # how routes begin
 ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:\d+)?")
 
 
@@ -103,6 +103,8 @@ class Settings(BaseSettings):
     """Redis that keeps poses for all replicas, redis://HOST:6379/0; without one each replica keeps its own"""
     api_keys: Path | None = None
     """file of API keys, one NAME sha256:HASH per line, see matcaps keys; without one every request is accepted"""
+    open_pages: bool = True
+    """show the pages / and /docs, their files and /openapi.json without an API key; they hold nothing secret"""
     allow_anonymous: bool = False
     """start without API keys at an address that other machines can reach"""
     drain_s: int = Field(30, ge=1)

@@ -4,11 +4,11 @@ from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any
 
-from fastapi import FastAPI, Request
-from fastapi.responses import RedirectResponse
+from fastapi import FastAPI
 from pydantic import BaseModel
 
 from matcaps.images.formats import MEDIA_TYPES
+from matcaps.service.http.middleware.api_key import HEALTH
 from matcaps.service.http.schemas import ImagesRequest, Problem
 
 NPZ = "application/x-npz"
@@ -84,24 +84,38 @@ V2_BODY: dict[str, Any] = {
 }
 
 
+# The two ways to send an API key; Swagger UI asks for one.
+KEYS: dict[str, Any] = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "An API key as `Authorization: Bearer KEY`"},
+    "header": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "An API key as `X-API-Key: KEY`"},
+}
+
+
 class DocumentedAPI(FastAPI):
-    """FastAPI with the schemas of images and problems in its documentation, and a redirect from ``/`` to it."""
+    """FastAPI with API keys and the schemas of images and problems in its documentation.
 
-    def setup(self) -> None:
-        super().setup()
+    Args:
+        keys_needed: Whether requests need an API key. Otherwise the documentation says that one may be sent.
+        options: Those of FastAPI.
+    """
 
-        async def documentation(request: Request) -> RedirectResponse:
-            root_path = request.scope.get("root_path", "")
-            return RedirectResponse(f"{root_path}/docs" if root_path else "docs")  # relative: a proxy may add a path
-
-        self.add_route("/", documentation, include_in_schema=False)
+    def __init__(self, keys_needed: bool, **options: Any) -> None:
+        super().__init__(**options)
+        self._keys_needed = keys_needed
 
     def openapi(self) -> dict[str, Any]:
         if self.openapi_schema is None:
             schema = super().openapi()
-            schemas = schema.setdefault("components", {}).setdefault("schemas", {})
+            components = schema.setdefault("components", {})
+            schemas = components.setdefault("schemas", {})
             for model in (ImagesRequest, Problem):
                 schemas[model.__name__] = model.model_json_schema()
+            components["securitySchemes"] = KEYS
+            schema["security"] = [*([] if self._keys_needed else [{}]), *({name: []} for name in KEYS)]
+            for path, operations in schema["paths"].items():
+                if path.startswith(HEALTH):
+                    for operation in operations.values():
+                        operation["security"] = []
         return super().openapi()
 
 

@@ -121,7 +121,7 @@ def test_the_sdist_holds_only_the_package(built: Built) -> None:
 
 
 def test_the_wheel_holds_every_source_file(built: Built) -> None:
-    """The wheel that is built from the sdist holds every Python and C++ file, the type marker and the licence."""
+    """The wheel that is built from the sdist holds Python, C++ and the web pages, the type marker and the licence."""
     with ZipFile(built.wheel) as archive:
         names = {name for name in archive.namelist() if not name.endswith("/")}
     package = {name for name in names if name.startswith("matcaps/")}
@@ -129,6 +129,8 @@ def test_the_wheel_holds_every_source_file(built: Built) -> None:
     for folder in LINKED:
         for pattern in ("*.py", "*.cpp", "*.h"):
             sources |= {ROOT / "matcaps" / path.relative_to(ROOT) for path in (ROOT / folder).rglob(pattern)}
+    pages = (path for path in (ROOT / "service" / "web").rglob("*") if path.is_file())
+    sources |= {ROOT / "matcaps" / path.relative_to(ROOT) for path in pages if path.suffix != ".pyc"}
     assert package >= {path.relative_to(ROOT).as_posix() for path in sources} | {"matcaps/py.typed"}
     [metadata] = {name.split("/")[0] for name in names - package}
     assert metadata.endswith(".dist-info")

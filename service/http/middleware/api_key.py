@@ -1,4 +1,4 @@
-"""Rejects requests without a valid API key; health routes are open."""
+"""Rejects requests without a valid API key; health routes are open, and the pages unless a setting closes them."""
 
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -9,7 +9,8 @@ from matcaps.service.http.middleware.root_path import path_of
 from matcaps.service.http.problems import problem_of
 from matcaps.service.keys import Keys
 
-OPEN = ("/health/", "/v2/health/")
+HEALTH = ("/health/", "/v2/health/")  # how paths begin that orchestrators ask
+PAGES, FILES = ("/", "/docs", "/openapi.json"), ("/docs/", "/web/")  # what a browser loads before it can send a key
 
 
 class ApiKeyMiddleware:
@@ -18,13 +19,14 @@ class ApiKeyMiddleware:
     Args:
         app: The application inside.
         keys: The valid keys; without keys every request is accepted.
+        open_pages: Whether the pages and their files can be read without a key.
     """
 
-    def __init__(self, app: ASGIApp, keys: Keys) -> None:
-        self._app, self._keys = app, keys
+    def __init__(self, app: ASGIApp, keys: Keys, open_pages: bool) -> None:
+        self._app, self._keys, self._open_pages = app, keys, open_pages
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not self._keys or path_of(scope).startswith(OPEN):
+        if scope["type"] != "http" or not self._keys or self._is_open(scope):
             await self._app(scope, receive, send)
             return
         key = _key(scope)
@@ -37,6 +39,13 @@ class ApiKeyMiddleware:
             return
         context_of(request).owner = owner
         await self._app(scope, receive, send)
+
+    def _is_open(self, scope: Scope) -> bool:
+        path = path_of(scope)
+        if path.startswith(HEALTH):
+            return True
+        is_page = path in PAGES or path.startswith(FILES)
+        return self._open_pages and is_page and scope["method"] in ("GET", "HEAD")
 
 
 def _key(scope: Scope) -> str | None:

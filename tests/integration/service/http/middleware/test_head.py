@@ -39,12 +39,12 @@ def assert_alike(get: httpx.Response, head: httpx.Response) -> None:
 
 
 def test_every_route_with_get_answers_head(client: httpx.Client) -> None:
-    """All routes of the documentation, the documentation itself, and a redirect."""
+    """All routes of the documentation, the documentation itself, and the explorer page."""
     kept = client.post("/predict", content=grey(1), headers={"content-type": "image/png"}).json()["id"]
     documented = client.get("/openapi.json").json()["paths"]
     paths = [path for path, methods in documented.items() if "get" in methods]
     assert len(paths) > 10
-    for path in [*paths, "/", "/docs", "/redoc", "/openapi.json"]:
+    for path in [*paths, "/", "/web/main.js", "/docs", "/docs/start.js", "/openapi.json"]:
         filled = path.format(id=kept, name="norb", version=1)
         get, head = answers(client, filled)
         assert get.status_code < 400, filled

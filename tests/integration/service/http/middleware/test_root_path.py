@@ -64,15 +64,27 @@ def proxy(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[httpx.Clie
                 yield client
 
 
-def test_a_browser_finds_the_documentation(proxy: httpx.Client) -> None:
-    """From the path of the proxy, with or without a slash, to the page, and from there to the schema and a route."""
+def files_of(proxy: httpx.Client, page: httpx.Response, base: str = "") -> dict[str, httpx.Response]:
+    """What a browser loads for a page, by the links in it."""
+    home = page.url.join(base)
+    links = re.findall(r'(?:src|href)="([^"]+)"', page.text.partition("<body>")[0].replace(base or "none", ""))
+    return {link: proxy.get(str(home.join(link))) for link in links if link}
+
+
+def test_a_browser_finds_the_page_and_the_documentation(proxy: httpx.Client) -> None:
+    """From the path of the proxy, with or without a slash, to both pages, their files, the schema and a route."""
     for start in (ROOT_PATH, f"{ROOT_PATH}/"):
         page = proxy.get(start, follow_redirects=True)
         assert page.status_code == 200
-        assert page.url.path == f"{ROOT_PATH}/docs"
-    found = re.search(r"url: '([^']+)'", page.text)
+        files = files_of(proxy, page, f"{ROOT_PATH}/")
+        assert {link: file.status_code for link, file in files.items()} == dict.fromkeys(files, 200)
+        assert "web/main.js" in files
+    page = proxy.get(f"{ROOT_PATH}/docs")
+    files = files_of(proxy, page)
+    assert {link: file.status_code for link, file in files.items()} == dict.fromkeys(files, 200)
+    found = re.search(r"url: '([^']+)'", proxy.get(f"{ROOT_PATH}/docs/start.js").text)
     assert found is not None
-    schema = proxy.get(found[1]).json()
+    schema = proxy.get(str(page.url.join(found[1]))).json()
     (server,) = schema["servers"]
     (path,) = [path for path in schema["paths"] if path == "/models/{name}"]
     assert proxy.get(server["url"] + path.format(name="norb")).json()["name"] == "norb"

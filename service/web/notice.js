@@ -1,0 +1,32 @@
+/** Errors in words, with what the reader can do about them. */
+import { useKey } from './api.js';
+import { byId, on } from './dom.js';
+import { inWords, ServiceError } from './errors.js';
+
+/** @type {() => unknown} */
+let again = () => {};
+
+/** @param {unknown} error @param {() => void} retry */
+export function showError(error, retry) {
+  document.documentElement.dataset.state = 'error';
+  again = retry;
+  byId('error-text', HTMLElement).textContent = inWords(error);
+  const needsKey = error instanceof ServiceError && error.status === 401;
+  byId('key-form', HTMLFormElement).hidden = !needsKey;
+  byId('retry', HTMLButtonElement).hidden = needsKey;
+  byId('error', HTMLElement).hidden = false;
+}
+
+export function hideError() {
+  byId('error', HTMLElement).hidden = true;
+}
+
+/** Set up the buttons of the notice. */
+export function setUpNotice() {
+  on(byId('retry', HTMLButtonElement), 'click', () => again());
+  on(byId('key-form', HTMLFormElement), 'submit', (event) => {
+    event.preventDefault();
+    useKey(byId('key', HTMLInputElement).value.trim());
+    again();
+  });
+}
