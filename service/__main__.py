@@ -4,6 +4,7 @@ import logging
 import os
 import signal
 import sys
+from typing import Any
 
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
@@ -11,9 +12,10 @@ from pydantic_settings import SettingsError
 from matcaps.service.app import create_app
 from matcaps.service.engine.loader import opener_of
 from matcaps.service.errors import StartError
-from matcaps.service.server import Server, addresses, listen, url
+from matcaps.service.server import Server, addresses, listen_together, url
 from matcaps.service.settings import Settings, warnings_of
 from matcaps.service.telemetry.logs import configure
+from matcaps.service.workers.supervisor import Supervisor
 
 
 def main(arguments: list[str]) -> int:
@@ -32,22 +34,28 @@ def main(arguments: list[str]) -> int:
     request_log = configure(settings.log_format, settings.log_level)
     for sentence in warnings_of(os.environ):
         logging.getLogger("matcaps").warning(sentence)
-    logging.getLogger("python_multipart").setLevel(
-        logging.ERROR
-    )  # it warns of each broken form, and so does the response
     try:
-        app = create_app(settings, opener_of(settings), log=request_log)
-        listener = listen(settings.host, settings.port)
+        server = _server(settings, request_log)
+        listeners = listen_together(settings.host, settings.port, settings.http_workers)
     except StartError as error:
         return _fail(str(error), 1)
     except (OSError, UnicodeError) as error:
         address = url(settings.host, settings.port).removeprefix("http://")
         return _fail(f"cannot listen at {address}: {getattr(error, 'strerror', None) or error}", 1)
     logging.getLogger("matcaps").info(
-        "listening at %s, documentation at %s/docs", addresses(listener), settings.root_path
+        "listening at %s, documentation at %s/docs", addresses(listeners[0]), settings.root_path
     )
-    Server(app, settings).serve_until_told(listener)
+    try:
+        server.serve_until_told(listeners)
+    except StartError as error:
+        return _fail(str(error), 1)
     return 0
+
+
+def _server(settings: Settings, request_log: Any) -> Server | Supervisor:
+    if settings.http_workers > 1:
+        return Supervisor(settings, opener_of(settings))
+    return Server(create_app(settings, opener_of(settings), log=request_log), settings)
 
 
 def _fail(text: str, status: int) -> int:
