@@ -3,8 +3,10 @@
 import logging
 import os
 import signal
+import socket
 import sys
-from typing import Any
+from collections.abc import Callable
+from functools import partial
 
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
@@ -12,7 +14,7 @@ from pydantic_settings import SettingsError
 from matcaps.service.app import create_app
 from matcaps.service.engine.loader import opener_of
 from matcaps.service.errors import StartError
-from matcaps.service.server import Server, addresses, listen_together, url
+from matcaps.service.server import Server, addresses, listen, reserve, url
 from matcaps.service.settings import Settings, warnings_of
 from matcaps.service.telemetry.logs import configure
 from matcaps.service.workers.supervisor import Supervisor
@@ -35,27 +37,30 @@ def main(arguments: list[str]) -> int:
     for sentence in warnings_of(os.environ):
         logging.getLogger("matcaps").warning(sentence)
     try:
-        server = _server(settings, request_log)
-        listeners = listen_together(settings.host, settings.port, settings.http_workers)
+        if settings.http_workers > 1:
+            Supervisor(settings, opener_of(settings)).serve_until_told(
+                _bound(reserve, settings), partial(_announce, settings)
+            )
+            return 0
+        app = create_app(settings, opener_of(settings), log=request_log)
+        listener = _bound(listen, settings)
     except StartError as error:
         return _fail(str(error), 1)
-    except (OSError, UnicodeError) as error:
-        address = url(settings.host, settings.port).removeprefix("http://")
-        return _fail(f"cannot listen at {address}: {getattr(error, 'strerror', None) or error}", 1)
-    logging.getLogger("matcaps").info(
-        "listening at %s, documentation at %s/docs", addresses(listeners[0]), settings.root_path
-    )
-    try:
-        server.serve_until_told(listeners)
-    except StartError as error:
-        return _fail(str(error), 1)
+    _announce(settings, listener)
+    Server(app, settings).serve_until_told(listener)
     return 0
 
 
-def _server(settings: Settings, request_log: Any) -> Server | Supervisor:
-    if settings.http_workers > 1:
-        return Supervisor(settings, opener_of(settings))
-    return Server(create_app(settings, opener_of(settings), log=request_log), settings)
+def _bound(bind: Callable[[str, int], socket.socket], settings: Settings) -> socket.socket:
+    try:
+        return bind(settings.host, settings.port)
+    except (OSError, UnicodeError) as error:
+        address = url(settings.host, settings.port).removeprefix("http://")
+        raise StartError(f"cannot listen at {address}: {getattr(error, 'strerror', None) or error}") from None
+
+
+def _announce(settings: Settings, bound: socket.socket) -> None:
+    logging.getLogger("matcaps").info("listening at %s, documentation at %s/docs", addresses(bound), settings.root_path)
 
 
 def _fail(text: str, status: int) -> int:

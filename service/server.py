@@ -3,6 +3,7 @@
 import signal
 import socket
 from types import FrameType
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
@@ -53,23 +54,23 @@ class Server(HttpServer):
         self._reloader: Reloader = app.state.reloader
         super().__init__(app, settings)
 
-    def serve_until_told(self, listeners: list[socket.socket]) -> None:
-        """Serve at sockets, in the main thread. SIGHUP refreshes the models and the API keys."""
+    def serve_until_told(self, listener: socket.socket) -> None:
+        """Serve at a socket, in the main thread. SIGHUP refreshes the models and the API keys."""
         # After draining, uvicorn raises the signal again. This handler then changes nothing, so the exit status is 0.
         # It also handles signals that come before uvicorn has set its own handlers.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: setattr(self, "should_exit", True))
         if hasattr(signal, "SIGHUP"):
             signal.signal(signal.SIGHUP, lambda *_: self._reloader.now())
-        self.run(sockets=listeners)
+        self.run(sockets=[listener])
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self._engine.drain()
         super().handle_exit(sig, frame)
 
 
-def listen(host: str, port: int, share: bool = False) -> socket.socket:
-    """A listening TCP socket; port 0 takes a free one. Sockets that share may listen at the same address.
+def listen(host: str, port: int) -> socket.socket:
+    """A listening TCP socket; port 0 takes a free one.
 
     A name with addresses of both families gets the IPv4 one. ``::`` also takes IPv4 connections, if the system can.
 
@@ -79,23 +80,49 @@ def listen(host: str, port: int, share: bool = False) -> socket.socket:
     found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     family, _, _, _, address = min(found, key=lambda one: one[0] != socket.AF_INET)
     both = family == socket.AF_INET6 and socket.has_dualstack_ipv6()
-    server = socket.create_server(address, family=family, backlog=2048, reuse_port=share, dualstack_ipv6=both)
+    server = socket.create_server(address, family=family, backlog=2048, dualstack_ipv6=both)
     # A new socket object that knows its protocol is TCP. asyncio disables Nagle's algorithm only for such sockets; with
     # it, each response waits some 40 ms for an acknowledgement.
     return socket.socket(fileno=server.detach())
 
 
-def listen_together(host: str, port: int, number: int) -> list[socket.socket]:
-    """As many listening sockets at one address, among which Linux divides new connections evenly.
+def reserve(host: str, port: int) -> socket.socket:
+    """A socket that is bound as ``listen`` binds one, does not listen, and lets ``share`` bind others.
 
     Raises:
-        OSError: As ``listen``. Sockets of other services count as taken, even if they would share.
+        OSError: As ``listen``. The port of another service is taken, even if that would share it.
     """
-    if number == 1:
-        return [listen(host, port)]
-    with listen(host, port) as alone:  # closed at once: it only asks whether the port is free
-        port = alone.getsockname()[1]
-    return [listen(host, port, share=True) for _ in range(number)]
+    with listen(host, port) as alone:
+        place = _place(alone)
+    return _bind(place)
+
+
+def share(bound: socket.socket) -> socket.socket:
+    """One more socket that is bound to the address of a reserved one, and does not listen yet.
+
+    Linux divides new connections among the sockets that listen at one address. While none listens, it refuses them.
+    """
+    return _bind(_place(bound))
+
+
+Place = tuple[int, Any, int]
+"""Family, address, and whether it is for IPv6 alone."""
+
+
+def _place(bound: socket.socket) -> Place:
+    ipv6 = bound.family == socket.AF_INET6
+    return bound.family, bound.getsockname(), bound.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY) if ipv6 else 0
+
+
+def _bind(place: Place) -> socket.socket:
+    family, address, only_ipv6 = place
+    shared = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    shared.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    shared.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    if family == socket.AF_INET6:
+        shared.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, only_ipv6)
+    shared.bind(address)
+    return shared
 
 
 def addresses(listener: socket.socket) -> str:

@@ -74,7 +74,7 @@ def main() -> None:
         port=options.port, models=options.models, max_batch=options.max_batch, max_queue=options.max_queue
     )
     app = build(settings, Sleeper(options.fixed_ms, options.image_ms))
-    Server(app, settings).serve_until_told([listen(settings.host, settings.port)])
+    Server(app, settings).serve_until_told(listen(settings.host, settings.port))
 
 
 if __name__ == "__main__":

@@ -47,6 +47,7 @@ class Dispatcher:
         self._full: dict[int, ModelVersion] = {}
         self.draining = False
         self._complete = False  # whether all workers have been ready once
+        self.on_complete: Callable[[], None] = lambda: None
 
     async def connect(self, end: socket.socket) -> WorkerConnection:
         """Serve a new worker at the other end of a socket."""
@@ -131,6 +132,7 @@ class Dispatcher:
         ):
             self._complete = True
             self.engine.start()
+            self.on_complete()
         if self.state() != self._state:
             self.announce()
         self._changed.set()

@@ -218,7 +218,6 @@ class RemoteEngine:
 
     def start(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._client.send("ready")
 
     def drain(self) -> None:
         self._draining = True

@@ -8,7 +8,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from functools import partial
 
 from uvicorn.loops.auto import auto_loop_factory
 
@@ -17,6 +18,7 @@ from matcaps.service.engine.loader import Load, local_loader
 from matcaps.service.engine.reload import Reloader
 from matcaps.service.errors import StartError
 from matcaps.service.keys import Keys, check_exposure
+from matcaps.service.server import share
 from matcaps.service.settings import Settings
 from matcaps.service.telemetry.metrics import Metrics
 from matcaps.service.workers.connection import WorkerConnection
@@ -49,18 +51,23 @@ class Supervisor:
         loader = local_loader(settings, load, clock)
         self._engine = create_engine(settings, loader, self._metrics, self._traces, clock)
 
-    def serve_until_told(self, listeners: Sequence[socket.socket]) -> None:
-        """Serve at sockets, one for each worker, until SIGTERM or SIGINT; SIGHUP refreshes models and keys.
+    def serve_until_told(self, bound: socket.socket, on_ready: Callable[[socket.socket], None]) -> None:
+        """Serve until SIGTERM or SIGINT; SIGHUP refreshes models and keys.
+
+        Args:
+            bound: Of ``reserve``: the address at which all workers listen.
+            on_ready: Called with it once all workers listen.
 
         Raises:
             StartError: A worker ended before it was ready.
         """
         with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:
-            runner.run(self._serve(listeners))
+            runner.run(self._serve(bound, on_ready))
 
-    async def _serve(self, listeners: Sequence[socket.socket]) -> None:
+    async def _serve(self, bound: socket.socket, on_ready: Callable[[socket.socket], None]) -> None:
         loop = asyncio.get_running_loop()
         dispatcher = Dispatcher(self._engine, self._settings, self._keys, self._metrics, self._clock)
+        dispatcher.on_complete = partial(on_ready, bound)
 
         def refresh() -> None:
             self._keys.refresh()
@@ -76,14 +83,14 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, tell)
         loop.add_signal_handler(signal.SIGHUP, reloader.now)
-        serving = [asyncio.create_task(self._keep_serving(dispatcher, listener)) for listener in listeners]
+        workers = range(self._settings.http_workers)
+        serving = [asyncio.create_task(self._keep_serving(dispatcher, bound)) for _ in workers]
         waiting = asyncio.create_task(told.wait())
         try:
             await asyncio.wait([waiting, *serving], return_when=asyncio.FIRST_COMPLETED)
         finally:
             dispatcher.drain()
-            for listener in listeners:
-                listener.close()
+            bound.close()
             hurrying = asyncio.create_task(told_twice.wait())
             ended = asyncio.ensure_future(asyncio.wait(serving))
             await asyncio.wait(
@@ -100,12 +107,13 @@ class Supervisor:
             if isinstance(result, Exception):
                 raise result
 
-    async def _keep_serving(self, dispatcher: Dispatcher, listener: socket.socket) -> None:
-        """Run a worker at a socket, and another one each time it dies, until the service drains."""
+    async def _keep_serving(self, dispatcher: Dispatcher, bound: socket.socket) -> None:
+        """Run a worker at the address of a socket, and another one each time it dies, until the service drains."""
         was_ready = False
         while not dispatcher.draining:
             ours, theirs = socket.socketpair()
-            with theirs:
+            # Only the worker has its socket: if it dies, the others get the connections at once.
+            with theirs, share(bound) as listener:
                 process = _start_worker(theirs, listener)
             try:
                 worker = await dispatcher.connect(ours)

@@ -61,6 +61,10 @@ class Worker:
         traces = traces_of(self.settings)
         return create_front(self.engine, self.settings, self.keys, self.metrics, traces, log, self._exposition)
 
+    def listens(self) -> None:
+        """Tell the engine that requests may come."""
+        self._client.send("ready")
+
     async def close(self) -> None:
         """Send the last counts, and close the socket."""
         self._send_counts()
@@ -125,7 +129,20 @@ class Worker:
 
 
 class WorkerServer(HttpServer):
-    """Serves until the worker is told to end; signals are for the engine process."""
+    """Serves until the worker is told to end; signals are for the engine process.
+
+    Args:
+        app: The application of the worker.
+        worker: The worker.
+    """
+
+    def __init__(self, app: FastAPI, worker: Worker) -> None:
+        super().__init__(app, worker.settings)
+        self._worker = worker
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._worker.listens()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         pass
@@ -138,7 +155,7 @@ async def serve(end: socket.socket, listener: socket.socket) -> int:
     if worker.lost:
         return 1
     log = configure(worker.settings.log_format, worker.settings.log_level)
-    server = WorkerServer(worker.create_app(log), worker.settings)
+    server = WorkerServer(worker.create_app(log), worker)
 
     async def end_server() -> None:
         await worker.ending.wait()

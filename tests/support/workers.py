@@ -77,6 +77,7 @@ def serve_by_workers(
                 worker.engine.clock = now
                 apps.append(worker.create_app(structlog.stdlib.get_logger("matcaps")))
                 await stack.enter_async_context(apps[-1].router.lifespan_context(apps[-1]))
+                worker.listens()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(5):
                     while not all(worker.engine.ready for worker in workers):

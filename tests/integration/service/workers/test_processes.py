@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -24,8 +25,8 @@ PNG = {"content-type": "image/png"}
 class Service:
     """A running service, its processes and its log."""
 
-    def __init__(self, process: "subprocess.Popen[str]", address: str) -> None:
-        self.process, self.address = process, address
+    def __init__(self, process: "subprocess.Popen[bytes]", client: httpx.Client) -> None:
+        self.process, self._client = process, client
 
     @property
     def workers(self) -> list[int]:
@@ -35,9 +36,7 @@ class Service:
 
     def ask(self, method: str, path: str, content: bytes = b"", **headers: str) -> httpx.Response:
         """An answer over a connection of its own, so by any of the workers."""
-        return httpx.request(
-            method, self.address + path, content=content, headers=headers, timeout=LONGEST_S, trust_env=False
-        )
+        return self._client.request(method, path, content=content, headers={**headers, "connection": "close"})
 
     def predict(self, level: int, **headers: str) -> httpx.Response:
         return self.ask("POST", "/predict", grey(level), **PNG, **headers)
@@ -67,26 +66,23 @@ def is_running(pid: int) -> bool:
 def serving(models: Path, *options: str) -> Iterator[Service]:
     command = [sys.executable, "-m", "matcaps", "serve", "--http-workers", "2", "--port", "0", "--models", str(models)]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MATCAPS_")}
-    process = subprocess.Popen(
-        [*command, "--default-model", "norb", "--device", "cpu", "--threads", "1", *options],
-        cwd=ROOT,
-        env={**environment, "PYTHONUNBUFFERED": "1"},
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stderr is not None
-    try:
-        address = ""
-        while not address:
-            line = process.stderr.readline()
-            assert line, "the service ended before it listened"
-            if "listening at " in line:
-                address = line.partition("listening at ")[2].partition(",")[0]
-        threading.Thread(target=process.stderr.read, daemon=True).start()  # so that the pipe never fills up
-        yield Service(process, address)
-    finally:
-        process.kill()
-        process.wait(LONGEST_S)
+    command += ["--default-model", "norb", "--device", "cpu", "--threads", "1", *options]
+    with tempfile.TemporaryFile("w+") as log:
+        process = subprocess.Popen(command, cwd=ROOT, env={**environment, "PYTHONUNBUFFERED": "1"}, stderr=log)
+
+        def address() -> str:
+            assert process.poll() is None, "the service ended before it listened"
+            written = os.pread(log.fileno(), 1 << 16, 0).decode()
+            return written.partition("listening at ")[2].partition(",")[0]
+
+        try:
+            until(lambda: bool(address()))
+            with httpx.Client(base_url=address(), timeout=LONGEST_S, trust_env=False) as client:
+                yield Service(process, client)
+        finally:
+            process.kill()
+            process.wait(LONGEST_S)
+            print(os.pread(log.fileno(), 1 << 16, 0).decode()[-4000:])
 
 
 @pytest.fixture(scope="module")
@@ -145,15 +141,17 @@ def test_a_killed_worker_is_replaced_and_no_answer_is_wrong(service: Service) ->
     for caller in callers:
         caller.start()
     before = service.workers
-    until(lambda: min(answered) > 3)
-    os.kill(before[0], signal.SIGKILL)
-    until(lambda: service.ask("GET", "/health/live").status_code == 503)
-    until(lambda: service.ask("GET", "/health/live").status_code == 200)
-    count = sum(answered)
-    until(lambda: sum(answered) > count + 10)
-    done.set()
-    for caller in callers:
-        caller.join(LONGEST_S)
+    try:
+        until(lambda: min(answered) > 3)
+        os.kill(before[0], signal.SIGKILL)
+        until(lambda: service.ask("GET", "/health/live").status_code == 503)
+        until(lambda: service.ask("GET", "/health/live").status_code == 200)
+        count = sum(answered)
+        until(lambda: sum(answered) > count + 10)
+    finally:
+        done.set()
+        for caller in callers:
+            caller.join(LONGEST_S)
     after = service.workers
     assert wrong == []
     assert len(after) == 2
