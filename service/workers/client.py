@@ -24,7 +24,7 @@ class EngineClient:
 
     Args:
         announced: Called with each message that is no answer.
-        lost: Called once, when the engine has gone.
+        lost: Called if the engine goes before ``close``.
     """
 
     def __init__(self, announced: Announced, lost: Callable[[], None]) -> None:
@@ -83,11 +83,12 @@ class EngineClient:
             waiter.set_exception(_error(*rest))
 
     def _disconnected(self) -> None:
-        self._open = False
+        if self._open:
+            self._open = False
+            self._lost()
         for waiter in self._waiting.values():
             if not waiter.done():
                 waiter.set_exception(NotReadyError("the engine has ended"))
-        self._lost()
 
 
 def _error(name: str, message: str, retry_after_s: float) -> Exception:

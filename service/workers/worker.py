@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
@@ -27,16 +28,17 @@ from matcaps.service.workers.counts import pack_counts
 from matcaps.service.workers.remote import RemoteEngine, RemoteVersions
 
 COUNTS_S = 1.0  # how often the engine hears of this process
-END_S = 2.0  # longest life without the engine
 
 
 class Worker:
     """What one HTTP worker knows of the engine. Belongs to one event loop; ``connect`` comes first.
 
+    Args:
+        lost: Called if the engine dies.
+
     Attributes:
         metrics: Of the requests of this worker.
         ending: Set when the worker must answer what has begun, and end.
-        lost: Whether the engine has gone.
     """
 
     settings: Settings
@@ -44,10 +46,10 @@ class Worker:
     engine: RemoteEngine
     _versions: RemoteVersions
 
-    def __init__(self) -> None:
+    def __init__(self, lost: Callable[[], None] = lambda: None) -> None:
         self.metrics = Metrics(of_process=False)
-        self.ending, self.lost = asyncio.Event(), False
-        self._client = EngineClient(self._hear, self._disconnected)
+        self.ending = asyncio.Event()
+        self._client = EngineClient(self._hear, lost)
         self._started = asyncio.Event()
 
     async def connect(self, end: socket.socket) -> None:
@@ -121,12 +123,6 @@ class Worker:
     def _send_counts(self) -> None:
         self._client.send("counts", payload=pack_counts(self.metrics.registry))
 
-    def _disconnected(self) -> None:
-        self.lost = True
-        self.ending.set()
-        self._started.set()
-        asyncio.get_running_loop().call_later(END_S, os._exit, 1)
-
 
 class WorkerServer(HttpServer):
     """Serves until the worker is told to end; signals are for the engine process.
@@ -148,12 +144,10 @@ class WorkerServer(HttpServer):
         pass
 
 
-async def serve(end: socket.socket, listener: socket.socket) -> int:
-    """Serve at a socket until the engine ends this worker. Returns the exit status."""
-    worker = Worker()
+async def serve(end: socket.socket, listener: socket.socket) -> None:
+    """Serve at a socket until the engine ends this worker."""
+    worker = Worker(_die)
     await worker.connect(end)
-    if worker.lost:
-        return 1
     log = configure(worker.settings.log_format, worker.settings.log_level)
     server = WorkerServer(worker.create_app(log), worker)
 
@@ -165,17 +159,21 @@ async def serve(end: socket.socket, listener: socket.socket) -> int:
     await server.serve([listener])
     ending.cancel()
     await worker.close()
-    return int(worker.lost)
 
 
-def main(arguments: list[str]) -> int:
+def _die() -> None:
+    """Without the engine nothing can be answered: end at once, as a service of one process that dies."""
+    os._exit(1)
+
+
+def main(arguments: list[str]) -> None:
     """Serve at inherited sockets."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # a terminal sends them to all processes; the engine says what to do
     end, listener = (socket.socket(fileno=int(number)) for number in arguments)
     with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:
-        return runner.run(serve(end, listener))
+        runner.run(serve(end, listener))
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    main(sys.argv[1:])
