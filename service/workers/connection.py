@@ -28,7 +28,7 @@ class Common(Protocol):
         ...
 
     def note_load(self, serial: int, version: ModelVersion) -> None:
-        """Samples have been put into the queue of a version."""
+        """In this turn of the event loop, samples come into the queue of a version."""
         ...
 
     async def change(self, work: Callable[[], None]) -> None:
@@ -142,9 +142,8 @@ class WorkerConnection:
         images = np.frombuffer(payload, np.uint8).reshape(shape)
         context = RequestContext(owner=owner, trace_link=unpack_link(link))
         deadline_s = math.inf if deadline_s is None else deadline_s
-        running = self._common.engine.infer(version, images, outputs, deadline_s, context, poses_id)
         self._common.note_load(serial, version)
-        result = await running
+        result = await self._common.engine.infer(version, images, outputs, deadline_s, context, poses_id)
         layout = [(name, values.shape) for name, values in result.arrays.items()]
         content = b"".join([values.astype(np.float32, copy=False).tobytes() for values in result.arrays.values()])
         self.channel.send("answer", number, result.queue_s, result.inference_s, layout, payload=content)

@@ -44,6 +44,7 @@ class Dispatcher:
         self._number = 0
         self._index = self._describe()
         self._state, self._announced_keys = self.state(), dict(keys.names)
+        self._loading: dict[int, ModelVersion] = {}  # got samples in this turn
         self._full: dict[int, ModelVersion] = {}
         self.draining = False
         self._complete = False  # whether all workers have been ready once
@@ -96,16 +97,9 @@ class Dispatcher:
             worker.channel.send("drain")
 
     def note_load(self, serial: int, version: ModelVersion) -> None:
-        if serial in self._full:
-            return
-        try:
-            version.check_room()
-        except QueueFullError as error:
-            if not self._full:
-                asyncio.get_running_loop().call_later(ROOM_S, self._look_for_room)
-            self._full[serial] = version
-            for worker in self.workers:
-                worker.channel.send("full", serial, str(error), error.retry_after_s)
+        if not self._loading:
+            asyncio.get_running_loop().call_soon(self._look_for_full)
+        self._loading[serial] = version
 
     async def change(self, work: Callable[[], None]) -> None:
         try:
@@ -148,6 +142,19 @@ class Dispatcher:
         for worker in self.workers:
             add_counts(total, worker.counts)
         return total
+
+    def _look_for_full(self) -> None:
+        for serial, version in self._loading.items():
+            try:
+                version.check_room()
+            except QueueFullError as error:
+                if serial not in self._full:
+                    if not self._full:
+                        asyncio.get_running_loop().call_later(ROOM_S, self._look_for_room)
+                    self._full[serial] = version
+                    for worker in self.workers:
+                        worker.channel.send("full", serial, str(error), error.retry_after_s)
+        self._loading.clear()
 
     def _look_for_room(self) -> None:
         for serial, version in list(self._full.items()):
