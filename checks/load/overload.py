@@ -21,7 +21,7 @@ CAPACITY_S = 20.0
 SLOWER, LEAST = 2.0, 0.95
 
 
-def check(seconds: float = 60.0, times: float = 10.0, http_workers: int = 1) -> None:
+def check(seconds: float = 60.0, times: float = 10.0, workers: int = 1) -> None:
     """Overload a device of 100 images per second, and exit with 1 if a bound is broken.
 
     Capacity is measured with 16 callers who ask again when they are answered: 8 in the batch, 8 in the queue, none
@@ -31,9 +31,9 @@ def check(seconds: float = 60.0, times: float = 10.0, http_workers: int = 1) -> 
     Args:
         seconds: length of the overload
         times: the load, as a multiple of the capacity
-        http_workers: processes that speak HTTP
+        workers: processes that speak HTTP
     """
-    options = [f"--max-queue={QUEUE}", f"--http-workers={http_workers}"]
+    options = [f"--max-queue={QUEUE}", f"--http-workers={workers}"]
     server = stand_in(*options, image_ms=IMAGE_MS, max_batch=BATCH)
     best = best_images_per_s(0.0, IMAGE_MS, BATCH)
     request = server.request.encode()

@@ -22,7 +22,7 @@ RETRY_S = 0.02
 LONGEST_S = 1.0  # from a server's first answer to its end
 
 
-def check(times: int = 100, callers: int = 8, http_workers: int = 1) -> None:
+def check(times: int = 100, callers: int = 8, workers: int = 1) -> None:
     """Kill and restart the service under load, and exit with 1 if an answer is wrong.
 
     A request without an answer is sent again. Every answer must have status 200 and the activations of its image.
@@ -30,15 +30,15 @@ def check(times: int = 100, callers: int = 8, http_workers: int = 1) -> None:
     Args:
         times: how often the service is killed
         callers: callers at once
-        http_workers: processes that speak HTTP; with several, one of them is killed before the engine is
+        workers: processes that speak HTTP; with several, one of them is killed before the engine is
     """
-    seen, wrong = asyncio.run(_run(times, callers, http_workers))
+    seen, wrong = asyncio.run(_run(times, callers, workers))
     print(f"{times} kills: " + ", ".join(f"{count} × {kind}" for kind, count in sorted(seen.items())))
     print("\n".join(wrong[:5]) or "no answer was wrong")
     sys.exit(bool(wrong))
 
 
-async def _run(times: int, callers: int, http_workers: int) -> tuple[Counter[str], list[str]]:
+async def _run(times: int, callers: int, workers: int) -> tuple[Counter[str], list[str]]:
     seen: Counter[str] = Counter()
     wrong: list[str] = []
     answered, done = asyncio.Event(), asyncio.Event()
@@ -69,13 +69,13 @@ async def _run(times: int, callers: int, http_workers: int) -> tuple[Counter[str
         tasks = [asyncio.create_task(call(seed)) for seed in range(callers)]
         try:
             for _ in tqdm(range(times), desc="restarts", unit="kill"):
-                server = matcaps("--log-level=error", f"--http-workers={http_workers}")
+                server = matcaps("--log-level=error", f"--http-workers={workers}")
                 with server.launch(Path(name), port) as process:
                     answered.clear()
                     try:
                         await asyncio.wait_for(answered.wait(), START_S)
                         await asyncio.sleep(chance.uniform(0.0, LONGEST_S))
-                        if http_workers > 1:
+                        if workers > 1:
                             await _kill_a_worker(process, chance, answered)
                             await asyncio.sleep(chance.uniform(0.0, LONGEST_S))
                     except TimeoutError:

@@ -25,7 +25,7 @@ Sample = tuple[float, float]
 """Seconds since the start, MiB."""
 
 
-def check(minutes: float = 10.0, http_workers: int = 1) -> None:
+def check(minutes: float = 10.0, workers: int = 1) -> None:
     """Load the service over a device of 500 images per second; exit with 1 if memory grows or a request fails.
 
     The device sleeps, so its speed does not depend on other work on the machine. Memory is the private memory of all
@@ -34,10 +34,10 @@ def check(minutes: float = 10.0, http_workers: int = 1) -> None:
 
     Args:
         minutes: length of the load
-        http_workers: processes that speak HTTP
+        workers: processes that speak HTTP
     """
     seconds = 60 * minutes
-    server = stand_in(f"--http-workers={http_workers}", image_ms=IMAGE_MS, max_batch=BATCH)
+    server = stand_in(f"--http-workers={workers}", image_ms=IMAGE_MS, max_batch=BATCH)
     best = best_images_per_s(0.0, IMAGE_MS, BATCH)
     request = server.request.encode()
     samples: list[Sample] = []

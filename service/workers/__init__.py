@@ -21,8 +21,8 @@ end of file tells either side that the other has died.
     supervisor  the engine process: starts, replaces and drains the workers
 
 Each worker listens at a socket of its own at the same address (SO_REUSEPORT). Of 32 connections that come together, the
-busiest of two workers then gets 18 (median of 12 trials), the busiest of four 11. With one inherited socket it gets 32 and
-22, because a worker that wakes accepts all that wait.
+busiest of two workers then gets 18 (median of 12 trials), the busiest of four 11. With one inherited socket these are
+32 and 22, because a worker that wakes accepts all that wait.
 
 Leases: the engine holds each version for each worker that knows it. A worker lets go of a version once the version has
 been replaced and none of its requests holds it. So a request ends with the version that it began with.
