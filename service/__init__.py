@@ -2,6 +2,7 @@
 
 The folders stand on each other, and imports run downwards:
 
+    workers     several processes that speak HTTP, before one that holds the engine
     routes      one file per route: a request becomes calls of the engine, and a result becomes a response
     http        what the routes share of HTTP: bodies, deadlines, responses, errors, the schema, middleware
     engine      answers requests without HTTP: admission, leases, batches, model versions and their folder

@@ -3,7 +3,10 @@
 import logging
 import os
 import signal
+import socket
 import sys
+from collections.abc import Callable
+from functools import partial
 
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
@@ -11,9 +14,10 @@ from pydantic_settings import SettingsError
 from matcaps.service.app import create_app
 from matcaps.service.engine.loader import opener_of
 from matcaps.service.errors import StartError
-from matcaps.service.server import Server, addresses, listen, url
+from matcaps.service.server import Server, addresses, listen, reserve, url
 from matcaps.service.settings import Settings, warnings_of
 from matcaps.service.telemetry.logs import configure
+from matcaps.service.workers.supervisor import Supervisor
 
 
 def main(arguments: list[str]) -> int:
@@ -32,22 +36,31 @@ def main(arguments: list[str]) -> int:
     request_log = configure(settings.log_format, settings.log_level)
     for sentence in warnings_of(os.environ):
         logging.getLogger("matcaps").warning(sentence)
-    logging.getLogger("python_multipart").setLevel(
-        logging.ERROR
-    )  # it warns of each broken form, and so does the response
     try:
+        if settings.http_workers > 1:
+            Supervisor(settings, opener_of(settings)).serve_until_told(
+                _bound(reserve, settings), partial(_announce, settings)
+            )
+            return 0
         app = create_app(settings, opener_of(settings), log=request_log)
-        listener = listen(settings.host, settings.port)
+        listener = _bound(listen, settings)
     except StartError as error:
         return _fail(str(error), 1)
-    except (OSError, UnicodeError) as error:
-        address = url(settings.host, settings.port).removeprefix("http://")
-        return _fail(f"cannot listen at {address}: {getattr(error, 'strerror', None) or error}", 1)
-    logging.getLogger("matcaps").info(
-        "listening at %s, documentation at %s/docs", addresses(listener), settings.root_path
-    )
+    _announce(settings, listener)
     Server(app, settings).serve_until_told(listener)
     return 0
+
+
+def _bound(bind: Callable[[str, int], socket.socket], settings: Settings) -> socket.socket:
+    try:
+        return bind(settings.host, settings.port)
+    except (OSError, UnicodeError) as error:
+        address = url(settings.host, settings.port).removeprefix("http://")
+        raise StartError(f"cannot listen at {address}: {getattr(error, 'strerror', None) or error}") from None
+
+
+def _announce(settings: Settings, bound: socket.socket) -> None:
+    logging.getLogger("matcaps").info("listening at %s, documentation at %s/docs", addresses(bound), settings.root_path)
 
 
 def _fail(text: str, status: int) -> int:

@@ -11,6 +11,8 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from matcaps import __version__
+from matcaps.service.cores import usable_cores
+from matcaps.service.engine.engine import Engine
 from matcaps.service.engine.loader import Load, ModelLoader, local_loader
 from matcaps.service.engine.local import LocalEngine
 from matcaps.service.engine.reload import Reloader
@@ -28,7 +30,7 @@ from matcaps.service.poses.redis import RedisPoseStore
 from matcaps.service.poses.store import PoseStore
 from matcaps.service.routes.documentation import documentation_routes
 from matcaps.service.routes.health import health_routes
-from matcaps.service.routes.metrics import metrics_routes
+from matcaps.service.routes.metrics import Exposition, metrics_routes
 from matcaps.service.routes.models import model_routes
 from matcaps.service.routes.poses import poses_routes
 from matcaps.service.routes.predict import predict_routes
@@ -36,7 +38,7 @@ from matcaps.service.routes.v2.routes import v2_routes
 from matcaps.service.routes.web import web_routes
 from matcaps.service.settings import Settings
 from matcaps.service.telemetry.batches import BatchObserver
-from matcaps.service.telemetry.metrics import BatchMetrics, Metrics
+from matcaps.service.telemetry.metrics import BatchMetrics, Metrics, expose
 from matcaps.service.telemetry.traces import Traces
 
 # What a web page of another origin may read of a response, beside Content-Type and the like.
@@ -75,7 +77,31 @@ def create_app_over(settings: Settings, loader: ModelLoader, clock: Callable[[],
     """The application whose networks run wherever the loader starts them; see ``create_app``."""
     metrics, keys = Metrics(), Keys(settings.api_keys)
     check_exposure(settings.host, keys, settings.allow_anonymous)
-    traces = Traces(settings.traces_url, __version__) if settings.traces_url else None
+    traces = traces_of(settings)
+    engine = create_engine(settings, loader, metrics, traces, clock)
+
+    def refresh() -> None:
+        keys.refresh()
+        engine.refresh()
+
+    async def exposition(accept: str) -> tuple[bytes, str]:
+        return expose(metrics.registry, accept)
+
+    reloader = Reloader(refresh, settings.poll_s)
+    app = create_front(engine, settings, keys, metrics, traces, log, exposition, reloader.close)
+    app.state.reloader = reloader
+    return app
+
+
+def traces_of(settings: Settings) -> Traces | None:
+    """What sends traces, if the settings name a collector."""
+    return Traces(settings.traces_url, __version__) if settings.traces_url else None
+
+
+def create_engine(
+    settings: Settings, loader: ModelLoader, metrics: Metrics, traces: Traces | None, clock: Callable[[], float]
+) -> LocalEngine:
+    """The engine of this process, whose batches are counted and traced; see ``create_app``."""
 
     def observers(model: str) -> list[BatchObserver]:
         return [BatchMetrics(metrics, model), *([traces.observer(model)] if traces is not None else [])]
@@ -83,21 +109,42 @@ def create_app_over(settings: Settings, loader: ModelLoader, clock: Callable[[],
     def load_failed(name: str, version: int) -> None:
         metrics.load_failures.labels(name, version).inc()
 
-    def refresh() -> None:
-        keys.refresh()
-        engine.refresh()
-
-    engine = LocalEngine(settings, loader, _pose_store(settings, metrics, clock), observers, load_failed, clock)
+    engine = LocalEngine(settings, loader, pose_store(settings, metrics, clock), observers, load_failed, clock)
     metrics.watch(engine.models)
-    decoder = DecoderPool(settings.max_pixels, settings.max_queue)
-    reloader = Reloader(refresh, settings.poll_s)
+    return engine
+
+
+def create_front(
+    engine: Engine,
+    settings: Settings,
+    keys: Keys,
+    metrics: Metrics,
+    traces: Traces | None,
+    log: Any,
+    exposition: Exposition,
+    before_close: Callable[[], None] = lambda: None,
+) -> FastAPI:
+    """The application over any engine, of this process or of another one.
+
+    Args:
+        engine: Starts and ends with the application.
+        settings: The settings of the service.
+        keys: The valid API keys.
+        metrics: Counts the requests.
+        traces: Gets one span per request; None without tracing.
+        log: Gets one line per request.
+        exposition: The text of ``/metrics``.
+        before_close: Called after the last request, before the engine closes.
+    """
+    workers = settings.http_workers  # share the cores and the limit on waiting images
+    decoder = DecoderPool(settings.max_pixels, -(-settings.max_queue // workers), -(-usable_cores() // workers))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         engine.start()
         yield
         engine.drain()
-        reloader.close()
+        before_close()
         decoder.close()
         await engine.close()
         if traces is not None:
@@ -113,7 +160,7 @@ def create_app_over(settings: Settings, loader: ModelLoader, clock: Callable[[],
         docs_url=None,  # FastAPI's pages load from other hosts
         redoc_url=None,
     )
-    app.state.engine, app.state.reloader = engine, reloader
+    app.state.engine = engine
     # The last one that is added is the outermost.
     app.add_middleware(HeadMiddleware)
     app.add_middleware(ApiKeyMiddleware, keys=keys, open_pages=settings.open_pages)
@@ -135,7 +182,7 @@ def create_app_over(settings: Settings, loader: ModelLoader, clock: Callable[[],
         poses_routes(engine, decoder, settings),
         model_routes(engine),
         health_routes(engine),
-        metrics_routes(metrics.registry),
+        metrics_routes(exposition),
         v2_routes(engine, decoder, settings),
         documentation_routes(),
         web_routes(settings.root_path),
@@ -144,7 +191,8 @@ def create_app_over(settings: Settings, loader: ModelLoader, clock: Callable[[],
     return app
 
 
-def _pose_store(settings: Settings, metrics: Metrics, clock: Callable[[], float]) -> PoseStore:
+def pose_store(settings: Settings, metrics: Metrics, clock: Callable[[], float]) -> PoseStore:
+    """Where poses are kept: in Redis, if the settings name one, otherwise in the memory of this process."""
     if settings.poses_url:
         lost = metrics.poses_lost.inc
         return RedisPoseStore(settings.poses_url, settings.kept_poses, settings.kept_poses_s, lost, clock)

@@ -7,6 +7,7 @@ import logging
 import re
 import secrets
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from matcaps.service.errors import StartError
@@ -44,12 +45,37 @@ class Keys:
         except StartError as error:
             log.error("the API keys are unchanged: %s", error)
 
+    @property
+    def names(self) -> dict[str, str]:
+        """The name of each key by its hash."""
+        return self._names
+
     def owner(self, key: str) -> str | None:
         """The hash of a valid key, which identifies its owner; None for any other text."""
         given = digest(key)
         # Compares all of them, so that the time reveals neither which one matches nor how closely.
         found = [known for known in self._names if hmac.compare_digest(known, given)]
         return found[0] if found else None
+
+
+class AnnouncedKeys(Keys):
+    """Keys that another process reads and announces.
+
+    Args:
+        needed: Whether requests need a key.
+        names: The name of each key by its hash.
+    """
+
+    def __init__(self, needed: bool, names: Mapping[str, str]) -> None:
+        super().__init__(None)
+        self._needed, self._names = needed, dict(names)
+
+    def __bool__(self) -> bool:
+        return self._needed
+
+    def replace(self, names: Mapping[str, str]) -> None:
+        """Accept these keys and no others from now on."""
+        self._names = dict(names)
 
 
 def digest(key: str) -> str:

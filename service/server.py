@@ -3,6 +3,7 @@
 import signal
 import socket
 from types import FrameType
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
@@ -13,11 +14,8 @@ from matcaps.service.http.connection import connection
 from matcaps.service.settings import Settings
 
 
-class Server(uvicorn.Server):
-    """Serves an application of ``create_app`` until SIGTERM or SIGINT, then drains.
-
-    While it drains, the service is not ready and accepts no connections. Requests that have begun are answered, for as
-    long as the settings allow.
+class HttpServer(uvicorn.Server):
+    """uvicorn with the limits of the settings.
 
     Args:
         app: The application.
@@ -25,8 +23,6 @@ class Server(uvicorn.Server):
     """
 
     def __init__(self, app: FastAPI, settings: Settings) -> None:
-        self._engine: Engine = app.state.engine
-        self._reloader: Reloader = app.state.reloader
         super().__init__(
             uvicorn.Config(
                 app,
@@ -40,6 +36,23 @@ class Server(uvicorn.Server):
                 timeout_graceful_shutdown=settings.drain_s,
             )
         )
+
+
+class Server(HttpServer):
+    """Serves an application of ``create_app`` until SIGTERM or SIGINT, then drains.
+
+    While it drains, the service is not ready and accepts no connections. Requests that have begun are answered, for as
+    long as the settings allow.
+
+    Args:
+        app: The application.
+        settings: The settings of the service.
+    """
+
+    def __init__(self, app: FastAPI, settings: Settings) -> None:
+        self._engine: Engine = app.state.engine
+        self._reloader: Reloader = app.state.reloader
+        super().__init__(app, settings)
 
     def serve_until_told(self, listener: socket.socket) -> None:
         """Serve at a socket, in the main thread. SIGHUP refreshes the models and the API keys."""
@@ -71,6 +84,45 @@ def listen(host: str, port: int) -> socket.socket:
     # A new socket object that knows its protocol is TCP. asyncio disables Nagle's algorithm only for such sockets; with
     # it, each response waits some 40 ms for an acknowledgement.
     return socket.socket(fileno=server.detach())
+
+
+def reserve(host: str, port: int) -> socket.socket:
+    """A socket that is bound as ``listen`` binds one, does not listen, and lets ``share`` bind others.
+
+    Raises:
+        OSError: As ``listen``. The port of another service is taken, even if that would share it.
+    """
+    with listen(host, port) as alone:
+        place = _place(alone)
+    return _bind(place)
+
+
+def share(bound: socket.socket) -> socket.socket:
+    """One more socket that is bound to the address of a reserved one, and does not listen yet.
+
+    Linux divides new connections among the sockets that listen at one address. While none listens, it refuses them.
+    """
+    return _bind(_place(bound))
+
+
+Place = tuple[int, Any, int]
+"""Family, address, and whether it is for IPv6 alone."""
+
+
+def _place(bound: socket.socket) -> Place:
+    ipv6 = bound.family == socket.AF_INET6
+    return bound.family, bound.getsockname(), bound.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY) if ipv6 else 0
+
+
+def _bind(place: Place) -> socket.socket:
+    family, address, only_ipv6 = place
+    shared = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    shared.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    shared.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    if family == socket.AF_INET6:
+        shared.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, only_ipv6)
+    shared.bind(address)
+    return shared
 
 
 def addresses(listener: socket.socket) -> str:

@@ -55,6 +55,8 @@ class Settings(BaseSettings):
     """address to listen on"""
     port: int = Field(8000, ge=0, le=65535)
     """port to listen on; 0 picks a free one"""
+    http_workers: int = Field(1, ge=1, le=256)
+    """processes that speak HTTP before the one that runs the networks; 1 does all in one process"""
     root_path: str = ""
     """path under which a proxy serves the service, such as /capsules; the proxy may remove it or leave it there"""
     cors_origins: str = ""

@@ -122,6 +122,12 @@ def cpu_s(pid: int) -> tuple[float, float]:
     return main, others
 
 
+def with_children(pid: int) -> list[int]:
+    """A process and those that it has started."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [pid, *map(int, children)]
+
+
 def memory_mib(pid: int) -> float:
     """Private memory that a process has written, in MiB: without mapped files, which it shares."""
     for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():

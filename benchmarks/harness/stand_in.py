@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from benchmarks.harness.trivial import elements, metadata_values, output_shapes
 from matcaps.service.app import create_app
 from matcaps.service.backends.artefact import Metadata
-from matcaps.service.server import Server, listen
+from matcaps.service.server import Server, listen, reserve
 from matcaps.service.settings import Settings
 from matcaps.service.telemetry.logs import configure
+from matcaps.service.workers.supervisor import Supervisor
 
 
 class Sleeper:
@@ -69,12 +70,22 @@ def main() -> None:
     parser.add_argument("--image-ms", type=float, default=0.1, help="time that each image adds")
     parser.add_argument("--max-batch", type=int, default=8, help="largest batch")
     parser.add_argument("--max-queue", type=int, default=512, help="images that may wait")
+    parser.add_argument("--http-workers", type=int, default=1, help="processes that speak HTTP")
     options = parser.parse_args()
     settings = Settings(
-        port=options.port, models=options.models, max_batch=options.max_batch, max_queue=options.max_queue
+        port=options.port,
+        models=options.models,
+        max_batch=options.max_batch,
+        max_queue=options.max_queue,
+        http_workers=options.http_workers,
     )
-    app = build(settings, Sleeper(options.fixed_ms, options.image_ms))
-    Server(app, settings).serve_until_told(listen(settings.host, settings.port))
+    sleeper = Sleeper(options.fixed_ms, options.image_ms)
+    if settings.http_workers > 1:
+        configure(settings.log_format, settings.log_level)
+        bound = reserve(settings.host, settings.port)
+        Supervisor(settings, lambda _: [sleeper]).serve_until_told(bound, lambda _: None)
+    else:
+        Server(build(settings, sleeper), settings).serve_until_told(listen(settings.host, settings.port))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import tyro
 from tqdm import tqdm
 
 from benchmarks.harness.load import Outcome, at_rate, by_callers
-from benchmarks.harness.process import cpu_s
+from benchmarks.harness.process import cpu_s, with_children
 from benchmarks.harness.servers import stand_in
 from benchmarks.harness.stand_in import best_images_per_s
 from benchmarks.harness.trivial import write_model
@@ -21,7 +21,7 @@ CAPACITY_S = 20.0
 SLOWER, LEAST = 2.0, 0.95
 
 
-def check(seconds: float = 60.0, times: float = 10.0) -> None:
+def check(seconds: float = 60.0, times: float = 10.0, workers: int = 1) -> None:
     """Overload a device of 100 images per second, and exit with 1 if a bound is broken.
 
     Capacity is measured with 16 callers who ask again when they are answered: 8 in the batch, 8 in the queue, none
@@ -31,17 +31,19 @@ def check(seconds: float = 60.0, times: float = 10.0) -> None:
     Args:
         seconds: length of the overload
         times: the load, as a multiple of the capacity
+        workers: processes that speak HTTP
     """
-    server = stand_in(f"--max-queue={QUEUE}", image_ms=IMAGE_MS, max_batch=BATCH)
+    options = [f"--max-queue={QUEUE}", f"--http-workers={workers}"]
+    server = stand_in(*options, image_ms=IMAGE_MS, max_batch=BATCH)
     best = best_images_per_s(0.0, IMAGE_MS, BATCH)
     request = server.request.encode()
     with tempfile.TemporaryDirectory() as name:
         write_model(Path(name))
         with server.running(Path(name)) as process, tqdm(desc="overload", unit="s", total=round(seconds)) as progress:
             capacity = asyncio.run(by_callers(process.port, request, 2 * BATCH, min(CAPACITY_S, seconds)))
-            before = sum(cpu_s(process.pid)), time.process_time()
+            before = all_cpu_s(process.pid), time.process_time()
             overload = asyncio.run(at_rate(process.port, request, times * best, seconds, progress.update))
-            busy = sum(cpu_s(process.pid)) - before[0], time.process_time() - before[1]
+            busy = all_cpu_s(process.pid) - before[0], time.process_time() - before[1]
     failures = broken_bounds(capacity, overload, best)
     print(f"at capacity: {summary(capacity)}\nat {times:g} times: {summary(overload)}; device: {best:.0f} images/s")
     service, generator = (used / overload.seconds for used in busy)
@@ -71,6 +73,11 @@ def broken_bounds(capacity: Outcome, overload: Outcome, best: float) -> list[str
         )
         failures += [f"{count} × {reason}" for reason, count in overload.reasons.items()]
     return failures
+
+
+def all_cpu_s(pid: int) -> float:
+    """CPU seconds of a process and those that it has started."""
+    return sum(sum(cpu_s(one)) for one in with_children(pid))
 
 
 def summary(outcome: Outcome) -> str:

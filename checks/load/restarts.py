@@ -1,6 +1,7 @@
 """``scripts/check-restarts``: ``kill -9`` under load, many times; no answer with status 200 is wrong."""
 
 import asyncio
+import os
 import random
 import signal
 import sys
@@ -12,7 +13,7 @@ import tyro
 from tqdm import tqdm
 
 from benchmarks.harness.client import Client
-from benchmarks.harness.process import START_S, StartError, free_port
+from benchmarks.harness.process import START_S, Process, StartError, free_port, with_children
 from benchmarks.harness.servers import matcaps
 from benchmarks.harness.trivial import write_model
 from checks.known_answers import grey_request, is_right
@@ -21,7 +22,7 @@ RETRY_S = 0.02
 LONGEST_S = 1.0  # from a server's first answer to its end
 
 
-def check(times: int = 100, callers: int = 8) -> None:
+def check(times: int = 100, callers: int = 8, workers: int = 1) -> None:
     """Kill and restart the service under load, and exit with 1 if an answer is wrong.
 
     A request without an answer is sent again. Every answer must have status 200 and the activations of its image.
@@ -29,14 +30,15 @@ def check(times: int = 100, callers: int = 8) -> None:
     Args:
         times: how often the service is killed
         callers: callers at once
+        workers: processes that speak HTTP; with several, one of them is killed before the engine is
     """
-    seen, wrong = asyncio.run(_run(times, callers))
+    seen, wrong = asyncio.run(_run(times, callers, workers))
     print(f"{times} kills: " + ", ".join(f"{count} × {kind}" for kind, count in sorted(seen.items())))
     print("\n".join(wrong[:5]) or "no answer was wrong")
     sys.exit(bool(wrong))
 
 
-async def _run(times: int, callers: int) -> tuple[Counter[str], list[str]]:
+async def _run(times: int, callers: int, workers: int) -> tuple[Counter[str], list[str]]:
     seen: Counter[str] = Counter()
     wrong: list[str] = []
     answered, done = asyncio.Event(), asyncio.Event()
@@ -67,11 +69,15 @@ async def _run(times: int, callers: int) -> tuple[Counter[str], list[str]]:
         tasks = [asyncio.create_task(call(seed)) for seed in range(callers)]
         try:
             for _ in tqdm(range(times), desc="restarts", unit="kill"):
-                with matcaps("--log-level=error").launch(Path(name), port) as process:
+                server = matcaps("--log-level=error", f"--http-workers={workers}")
+                with server.launch(Path(name), port) as process:
                     answered.clear()
                     try:
                         await asyncio.wait_for(answered.wait(), START_S)
                         await asyncio.sleep(chance.uniform(0.0, LONGEST_S))
+                        if workers > 1:
+                            await _kill_a_worker(process, chance, answered)
+                            await asyncio.sleep(chance.uniform(0.0, LONGEST_S))
                     except TimeoutError:
                         raise StartError(f"no right answer after {START_S:.0f} s: {process.output()[-800:]}") from None
                     finally:
@@ -81,6 +87,13 @@ async def _run(times: int, callers: int) -> tuple[Counter[str], list[str]]:
             await asyncio.gather(*tasks)
             client.close()
     return seen, wrong
+
+
+async def _kill_a_worker(process: Process, chance: random.Random, answered: asyncio.Event) -> None:
+    """Kill an HTTP worker, and wait for the next right answer."""
+    answered.clear()
+    os.kill(chance.choice(with_children(process.pid)[1:]), signal.SIGKILL)
+    await asyncio.wait_for(answered.wait(), START_S)
 
 
 if __name__ == "__main__":

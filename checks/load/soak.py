@@ -12,7 +12,7 @@ import tyro
 from tqdm import tqdm
 
 from benchmarks.harness.load import at_rate
-from benchmarks.harness.process import memory_mib
+from benchmarks.harness.process import memory_mib, with_children
 from benchmarks.harness.servers import stand_in
 from benchmarks.harness.stand_in import best_images_per_s
 from benchmarks.harness.trivial import write_model
@@ -25,18 +25,19 @@ Sample = tuple[float, float]
 """Seconds since the start, MiB."""
 
 
-def check(minutes: float = 10.0) -> None:
+def check(minutes: float = 10.0, workers: int = 1) -> None:
     """Load the service over a device of 500 images per second; exit with 1 if memory grows or a request fails.
 
-    The device sleeps, so its speed does not depend on other work on the machine. Memory is the private memory of the
-    process. It may grow by 2 % from the end of the warm-up to the end of the load. The warm-up is the first minute,
-    or the first fifth of a short run.
+    The device sleeps, so its speed does not depend on other work on the machine. Memory is the private memory of all
+    its processes. It may grow by 2 % from the end of the warm-up to the end of the load. The warm-up is the first
+    minute, or the first fifth of a short run.
 
     Args:
         minutes: length of the load
+        workers: processes that speak HTTP
     """
     seconds = 60 * minutes
-    server = stand_in(image_ms=IMAGE_MS, max_batch=BATCH)
+    server = stand_in(f"--http-workers={workers}", image_ms=IMAGE_MS, max_batch=BATCH)
     best = best_images_per_s(0.0, IMAGE_MS, BATCH)
     request = server.request.encode()
     samples: list[Sample] = []
@@ -46,7 +47,8 @@ def check(minutes: float = 10.0) -> None:
             began = time.perf_counter()
 
             def tick() -> None:
-                samples.append((time.perf_counter() - began, memory_mib(process.pid)))
+                memory = sum(memory_mib(pid) for pid in with_children(process.pid))
+                samples.append((time.perf_counter() - began, memory))
                 progress.update()
 
             outcome = asyncio.run(at_rate(process.port, request, LOAD * best, seconds, tick))

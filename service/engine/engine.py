@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from matcaps.service.engine.context import RequestContext
 from matcaps.service.engine.delivery import InferenceResult
 from matcaps.service.engine.model_version import ModelRef, ModelVersion
-from matcaps.service.engine.repository import ModelIndex
+from matcaps.service.engine.version_table import ModelIndex
 from matcaps.service.poses.store import KeptPoses
 
 
@@ -61,6 +61,7 @@ class Engine(Protocol):
         outputs: Sequence[str] | None,
         deadline_s: float,
         context: RequestContext,
+        poses_id: str = "",
     ) -> InferenceResult:
         """Run samples, batched with those of other requests. Cancelling the call takes them out of the queue.
 
@@ -70,6 +71,8 @@ class Engine(Protocol):
             outputs: Names of the outputs that are wanted; None for all.
             deadline_s: When waiting for a batch ends, on the engine's clock.
             context: Gets the number of samples and the times.
+            poses_id: Keeps the class poses under this id for the request's owner, before the call returns; they must
+                be among the outputs. Without an id none are kept.
 
         Raises:
             QueueFullError: Too many samples wait.
@@ -77,10 +80,6 @@ class Engine(Protocol):
             InferenceError: The network failed, or an output is not finite.
             NotReadyError: The engine drains.
         """
-        ...
-
-    async def keep_poses(self, version: ModelVersion, poses: NDArray[np.float32], context: RequestContext) -> str:
-        """Keep class poses [sample, class, 4, 4] for the request's owner; returns the id that finds them again."""
         ...
 
     async def poses(self, id_: str, owner: str) -> KeptPoses:
@@ -102,6 +101,10 @@ class Engine(Protocol):
         Raises:
             NotFoundError: There is no such model or version.
         """
+        ...
+
+    async def statistics(self, version: ModelVersion) -> dict[str, Any]:
+        """What a version has run so far, in the fields of Triton's statistics extension."""
         ...
 
     def load(self, name: str) -> None:

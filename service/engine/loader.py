@@ -3,8 +3,6 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from matcaps.service.backends.cuda import CudaOptions
-from matcaps.service.backends.open import open_sessions
 from matcaps.service.backends.session import Session
 from matcaps.service.engine.batcher import Batcher
 from matcaps.service.engine.model_version import ModelVersion
@@ -41,6 +39,10 @@ def start_batchers(
 
 def opener_of(settings: Settings) -> Load:
     """A function that opens a model file with the device and the options of the settings."""
+    # Here, because HTTP workers import this file and need no onnxruntime.
+    from matcaps.service.backends.cuda import CudaOptions
+    from matcaps.service.backends.open import open_sessions
+
     cuda = CudaOptions(settings.max_batch, settings.cuda_graphs, settings.tf32, settings.gpu_memory_mib)
     return lambda path: open_sessions(path, settings.device, settings.threads, cuda=cuda)
 

@@ -1,10 +1,10 @@
 """The engine of one process: admission, leases and kept poses are here, networks wherever the loader puts them."""
 
 import time
-import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,8 @@ from matcaps.service.engine.context import RequestContext
 from matcaps.service.engine.delivery import InferenceResult
 from matcaps.service.engine.loader import ModelLoader
 from matcaps.service.engine.model_version import ModelRef, ModelVersion
-from matcaps.service.engine.repository import ModelIndex, Repository
+from matcaps.service.engine.repository import Repository
+from matcaps.service.engine.version_table import ModelIndex
 from matcaps.service.poses.store import KeptPoses, PoseStore
 from matcaps.service.settings import Settings
 from matcaps.service.telemetry.batches import BatchObserver
@@ -80,17 +81,16 @@ class LocalEngine:
         outputs: Sequence[str] | None,
         deadline_s: float,
         context: RequestContext,
+        poses_id: str = "",
     ) -> InferenceResult:
         result = await version.run(images, outputs, deadline_s, context.trace_link)
         context.images, context.queue_s, context.inference_s = len(images), result.queue_s, result.inference_s
+        if poses_id:
+            # A copy, because the array may be a view of a whole batch.
+            poses = result.arrays["poses"].copy()
+            kept = KeptPoses(poses_id, version.reference, version.metadata.classes, poses)
+            await self._poses.keep(kept, context.owner)
         return result
-
-    async def keep_poses(self, version: ModelVersion, poses: NDArray[np.float32], context: RequestContext) -> str:
-        id_ = uuid.uuid4().hex
-        # A copy, because the array may be a view of a whole batch.
-        kept = KeptPoses(id_, version.reference, version.metadata.classes, poses.copy())
-        await self._poses.keep(kept, context.owner)
-        return id_
 
     async def poses(self, id_: str, owner: str) -> KeptPoses:
         return await self._poses.find(id_, owner)
@@ -100,6 +100,9 @@ class LocalEngine:
 
     def find(self, model: ModelRef) -> ModelVersion:
         return self._repository.find(model)
+
+    async def statistics(self, version: ModelVersion) -> dict[str, Any]:
+        return version.statistics.as_json()
 
     def load(self, name: str) -> None:
         self._repository.load(name)

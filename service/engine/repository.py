@@ -3,50 +3,24 @@
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence, Set
-from dataclasses import dataclass
 from pathlib import Path
 
-from matcaps.service.engine.model_version import ModelRef, ModelVersion
+from matcaps.service.engine.model_version import ModelVersion
+from matcaps.service.engine.version_table import Key, ModelIndex, VersionTable
 from matcaps.service.engine.versions import EXPECTED, parse_version
-from matcaps.service.errors import NotFoundError, NotReadyError, RefusedModelError, StartError
+from matcaps.service.errors import NotFoundError, RefusedModelError, StartError
 
 log = logging.getLogger("matcaps")
 
-Key = tuple[str, int]
 Stamp = tuple[int, int, int]
 MISNAMED = f"a version is a positive integer: expected a folder named {EXPECTED}"
 
 
-@dataclass(frozen=True)
-class ModelIndex:
-    """All versions in the folder, sorted by name and version.
-
-    Attributes:
-        default: Name of the default model.
-        loaded: The versions that serve.
-        refused: Name, version and reason of each file that cannot be served. The version is a text, the name of its
-            folder, where that is no version.
-        unloaded: Name and version of each file of a model that was unloaded.
-    """
-
-    default: str
-    loaded: Sequence[ModelVersion]
-    refused: Sequence[tuple[str, int | str, str]]
-    unloaded: Sequence[tuple[str, int]]
-
-    def versions(self, name: str) -> list[int]:
-        """The versions of a model that are loaded."""
-        return [version.version for version in self.loaded if version.name == name]
-
-
-class Repository:
+class Repository(VersionTable):
     """Loads the models of a folder at the start, and follows the folder on every ``refresh``.
 
     A file that is new or has changed is loaded, checked and warmed up while the old version serves, and replaces it
     after that. A file that is refused changes nothing; its reason is kept.
-
-    Requests come from the event loop, and changes from one other thread at a time. So the dictionary of loaded versions
-    is replaced, and never changed in place.
 
     Args:
         folder: The folder of models.
@@ -68,9 +42,9 @@ class Repository:
     ) -> None:
         if not folder.is_dir():
             raise StartError(f"there is no folder of models at {folder}; set MATCAPS_MODELS or --models")
-        self._folder, self._default, self._load, self._failed = folder, default, load, failed
+        super().__init__(default)
+        self._folder, self._load, self._failed = folder, load, failed
         self._changing = threading.Lock()
-        self._loaded: Mapping[Key, ModelVersion] = {}
         self._refused: Mapping[Key, str] = {}
         self._stamps: dict[Key, Stamp] = {}
         self._misnamed: Set[tuple[str, str]] = frozenset()
@@ -87,11 +61,6 @@ class Repository:
             )
         self._started = True
 
-    @property
-    def ready(self) -> bool:
-        """Whether the default model is loaded."""
-        return any(name == self._default for name, _ in self._loaded)
-
     def index(self) -> ModelIndex:
         """All versions as they are now."""
         loaded = [version for _, version in sorted(self._loaded.items())]
@@ -101,37 +70,6 @@ class Repository:
         refused += [(name, version, MISNAMED) for name, version in sorted(self._misnamed)]
         refused.sort(key=lambda row: row[0])  # stable: the versions of a name stay in their order
         return ModelIndex(self._default, loaded, refused, self._unloaded)
-
-    def find(self, model: ModelRef) -> ModelVersion:
-        """The loaded version that a request means.
-
-        Raises:
-            NotFoundError: There is no such model or version.
-        """
-        name = self._default if model.name is None else model.name
-        loaded = self._loaded
-        versions = sorted(version for known, version in loaded if known == name)
-        if not versions:
-            raise NotFoundError(f"no model {name[:80]!r}; there are {self._names()}")
-        version = versions[-1] if model.version is None else model.version
-        if version not in versions:
-            raise NotFoundError(f"{name} has no version {version}; there are {', '.join(map(str, versions))}")
-        return loaded[name, version]
-
-    def acquire(self, model: ModelRef) -> ModelVersion:
-        """The version that ``find`` finds, which serves until it is released, replaced or not.
-
-        Raises:
-            NotFoundError: There is no such model or version.
-            NotReadyError: The repository has been closed.
-        """
-        version = self.find(model)
-        while not version.acquire():
-            again = self.find(model)
-            if again is version:
-                raise NotReadyError("the service is draining")
-            version = again
-        return version
 
     def refresh(self) -> None:
         """Load what is new in the folder and drop what is gone. Unchanged files are left alone, refused ones too."""
@@ -181,9 +119,6 @@ class Repository:
         with self._changing:
             for version in self._loaded.values():
                 version.close()
-
-    def _names(self) -> str:
-        return ", ".join(sorted({name for name, _ in self._loaded})) or "none"
 
     def _refresh(self) -> None:
         try:

@@ -43,13 +43,13 @@ class DecoderPool:
     Args:
         max_pixels: Limit of one image's pixels, checked before it is decoded.
         max_waiting: Limit of the images that are in threads or wait for one. A single request may always wait.
+        threads: How many images are decoded at once; by default one per core and no more, since each may be large.
     """
 
-    def __init__(self, max_pixels: int, max_waiting: int) -> None:
+    def __init__(self, max_pixels: int, max_waiting: int, threads: int | None = None) -> None:
         self._max_pixels, self._max_waiting = max_pixels, max_waiting
         self._waiting = 0  # changed by the event loop only
-        # One thread per core and no more: each may hold a large image.
-        self._workers = ThreadPoolExecutor(usable_cores(), "decode")
+        self._workers = ThreadPoolExecutor(threads or usable_cores(), "decode")
 
     async def samples(self, size: ImageSize, contents: Sequence[bytes], left_s: float) -> NDArray[np.uint8]:
         """Decode images into samples [sample, channels, height, width]; consecutive images are a sample's channels.

@@ -1,5 +1,6 @@
 """What all routes that run networks share: decode under the deadline, run, and stop if the client disconnects."""
 
+import secrets
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, NamedTuple
@@ -37,6 +38,7 @@ def infer(
     decode: Callable[[float], Samples],
     outputs: Sequence[str] | None,
     timeout_ms: float,
+    poses_id: str = "",
 ) -> Coroutine[Any, Any, Arrays]:
     """The named outputs (None: all) of a leased version for a request whose body has been read.
 
@@ -47,6 +49,7 @@ def infer(
         decode: Makes samples of the body, given the seconds that are left for it.
         outputs: Names.
         timeout_ms: From now until a batch must have taken the samples.
+        poses_id: Keeps the class poses under this id; without one none are kept.
 
     Raises:
         ServiceError: The request cannot be answered.
@@ -59,7 +62,7 @@ def infer(
         context.decode_began_s = time.perf_counter()
         images = await decode(deadline_s - engine.clock())
         context.decode_s = time.perf_counter() - context.decode_began_s
-        return (await engine.infer(version, images, outputs, deadline_s, context)).arrays
+        return (await engine.infer(version, images, outputs, deadline_s, context, poses_id)).arrays
 
     return cancel_on_disconnect(request, decode_and_run())
 
@@ -89,6 +92,6 @@ class ImageInference:
         def decode(left_s: float) -> Samples:
             return self._decoder.samples(version.metadata.image, contents, left_s)
 
-        arrays = await infer(self._engine, request, version, decode, outputs, timeout_ms)
-        id_ = await self._engine.keep_poses(version, arrays["poses"], context_of(request))
+        id_ = secrets.token_hex(16)  # 128 random bits, without the objects of the module uuid
+        arrays = await infer(self._engine, request, version, decode, outputs, timeout_ms, id_)
         return Prediction(id_, version.reference, version.metadata, arrays)

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query, Request
 
 from matcaps.service.engine.engine import Engine
 from matcaps.service.engine.model_version import ModelRef, ModelVersion
-from matcaps.service.engine.repository import ModelIndex
+from matcaps.service.engine.version_table import ModelIndex
 from matcaps.service.http import query, responses
 from matcaps.service.http.openapi import problems
 from matcaps.service.http.schemas import ModelAnswer, ModelsAnswer

@@ -12,6 +12,7 @@ from matcaps.service.http import responses
 from matcaps.service.http.middleware.request_context import context_of
 from matcaps.service.http.openapi import IMAGES_BODY, arrays_too, problems
 from matcaps.service.http.query import LAYER, NAME, VERSION, query_of
+from matcaps.service.http.request_route import RequestRoute
 from matcaps.service.http.schemas import PosesAnswer
 from matcaps.service.images.pool import DecoderPool
 from matcaps.service.routes.inference import ImageInference, Prediction
@@ -22,7 +23,7 @@ ERRORS = problems([400, 401, 404, 406, 408, 413, 415, 422, 429, 503, 504])
 
 def poses_routes(engine: Engine, decoder: DecoderPool, settings: Settings) -> APIRouter:
     """The routes for poses."""
-    router = APIRouter(tags=["capsules"])
+    router = APIRouter(tags=["capsules"], route_class=RequestRoute)
     inference = ImageInference(engine, decoder, settings)
 
     @router.post(

@@ -9,6 +9,7 @@ from matcaps.service.http import responses
 from matcaps.service.http.middleware.request_context import context_of
 from matcaps.service.http.openapi import IMAGES_BODY, arrays_too, problems
 from matcaps.service.http.query import NAME, VERSION, query_of
+from matcaps.service.http.request_route import RequestRoute
 from matcaps.service.http.schemas import PredictAnswer
 from matcaps.service.images.pool import DecoderPool
 from matcaps.service.routes.inference import ImageInference
@@ -19,7 +20,7 @@ ERRORS = problems([400, 401, 404, 406, 408, 413, 415, 422, 429, 503, 504])
 
 def predict_routes(engine: Engine, decoder: DecoderPool, settings: Settings) -> APIRouter:
     """The route for predictions."""
-    router = APIRouter(tags=["capsules"])
+    router = APIRouter(tags=["capsules"], route_class=RequestRoute)
     inference = ImageInference(engine, decoder, settings)
 
     @router.post(

@@ -40,6 +40,7 @@ def configure(log_format: LogFormat, level: str) -> Any:
         )
     )
     logging.basicConfig(level=lowest, handlers=[handler], force=True)
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)  # warns of broken forms, and so does the response
     return request_log(text, lowest)
 
 

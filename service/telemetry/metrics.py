@@ -5,6 +5,7 @@ from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.exposition import choose_encoder
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
@@ -39,11 +40,15 @@ class Models(Protocol):
 
 
 class Metrics:
-    """All metrics of one service, in their own registry. Thread-safe."""
+    """All metrics of one service, in their own registry. Thread-safe.
 
-    def __init__(self) -> None:
+    Args:
+        of_process: Whether the metrics of this process and of Python are there too.
+    """
+
+    def __init__(self, of_process: bool = True) -> None:
         self.registry = CollectorRegistry()
-        for collector in (ProcessCollector, PlatformCollector, GCCollector):
+        for collector in (ProcessCollector, PlatformCollector, GCCollector) if of_process else ():
             collector(registry=self.registry)
 
         def counter(name: str, help_: str, *labels: str) -> Counter:
@@ -65,6 +70,7 @@ class Metrics:
         )
         self.inference_seconds = histogram("matcaps_inference_seconds", "Time that a batch ran", SECONDS, "model")
         self.poses_lost = counter("matcaps_poses_lost", "Predictions whose poses could not be kept")
+        self.workers_replaced = counter("matcaps_http_workers_replaced", "HTTP workers that died and were replaced")
         self.load_failures = counter(
             "matcaps_model_load_failures", "Model files that could not be served", "model", "version"
         )
@@ -72,6 +78,12 @@ class Metrics:
     def watch(self, models: Callable[[], Models]) -> None:
         """Read the queues and the states of all models each time the metrics are collected."""
         self.registry.register(_ModelGauges(models))
+
+
+def expose(registry: Collector, accept: str) -> tuple[bytes, str]:
+    """The metrics in Prometheus' text format, or in OpenMetrics if the client accepts it, and their media type."""
+    encode, kind = choose_encoder(accept)
+    return encode(registry), kind
 
 
 class BatchMetrics:

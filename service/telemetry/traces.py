@@ -111,6 +111,20 @@ class Traces:
         last.join(EXPORT_S)
 
 
+def pack_link(link: Any) -> str:
+    """A span context as a text for another process; empty for None."""
+    return "" if link is None else f"{link.trace_id:032x}{link.span_id:016x}{int(link.trace_flags):02x}"
+
+
+def unpack_link(text: str) -> Any:
+    """The span context that ``pack_link`` made a text of."""
+    if not text:
+        return None
+    from opentelemetry.trace import SpanContext, TraceFlags
+
+    return SpanContext(int(text[:32], 16), int(text[32:48], 16), True, TraceFlags(int(text[48:], 16)))
+
+
 class BatchTraces:
     """A span for each batch, with links to the requests that ran in it."""
 

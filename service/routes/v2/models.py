@@ -41,17 +41,17 @@ def model_routes(engine: Engine) -> APIRouter:
     @router.get("/models/stats")  # before the route of a model's name, which "stats" would match
     async def all_statistics() -> Response:
         """What all versions have run so far."""
-        return _statistics(engine.models().loaded)
+        return await _statistics(engine, engine.models().loaded)
 
     @router.get(NAME + "/stats")
     async def model_statistics(name: str) -> Response:
         """What a model has run so far, in its highest version."""
-        return _statistics([engine.find(ModelRef(name))])
+        return await _statistics(engine, [engine.find(ModelRef(name))])
 
     @router.get(VERSION + "/stats")
     async def version_statistics(name: str, version: Version) -> Response:
         """What a version has run so far."""
-        return _statistics([engine.find(ModelRef(name, version))])
+        return await _statistics(engine, [engine.find(ModelRef(name, version))])
 
     @router.get(NAME)
     async def model(name: str) -> Response:
@@ -102,8 +102,9 @@ def _readiness(engine: Engine, model: ModelRef) -> Response:
     return responses.json({"name": version.name, "ready": True})
 
 
-def _statistics(versions: Sequence[ModelVersion]) -> Response:
+async def _statistics(engine: Engine, versions: Sequence[ModelVersion]) -> Response:
     rows: list[dict[str, Any]] = [
-        {"name": version.name, "version": str(version.version), **version.statistics.as_json()} for version in versions
+        {"name": version.name, "version": str(version.version), **await engine.statistics(version)}
+        for version in versions
     ]
     return responses.json({"model_stats": rows})

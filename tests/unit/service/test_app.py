@@ -4,7 +4,8 @@ import asyncio
 import base64
 import io
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from tests.support.doubles import (
     serve,
     write_model,
 )
+from tests.support.workers import serve_by_workers
 
 NPZ = {"accept": "application/x-npz"}
 
@@ -48,9 +50,11 @@ def clock() -> FakeClock:
     return FakeClock()
 
 
-@pytest.fixture
-def client(tmp_path: Path, sessions: dict[str, FakeSession], clock: FakeClock) -> Iterator[Client]:
-    with serve(tmp_path, sessions, clock) as client:
+@pytest.fixture(params=[serve, serve_by_workers], ids=["one process", "two workers"])
+def client(
+    request: pytest.FixtureRequest, tmp_path: Path, sessions: dict[str, FakeSession], clock: FakeClock
+) -> Iterator[Client]:
+    with request.param(tmp_path, sessions, clock) as client:
         yield client
 
 
@@ -332,11 +336,15 @@ def test_the_documentation_is_a_page(client: Client) -> None:
     assert client.get("/docs").headers["content-type"].startswith("text/html")
 
 
-def test_a_service_whose_thread_has_ended_is_not_live(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("serving", [serve, serve_by_workers])
+def test_a_service_whose_thread_has_ended_is_not_live(
+    serving: Callable[..., AbstractContextManager[Client]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """By both protocols, so that the orchestrator restarts it."""
     monkeypatch.setattr(Batcher, "alive", property(lambda _: False))
-    for path in ("/health/live", "/v2/health/live"):
-        assert client.get(path).status_code == 503
+    with serving(tmp_path, {"norb/1": FakeSession()}) as client:
+        for path in ("/health/live", "/v2/health/live"):
+            assert client.get(path).status_code == 503
 
 
 def test_health_answers_head(client: Client) -> None:

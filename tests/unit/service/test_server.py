@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from matcaps.service.server import addresses, listen
+from matcaps.service.server import addresses, listen, reserve, share
 
 
 class Bound:
@@ -60,3 +60,24 @@ def test_an_unknown_host_is_an_error() -> None:
     """A host that cannot be found raises OSError with a reason."""
     with pytest.raises(OSError, match=r"[Nn]ame|nodename"):
         listen("[::1]", 0)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_shared_sockets_listen_at_the_reserved_address(host: str) -> None:
+    """Connections are refused until one of them listens, and any number may."""
+    with reserve(host, 0) as reserved, share(reserved) as one, share(reserved) as other:
+        address = reserved.getsockname()
+        assert one.getsockname() == other.getsockname() == address
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(address[:2])
+        one.listen()
+        other.listen()
+        socket.create_connection(address[:2]).close()
+
+
+def test_a_port_that_another_service_shares_is_taken() -> None:
+    """Two services at one port would divide the requests between them."""
+    with reserve("127.0.0.1", 0) as reserved, share(reserved) as listening:
+        listening.listen()
+        with pytest.raises(OSError, match="in use"):
+            reserve(*reserved.getsockname())

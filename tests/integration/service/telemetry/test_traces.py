@@ -14,7 +14,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from matcaps.service.errors import StartError
 from matcaps.service.http.middleware.request_context import QUIET
-from matcaps.service.telemetry.traces import STEPS, Traces
+from matcaps.service.telemetry.traces import STEPS, Traces, pack_link, unpack_link
 from tests.support.doubles import FakeSession, grey, serve
 
 CALLER = "0af7651916cd43dd8448eb211c80319c"
@@ -149,3 +149,13 @@ def test_missing_packages_stop_the_start(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setitem(sys.modules, "opentelemetry.sdk", None)
     with pytest.raises(StartError, match=r"pip install 'matcaps\[tracing\]'"):
         Traces("http://127.0.0.1:4318/v1/traces", "1")
+
+
+def test_a_span_context_survives_its_way_to_another_process() -> None:
+    """Packed and unpacked it is the same, and none stays none."""
+    from opentelemetry.trace import SpanContext, TraceFlags
+
+    context = SpanContext(2**127 + 1, 2**63 + 1, False, TraceFlags(1))
+    found = unpack_link(pack_link(context))
+    assert (found.trace_id, found.span_id, found.trace_flags) == (context.trace_id, context.span_id, 1)
+    assert unpack_link(pack_link(None)) is None

@@ -289,18 +289,18 @@ async def test_kept_poses_are_found_by_their_owner_until_they_are_too_old(tmp_pa
     clock, context = FakeClock(), RequestContext(owner="ann")
     async with running(tmp_path, {"norb/1": FakeSession()}, clock) as engine:
         with engine.lease(NORB, context) as version:
-            result = await engine.infer(version, samples(1, 2), ["poses"], engine.clock() + 60.0, context)
-            id_ = await engine.keep_poses(version, np.array(result.arrays["poses"]), context)
+            result = await engine.infer(version, samples(1, 2), ["poses"], engine.clock() + 60.0, context, "an-id")
         engine.unload("norb")
-        kept = await engine.poses(id_, "ann")
-        assert (kept.id, kept.model, kept.classes) == (id_, {"name": "norb", "version": 1}, version.metadata.classes)
+        kept = await engine.poses("an-id", "ann")
+        described = {"name": "norb", "version": 1}
+        assert (kept.id, kept.model, kept.classes) == ("an-id", described, version.metadata.classes)
         np.testing.assert_array_equal(kept.poses, result.arrays["poses"])
         for owner in ("", "bob"):
             with pytest.raises(NotFoundError):
-                await engine.poses(id_, owner)
+                await engine.poses("an-id", owner)
         clock.now_s += KEPT_S
         with pytest.raises(NotFoundError):
-            await engine.poses(id_, "ann")
+            await engine.poses("an-id", "ann")
 
 
 @pytest.mark.anyio
@@ -309,9 +309,8 @@ async def test_kept_poses_are_a_copy(tmp_path: Path) -> None:
     context = RequestContext()
     async with running(tmp_path, {"norb/1": FakeSession()}) as engine:
         with engine.lease(NORB, context) as version:
-            whole = np.zeros((8, 3, 4, 4), np.float32)
-            id_ = await engine.keep_poses(version, whole[:1], context)
-        assert not np.shares_memory((await engine.poses(id_, "")).poses, whole)
+            result = await engine.infer(version, samples(1), ["poses"], engine.clock() + 60.0, context, "an-id")
+        assert not np.shares_memory((await engine.poses("an-id", "")).poses, result.arrays["poses"])
 
 
 def test_an_engine_without_its_default_model_does_not_start(tmp_path: Path) -> None:

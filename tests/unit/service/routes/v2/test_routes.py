@@ -14,6 +14,7 @@ import pytest
 from matcaps import __version__
 from matcaps.service.backends.artefact import CLASS_OUTPUTS
 from tests.support.doubles import CLASSES, Client, FakeSession, grey, output_shapes, serve
+from tests.support.workers import serve_by_workers
 
 LENGTH = "inference-header-content-length"
 INFER = "/v2/models/norb/infer"
@@ -24,10 +25,10 @@ def session() -> FakeSession:
     return FakeSession()
 
 
-@pytest.fixture
-def client(tmp_path: Path, session: FakeSession) -> Iterator[Client]:
+@pytest.fixture(params=[serve, serve_by_workers], ids=["one process", "two workers"])
+def client(request: pytest.FixtureRequest, tmp_path: Path, session: FakeSession) -> Iterator[Client]:
     sessions = {"norb/1": FakeSession(), "norb/2": session, "stereo/1": FakeSession(channels=2)}
-    with serve(tmp_path, sessions, model_control=True) as client:
+    with request.param(tmp_path, sessions, model_control=True) as client:
         yield client
 
 
