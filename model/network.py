@@ -154,7 +154,7 @@ class CapsNet(nn.Module):
     def forward_standardised(self, pixels: Float[Tensor, "batch channel resolution resolution"]) -> Prediction:
         """Classify images that ``standardise`` returned."""
         features = functional.relu(self.residual(self.stem_norm(self.stem(self.pooled(pixels)))))
-        primary = self.primary_caps(features)
+        primary = self.primary_caps.by_site(features)
         routed_1 = self.conv_caps_1(primary)
         first = Capsules(routed_1.activation_logits.sigmoid(), routed_1.poses)
         routed_2 = self.conv_caps_2(first)
