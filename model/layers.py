@@ -14,7 +14,7 @@ from matcaps.model.capsules import CapsuleGrid, Parents
 from matcaps.model.config import RoutingConfig
 from matcaps.model.windows import WindowTables, window_tables
 
-PAPER_ROUTING = RoutingConfig()
+DEFAULT_ROUTING = RoutingConfig()
 
 
 class ClassCapsules(NamedTuple):
@@ -67,7 +67,7 @@ class ConvCaps(Parents):
         kernel: int | tuple[int, int],
         stride: int = 1,
         *,
-        routing: RoutingConfig = PAPER_ROUTING,
+        routing: RoutingConfig = DEFAULT_ROUTING,
     ) -> None:
         rows, columns = (kernel, kernel) if isinstance(kernel, int) else kernel
         if min(in_types, out_types, rows, columns, stride) < 1:
@@ -141,7 +141,7 @@ class ClassCaps(Parents):
         *,
         coordinate_addition: bool = True,
         centres: tuple[float, float] | None = None,
-        routing: RoutingConfig = PAPER_ROUTING,
+        routing: RoutingConfig = DEFAULT_ROUTING,
     ) -> None:
         if min(in_types, classes) < 1:
             raise ValueError(f"ClassCaps needs types and classes of at least 1, got {in_types} and {classes}")
