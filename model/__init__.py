@@ -2,6 +2,7 @@
 
 A capsule is an activation in [0, 1] and a 4×4 pose matrix. The files, in the order of their imports:
 config ← windows, pixels, calibration ← routing.eager ← kernels ← routing.dispatch ← capsules ← network ← export.
+``layers`` stands beside network: capsule layers for a network of your own.
 
 Names of axes in all shapes:
 
@@ -19,14 +20,21 @@ child (of a row)         pairs (position, child_type): one child in one window
 lane (of kernels)        parent types, padded to whole vectors
 """
 
+from matcaps.model.capsules import CapsuleGrid, PrimaryCaps
 from matcaps.model.config import CapsNetConfig, RoutingConfig, as_published, mnist, small_norb, small_norb_small, tiny
+from matcaps.model.layers import ClassCaps, ClassCapsules, ConvCaps
 from matcaps.model.network import CapsNet, Prediction
 from matcaps.model.pixels import standardise
 
 __all__ = [
     "CapsNet",
     "CapsNetConfig",
+    "CapsuleGrid",
+    "ClassCaps",
+    "ClassCapsules",
+    "ConvCaps",
     "Prediction",
+    "PrimaryCaps",
     "RoutingConfig",
     "as_published",
     "mnist",

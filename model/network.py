@@ -170,7 +170,7 @@ class CapsNet(nn.Module):
     ) -> Prediction:
         """Classify images that ``standardise`` returned; ``assignments`` as in ``forward``."""
         features = functional.relu(self.residual(self.stem_norm(self.stem(self.pooled(pixels)))))
-        primary = self.primary_caps(features)
+        primary = self.primary_caps.by_site(features)
         routed_1 = self.conv_caps_1(primary, assignments=assignments)
         first = Capsules(routed_1.activation_logits.sigmoid(), routed_1.poses)
         routed_2 = self.conv_caps_2(first, assignments=assignments)

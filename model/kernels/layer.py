@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from matcaps.model.config import RoutingConfig
-from matcaps.model.windows import Windows
+from matcaps.model.windows import Geometry, even_mass
 
 ROWS_OF_A_GAUSSIAN = 36
 """Numbers kept of a parent in each iteration: 16 means μ, 16 variances σ² before their floor, the mass Σ_i r_ij, the
@@ -53,7 +53,7 @@ class Layer(NamedTuple):
     """The parent types that a child is shared among: all J, or 1 if each type competes by itself."""
 
     @classmethod
-    def of(cls, windows: Windows, config: RoutingConfig, weights: Tensor) -> "Layer":
+    def of(cls, windows: Geometry, config: RoutingConfig, weights: Tensor) -> "Layer":
         """The layer with these windows, constants and weights [K or 1, I, J, 4, 4]."""
         coordinates = windows.coordinates
         child_types, parent_types = weights.shape[1:3]
@@ -65,7 +65,7 @@ class Layer(NamedTuple):
             coordinates=None if coordinates is None else coordinates.to(weights.dtype).contiguous(),
             iterations=config.iterations,
             final_inverse_temperature=config.final_inverse_temperature,
-            mass_unit=windows.mass_unit(child_types, competing_types) if config.mass == "relative" else 1.0,
+            mass_unit=even_mass(windows, child_types, competing_types) if config.mass == "relative" else 1.0,
             density_temperature=config.density_temperature,
             variance_floor=config.variance_floor,
             competing_types=competing_types,

@@ -28,7 +28,7 @@ from matcaps.model.kernels.layer import (
     empty_results,
 )
 from matcaps.model.routing.eager import Routed
-from matcaps.model.windows import Windows
+from matcaps.model.windows import Geometry
 
 SCHEMA_TYPES = {Tensor: "Tensor", Tensor | None: "Tensor?", int: "int", float: "float", bool: "bool"}
 
@@ -126,7 +126,7 @@ def fused_routing(
     weights: Float[Tensor, "#position child_type parent_type 4 4"],
     beta_u: Float[Tensor, " parent_type"],
     beta_a: Float[Tensor, " parent_type"],
-    windows: Windows,
+    windows: Geometry,
     config: RoutingConfig,
     *,
     assignments: bool = True,
@@ -148,7 +148,7 @@ def fused_routing(
     return Routed(results.logits, results.means, results.assignments if assignments else None)
 
 
-def _check(tensors: dict[str, Tensor], windows: Windows, config: RoutingConfig) -> None:
+def _check(tensors: dict[str, Tensor], windows: Geometry, config: RoutingConfig) -> None:
     found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     sites = found["poses"][1] if len(found["poses"]) > 1 else "none"
     if sites != windows.child_sites:

@@ -8,7 +8,7 @@ from matcaps.model.config import RoutingConfig
 from matcaps.model.kernels import cpu, gpu
 from matcaps.model.kernels.operator import fused_routing
 from matcaps.model.routing.eager import Routed, em_routing
-from matcaps.model.windows import Windows
+from matcaps.model.windows import Geometry
 
 
 def route(
@@ -17,7 +17,7 @@ def route(
     weights: Float[Tensor, "#position child_type parent_type 4 4"],
     beta_u: Float[Tensor, " parent_type"],
     beta_a: Float[Tensor, " parent_type"],
-    windows: Windows,
+    windows: Geometry,
     config: RoutingConfig,
     *,
     assignments: bool = False,

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from matcaps.model.config import RoutingConfig
-from matcaps.model.windows import Windows
+from matcaps.model.windows import Geometry, even_mass
 
 SMALLEST_ACTIVATION = 1e-20  # keeps the logarithm of an inactive child finite
 UNREACHABLE = -1e30  # score of a window that does not exist
@@ -38,7 +38,7 @@ def em_routing(
     weights: Float[Tensor, "#position child_type parent_type 4 4"],
     beta_u: Float[Tensor, " parent_type"],
     beta_a: Float[Tensor, " parent_type"],
-    windows: Windows,
+    windows: Geometry,
     config: RoutingConfig,
     *,
     votes_at_once: int = VOTES_AT_ONCE,
@@ -84,7 +84,7 @@ def em_routing(
 
     mass_unit = 1.0
     if config.mass == "relative":
-        mass_unit = windows.mass_unit(child_types, competing_types)
+        mass_unit = even_mass(windows, child_types, competing_types)
 
     for iteration in range(config.iterations):
         last = iteration == config.iterations - 1
@@ -137,7 +137,7 @@ def em_routing(
 def _votes(
     poses: Float[Tensor, "batch slot child_type 4 4"],
     weights: Float[Tensor, "#position child_type parent_type 4 4"],
-    windows: Windows,
+    windows: Geometry,
     parents_at_once: int,
 ) -> list[Float[Tensor, "row _ 16 child"]]:
     """v_ij = M_i W_ij for each child of each window, plus the coordinates of its position, if there are any."""
@@ -173,7 +173,7 @@ def _with_spare_row(rows: Float[Tensor, "..."], axis: int = 0) -> Float[Tensor, 
 
 
 def _among_positions(
-    scores: Float[Tensor, "row parent_type child"], windows: Windows, child_types: int
+    scores: Float[Tensor, "row parent_type child"], windows: Geometry, child_types: int
 ) -> Float[Tensor, "row parent_type child"]:
     """log R_ij where the parents of each type compete by themselves: a child is then one child for each type."""
     parent_types, positions = scores.shape[1], windows.positions
@@ -185,18 +185,20 @@ def _among_positions(
     return by_position.transpose(1, 2).reshape(-1, parent_types, positions * child_types)
 
 
-def _highest(scores: Float[Tensor, "row child"], windows: Windows, child_types: int) -> Float[Tensor, "row 1 child"]:
+def _highest(scores: Float[Tensor, "row child"], windows: Geometry, child_types: int) -> Float[Tensor, "row 1 child"]:
     """The highest score of each child in all windows that reach it, from its highest in each window."""
     return _by_window(_by_child(scores, windows, child_types, UNREACHABLE).amax(2), scores, windows)
 
 
-def _total(likelihoods: Float[Tensor, "row child"], windows: Windows, child_types: int) -> Float[Tensor, "row 1 child"]:
+def _total(
+    likelihoods: Float[Tensor, "row child"], windows: Geometry, child_types: int
+) -> Float[Tensor, "row 1 child"]:
     """The sum for each child over all windows that reach it, from its sum in each window."""
     return _by_window(_by_child(likelihoods, windows, child_types, 0.0).sum(2), likelihoods, windows)
 
 
 def _by_child(
-    found: Float[Tensor, "row child"], windows: Windows, child_types: int, nowhere: float
+    found: Float[Tensor, "row child"], windows: Geometry, child_types: int, nowhere: float
 ) -> Float[Tensor, "batch child_site window child_type"]:
     """Values of each window, gathered by child; ``nowhere`` for windows that do not exist."""
     in_window = found[:-1].reshape(-1, windows.parent_sites * windows.positions, child_types)
@@ -206,7 +208,7 @@ def _by_child(
 
 
 def _by_window(
-    found: Float[Tensor, "batch child_site child_type"], spare: Float[Tensor, "row child"], windows: Windows
+    found: Float[Tensor, "batch child_site child_type"], spare: Float[Tensor, "row child"], windows: Geometry
 ) -> Float[Tensor, "row 1 child"]:
     """Values of each child, copied to each window that sees it; the spare row keeps its own."""
     by_window = found.index_select(1, windows.seen.flatten()).view(-1, spare.shape[1])

@@ -185,6 +185,15 @@ def test_the_installed_command_predicts_without_a_service(installed: Installed, 
     assert printed[-1].split() == [str(picture), "airplane", "0.1020"]
 
 
+def test_a_network_of_ones_own_trains_with_the_layers(installed: Installed) -> None:
+    """A program that knows the installed package alone trains capsules behind its own stem; its loss falls."""
+    program = installed.folder / "own_network.py"
+    shutil.copy(ROOT / "tests" / "support" / "own_network.py", program)
+    first, last, *shape = installed.run(str(installed.python), "-W", "error", str(program)).split()
+    assert float(last) < float(first) / 2
+    assert shape == ["2", "3", "4", "6", "3"]
+
+
 @pytest.fixture
 def address(installed: Installed, tmp_path: Path) -> Iterator[str]:
     """The address of the installed command ``matcaps serve``."""

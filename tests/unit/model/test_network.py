@@ -222,7 +222,7 @@ def test_receptive_fields_are_where_gradients_come_from(config: CapsNetConfig) -
     for name, field in network.fields.items():
         # After standardising: through it every pixel changes every other one.
         crop = torch.randn(2, 1, config.crop_size, config.crop_size, dtype=torch.float64, requires_grad=True)
-        features = network.primary_caps(network.stem(crop))
+        features = network.primary_caps.by_site(network.stem(crop))
         layers = {"primary_caps": features.poses}
         first = network.conv_caps_1(features)
         layers["conv_caps_1"] = first.poses
@@ -249,7 +249,7 @@ def test_receptive_fields_over_maxima_reach_beyond_the_edge(crop: int, blocks: i
     field = network.fields["primary_caps"]
     assert (field.grid, field.size, field.stride, field.start) == (crop // 2 - 2, 14 + 8 * blocks, 2, -4 - 4 * blocks)
     pixels = torch.randn(40, 1, crop, crop, dtype=torch.float64, requires_grad=True)
-    poses = network.primary_caps(network.residual(network.stem(network.pooled(pixels)))).poses
+    poses = network.primary_caps.by_site(network.residual(network.stem(network.pooled(pixels)))).poses
     for row in range(field.grid):
         for column in range(field.grid):
             site = poses[:, row * field.grid + column].square().sum()

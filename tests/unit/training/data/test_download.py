@@ -1,72 +1,28 @@
 """After a download a file is complete and right, or absent; against a server on the loopback."""
 
 import hashlib
-import os
-import socket
-import struct
-import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
-from matcaps.training.data.download import CHUNK_BYTES, SOURCES, Source, download, fetch
+from matcaps.training.data.download import download, fetch
+from matcaps.training.data.sources import SOURCES, Source
+from matcaps.training.data.transfer import CHUNK_BYTES
 from matcaps.training.writing import WriteError
+from tests.support.file_server import Host, file_server
 from tests.support.limits import file_limit
 from tests.support.writers import TEST, TRAIN
 
 FILES = {"images.gz": bytes(range(256)) * (3 * CHUNK_BYTES // 256), "labels.gz": b"0123456789"}
 
 
-@dataclass
-class Host:
-    """A file server; its threads read the files and append to the requests."""
-
-    url: str = ""
-    files: dict[str, bytes] = field(default_factory=lambda: dict(FILES))
-    cut_at: dict[str, int] = field(default_factory=dict)
-    """Files whose connection ends after so many bytes, although all were announced."""
-    reset: bool = False
-    """Whether such a connection is reset instead of closed."""
-    requests: list[str] = field(default_factory=list)
-
-
 @pytest.fixture
 def host(monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
-    """The server, in a thread, without any proxy of the environment."""
+    """The server, without any proxy of the environment."""
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    host = Host()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            host.requests.append(self.path)
-            name = self.path.rpartition("/")[2]
-            content = host.files.get(name)
-            if content is None:
-                self.send_error(404)
-                return
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content[: host.cut_at.get(name)])
-            if host.reset:
-                self.wfile.flush()
-                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                with Path(os.devnull).open() as nothing:
-                    os.dup2(nothing.fileno(), self.connection.fileno())  # closes it, whoever else holds it
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Requests are not printed."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        host.url = f"http://127.0.0.1:{server.server_address[1]}/set/"
+    with file_server(FILES) as host:
         yield host
-        server.shutdown()
-        thread.join()
 
 
 def source(host: Host) -> Source:
@@ -212,7 +168,7 @@ def test_a_mirror_is_verified_by_the_published_checksums(host: Host, tmp_path: P
     """A mirror has the same file names, and its content is checked."""
     host.files["train-images-idx3-ubyte.gz"] = b"not the digits"
     with pytest.raises(ValueError, match="440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609"):
-        download("mnist", tmp_path, base_url=host.url.rstrip("/"))
+        download("mnist", tmp_path, places=[host.url.rstrip("/")])
     assert host.requests == ["/set/train-images-idx3-ubyte.gz"]
     assert content(tmp_path / "mnist") == {}
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from matcaps.training.data import FASHION_CLASSES, hold_out, load
-from matcaps.training.data.download import SOURCES
+from matcaps.training.data.sources import SOURCES
 from tests.support.writers import TRAIN, idx, matrix, originals, prepared, write
 
 SPLITS: list[Literal["train", "test"]] = ["train", "test"]
