@@ -2,12 +2,14 @@
 
 import threading
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from matcaps.service.backends.artefact import ASSIGNMENTS
 from matcaps.service.backends.onnx import CPU, RUNTIME, black_and_white, load, warm_up
 from matcaps.service.backends.session import Arrays
 from matcaps.service.cores import usable_cores
@@ -22,6 +24,9 @@ class CpuSession:
     then delays all of them. Batches with a thread each are hardly delayed. Only an image that runs while nothing else
     does gets all threads together, because that takes the least time.
 
+    onnxruntime computes all outputs of a graph in every run. So most requests run a graph without the assignments of
+    convolutional layers; the whole graph, with one thread, is for those who ask for them.
+
     Args:
         path: The ``model.onnx``.
         threads: Inference threads; 0 uses one per core that this process may run on.
@@ -35,14 +40,20 @@ class CpuSession:
 
     def __init__(self, path: Path, threads: int = 0, runtime: Any = RUNTIME) -> None:
         self.workers = threads or usable_cores()
-        single = load(path, CPU, threads=1, runtime=runtime)
-        together = load(path, CPU, threads=self.workers, runtime=runtime) if self.workers > 1 else single
+        whole = load(path, CPU, threads=1, runtime=runtime)
+        self.metadata, self._outputs, self._whole = whole.metadata, whole.outputs, whole.session
+        self._seldom = [name for name in ASSIGNMENTS if name in whole.outputs]
+        single = load(path, CPU, threads=1, without=self._seldom, runtime=runtime) if self._seldom else whole
+        together = single
+        if self.workers > 1:
+            together = load(path, CPU, threads=self.workers, without=self._seldom, runtime=runtime)
         self._single_thread, self._all_threads = single.session, together.session
-        self.metadata, self._outputs = single.metadata, single.outputs
         self._lock = threading.Lock()
         self._running = 0
         for size in (1, 2):
-            warm_up(self.run, black_and_white(self.metadata, size))
+            images = black_and_white(self.metadata, size)
+            warm_up(self.run, images)
+            warm_up(partial(self.run, outputs=self.metadata.usual_outputs()), images)
 
     def run(self, images: NDArray[np.uint8], outputs: Sequence[str] | None = None) -> Arrays:
         names = self._outputs if outputs is None else list(outputs)
@@ -51,6 +62,8 @@ class CpuSession:
             self._running += 1
         try:
             run = (self._all_threads if alone else self._single_thread).run
+            if not set(self._seldom).isdisjoint(names):
+                run = self._whole.run
             pieces = [run(names, {"images": images[at : at + PIECE]}) for at in range(0, len(images), PIECE)]
         finally:
             with self._lock:

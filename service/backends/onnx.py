@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matcaps.service.backends.artefact import Metadata, check_tensors, read_metadata
+from matcaps.service.backends.pruning import without_outputs
 from matcaps.service.backends.session import Arrays
 from matcaps.service.cores import usable_cores
 from matcaps.service.errors import StartError
@@ -51,6 +52,7 @@ def load(
     provider_options: Mapping[str, str] | None = None,
     *,
     threads: int = 0,
+    without: Collection[str] = (),
     runtime: Any = RUNTIME,
 ) -> Loaded:
     """Load a file on one provider, without falling back to another one.
@@ -60,6 +62,7 @@ def load(
         provider: Where it runs.
         provider_options: Options of the provider.
         threads: Threads of one inference on the CPU; 0 uses one per core that this process may run on.
+        without: Outputs that are not computed; the file has passed the contract with them.
         runtime: The onnxruntime module, or a test double.
 
     Raises:
@@ -75,7 +78,8 @@ def load(
         options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
     chosen = provider if provider_options is None else (provider, dict(provider_options))
     try:
-        session = runtime.InferenceSession(str(path), options, providers=[chosen], enable_fallback=0)
+        source = without_outputs(path.read_bytes(), without) if without else str(path)
+        session = runtime.InferenceSession(source, options, providers=[chosen], enable_fallback=0)
     except Exception as error:  # onnxruntime's exceptions share no base class
         reason = reason_of(error, path)
         if provider != CPU and _loads_on_cpu(path, runtime):
@@ -85,7 +89,7 @@ def load(
     if actual != provider:
         raise StartError(f"expected onnxruntime to use {provider}, but it chose {actual}: is there a GPU?")
     metadata = read_metadata(session.get_modelmeta().custom_metadata_map)
-    check_tensors(metadata, session.get_inputs(), session.get_outputs())
+    check_tensors(metadata, session.get_inputs(), session.get_outputs(), without)
     return Loaded(session, actual, metadata, [output.name for output in session.get_outputs()])
 
 

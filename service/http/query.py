@@ -1,4 +1,4 @@
-"""The model, the version and the layer that the query of a request names.
+"""The model, the version, the layer and the outputs that the query of a request names.
 
 They are read by hand: FastAPI's parsing of three parameters would double the time of a small request.
 """
@@ -26,6 +26,13 @@ VERSION: dict[str, Any] = {
     "required": False,
     "description": "Version of the model; the highest if absent",
     "schema": {"type": "integer", "minimum": 1, "maximum": HIGHEST},
+}
+OUTPUTS: dict[str, Any] = {
+    "name": "outputs",
+    "in": "query",
+    "required": False,
+    "description": "For npz: names of outputs, as GET /v2/models/{name} lists them, with commas between them",
+    "schema": {"type": "string"},
 }
 LAYER: dict[str, Any] = {
     "name": "layer",
@@ -58,6 +65,7 @@ class Query(NamedTuple):
 
     model: ModelRef = ModelRef()
     layer: str = CLASS_LAYER
+    outputs: tuple[str, ...] | None = None
 
 
 def query_of(request: Request) -> Query:
@@ -71,5 +79,7 @@ def query_of(request: Request) -> Query:
     query = request.query_params
     version = query.get("version")
     return Query(
-        ModelRef(query.get("model"), None if version is None else version_of(version)), query.get("layer", CLASS_LAYER)
+        ModelRef(query.get("model"), None if version is None else version_of(version)),
+        query.get("layer", CLASS_LAYER),
+        tuple(query["outputs"].split(",")) if "outputs" in query else None,
     )

@@ -13,6 +13,7 @@ from matcaps.service.backends.artefact import Metadata
 from matcaps.service.backends.session import Arrays
 from matcaps.service.engine.engine import Engine
 from matcaps.service.engine.model_version import ModelVersion
+from matcaps.service.errors import NotFoundError
 from matcaps.service.http.body import read_images
 from matcaps.service.http.deadline import cancel_on_disconnect, timeout_of
 from matcaps.service.http.middleware.request_context import context_of
@@ -65,6 +66,17 @@ def infer(
         return (await engine.infer(version, images, outputs, deadline_s, context, poses_id)).arrays
 
     return cancel_on_disconnect(request, decode_and_run())
+
+
+def check_output(metadata: Metadata, name: str) -> None:
+    """Refuse the name of an output that a model does not have.
+
+    Raises:
+        NotFoundError: It is unknown; the message has the outputs that there are.
+    """
+    known = metadata.outputs()
+    if name not in known:
+        raise NotFoundError(f"no output {name[:80]!r}; there are {', '.join(known)}")
 
 
 class ImageInference:

@@ -13,13 +13,14 @@ from matcaps.service.backends.artefact import CLASS_OUTPUTS, Metadata
 from matcaps.service.backends.session import Arrays
 from matcaps.service.engine.engine import Engine
 from matcaps.service.engine.model_version import ModelRef, ModelVersion
-from matcaps.service.errors import MalformedError, NotFoundError, TooLargeError
+from matcaps.service.errors import MalformedError, TooLargeError
 from matcaps.service.http.body import LARGE, read_body
 from matcaps.service.http.deadline import timeout_of
 from matcaps.service.http.encodings import compress
 from matcaps.service.http.middleware.request_context import context_of
 from matcaps.service.http.openapi import V2_BODY
 from matcaps.service.images.pool import DecoderPool
+from matcaps.service.routes.inference import check_output
 from matcaps.service.routes.inference import infer as run
 from matcaps.service.routes.v2.paths import NAME, PREFIX, VERSION, Version
 from matcaps.service.routes.v2.tensors import InferRequest, Output, encode, labels, parse
@@ -91,10 +92,8 @@ def _timeout_ms(request: Request, asked: InferRequest, longest_ms: float) -> flo
 
 
 def _check_outputs(metadata: Metadata, outputs: Sequence[Output]) -> None:
-    known = metadata.outputs()
     for output in outputs:
-        if output.name not in known:
-            raise NotFoundError(f"no output {output.name[:80]!r}; there are {', '.join(known)}")
+        check_output(metadata, output.name)
         if output.classes and output.name != "activations":
             raise MalformedError(f"classification is for the output activations, not for {output.name}")
     names = [output.name for output in outputs]

@@ -168,6 +168,28 @@ def test_poses_of_a_layer_have_its_grid(client: Client, layer: str) -> None:
     np.testing.assert_allclose(found.reshape(arrays[f"{layer}_poses"].shape), arrays[f"{layer}_poses"], atol=1e-6)
 
 
+def test_npz_holds_the_outputs_that_the_query_names(client: Client) -> None:
+    """Large ones too, in that order, and the class poses only if they are named."""
+    response = client.post("/predict?outputs=pixels,conv_caps_1_assignments", json=as_json(grey(4)), headers=NPZ)
+    arrays = arrays_of(response.content)
+    shapes = output_shapes()
+    assert list(arrays) == ["pixels", "conv_caps_1_assignments"]
+    assert all(array.shape == (1, *shapes[name]) for name, array in arrays.items())
+    kept = client.get(f"/poses/{response.headers['x-prediction-id']}", headers=NPZ)
+    assert arrays_of(kept.content)["poses"].shape == (1, *shapes["poses"])
+
+
+def test_outputs_of_a_query_that_cannot_be_answered_are_refused(client: Client) -> None:
+    """JSON has activations and poses alone; an unknown or empty name gets the list of outputs."""
+    response = client.post("/predict?outputs=pixels", json=as_json(grey(4)))
+    assert response.status_code == 400
+    assert "outputs can be chosen for application/x-npz alone" in response.json()["detail"]
+    for named, quoted in (("poses,depth", "'depth'"), ("", "''"), ("poses,", "''")):
+        response = client.post(f"/predict?outputs={named}", json=as_json(grey(4)), headers=NPZ)
+        assert response.status_code == 404
+        assert response.json()["detail"] == f"no output {quoted}; there are {', '.join(output_shapes())}"
+
+
 def test_npz_holds_all_outputs_but_the_large_ones(client: Client) -> None:
     """Under the names of the model file; the id is in a header."""
     response = client.post("/predict", json=as_json(grey(4), grey(8)), headers=NPZ)

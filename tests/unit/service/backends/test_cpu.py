@@ -8,8 +8,11 @@ import numpy as np
 import onnxruntime
 import pytest
 
+from matcaps.service.backends.artefact import ASSIGNMENTS, CLASS_OUTPUTS
 from matcaps.service.backends.cpu import PIECE, CpuSession
-from tests.support.doubles import write_model
+from tests.support.doubles import output_shapes, write_model
+
+FORMAT_1 = Path(__file__).parents[3] / "data" / "format-1.onnx"
 
 
 class CountingSession:
@@ -48,7 +51,7 @@ def test_batches_run_in_pieces_on_one_thread(
     session = CpuSession(write_model(tmp_path, "m", 1), threads, counting_runtime(runs))
     assert session.workers == threads
     runs.clear()
-    session.run(np.zeros((images, 1, 8, 8), np.uint8))
+    session.run(np.zeros((images, 1, 8, 8), np.uint8), CLASS_OUTPUTS)
     assert runs == expected
 
 
@@ -60,13 +63,38 @@ def test_an_image_beside_another_has_one_thread(tmp_path: Path) -> None:
     run = session._all_threads.run
 
     def run_with_another(*arguments: Any) -> Any:
-        session.run(black)
+        session.run(black, CLASS_OUTPUTS)
         return run(*arguments)
 
     session._all_threads = SimpleNamespace(run=run_with_another)
     runs.clear()
-    session.run(black)
+    session.run(black, CLASS_OUTPUTS)
     assert runs == [(1, 1), (2, 1)]
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_only_those_who_ask_for_assignments_run_the_whole_graph(tmp_path: Path, threads: int) -> None:
+    """Every output has the values of an ordinary run; the graph of all others does not compute assignments."""
+    path = write_model(tmp_path, "m", 1)
+    session = CpuSession(path, threads)
+    images = np.random.default_rng(0).integers(0, 256, (PIECE + 1, 1, 8, 8), np.uint8)
+    plain = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    for size in (1, PIECE + 1):
+        expected = dict(zip(output_shapes(), plain.run(list(output_shapes()), {"images": images[:size]}), strict=True))
+        for names in (None, ["poses"], ["pixels", "poses"], list(ASSIGNMENTS), ["poses", ASSIGNMENTS[1]]):
+            found = session.run(images[:size], names)
+            assert list(found) == (names or list(output_shapes()))
+            for name, values in found.items():
+                np.testing.assert_allclose(values, expected[name], rtol=1e-6)
+    for usual in (session._single_thread, session._all_threads):
+        names = [output.name for output in usual.get_outputs()]
+        assert names == [name for name in output_shapes() if name not in ASSIGNMENTS]
+
+
+def test_a_file_of_format_1_is_loaded_once_per_number_of_threads() -> None:
+    """It has no assignments to leave out."""
+    session = CpuSession(FORMAT_1, 2)
+    assert session._whole is session._single_thread
 
 
 def test_rows_come_in_the_order_of_the_images(tmp_path: Path) -> None:
