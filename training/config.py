@@ -29,6 +29,10 @@ class DataConfig:
     """smallNORB: the lightings to train on, from 0 to 5; all if empty"""
     held_out_rows: int = 10_000
     """MNIST, Fashion-MNIST: number of images to hold out, drawn by the seed; your own images: a fifth of each class"""
+    validation: Path | None = None
+    """your own images: a folder with the same class folders, whose images are held out instead of a fifth"""
+    skip_unreadable: bool = False
+    """your own images: go on without the files that cannot be read; each is named"""
 
     def __post_init__(self) -> None:
         _at_least_one(held_out_rows=self.held_out_rows)
@@ -39,6 +43,8 @@ class DataConfig:
                 raise ValueError(f"held_out_instances must differ, got {', '.join(map(str, self.held_out_instances))}")
             # The order means nothing, so that runs with another order are the same recipe.
             object.__setattr__(self, "held_out_instances", tuple(sorted(self.held_out_instances)))
+        if self.validation is not None and self.name in KNOWN:
+            raise ValueError(f"validation is for your own images, but data is {self.name}; got {self.validation}")
         if self.elevations and self.lightings:
             raise ValueError(
                 f"name elevations or lightings, not both; got elevations {self.elevations} and "
@@ -204,15 +210,20 @@ def first_fault(error: ValidationError) -> str:
 
 
 def resolved(config: TrainConfig) -> TrainConfig:
-    """The same configuration with the absolute path of its folder of images."""
-    if config.data.name in KNOWN:
+    """The same configuration with the absolute paths of its folders of images."""
+    data = config.data
+    if data.name in KNOWN:
         return config
-    return replace(config, data=replace(config.data, name=str(Path(config.data.name).resolve())))
+    validation = None if data.validation is None else data.validation.resolve()
+    return replace(config, data=replace(data, name=str(Path(data.name).resolve()), validation=validation))
 
 
-def at(config: TrainConfig, folder: str) -> TrainConfig:
-    """The same configuration with another place of its folder of images."""
-    return resolved(replace(config, data=replace(config.data, name=folder)))
+def at(config: TrainConfig, folder: str, validation: Path | None = None) -> TrainConfig:
+    """The same configuration with other places of its folder of images, and of its validation folder if it has one."""
+    data = replace(config.data, name=folder)
+    if data.validation is not None and validation is not None:
+        data = replace(data, validation=validation)
+    return resolved(replace(config, data=data))
 
 
 def differences(one: TrainConfig, other: TrainConfig) -> dict[str, tuple[Any, Any]]:

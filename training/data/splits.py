@@ -1,5 +1,6 @@
 """Which images a run trains on, and which it holds out: by its configuration, or by a released training record."""
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -7,6 +8,7 @@ from torch import Tensor
 
 from matcaps.training.config import FOLDER_CLASSES, TrainConfig
 from matcaps.training.data import KNOWN, ImageSet, hold_out, load, select
+from matcaps.training.data.formats.folder import class_folders
 
 FOLDER_SHARE = 0.2  # of each class of a folder of images
 
@@ -19,12 +21,9 @@ def split(config: TrainConfig) -> tuple[ImageSet, ImageSet]:
         FileNotFoundError: The data are not there.
     """
     data, network = config.data, config.network
-    try:
-        images = load(data.name, config.run.root, stereo=network.channels == 2, size=network.image_size)
-    except FileNotFoundError as error:
-        if data.name in KNOWN:
-            raise
-        raise FileNotFoundError(f"{error}; if the pictures moved, name the new place with --data") from None
+    if data.validation is not None:
+        _require_the_same_classes(Path(data.name), data.validation)
+    images = _load(config, data.name, "--data")
     shape = (network.channels, network.image_size, network.image_size)
     if network.classes not in (images.classes, FOLDER_CLASSES):
         raise ValueError(f"{images.name} has the classes {images.classes}, the network {network.classes}")
@@ -34,6 +33,8 @@ def split(config: TrainConfig) -> tuple[ImageSet, ImageSet]:
         training, held_out = images, images.subset(torch.arange(0))
     elif "instance" in images.info:
         training, held_out = hold_out(images, instances=data.held_out_instances)
+    elif data.validation is not None:
+        training, held_out = images, _load(config, str(data.validation), "--validation")
     elif data.name not in KNOWN:
         training, held_out = hold_out(images, share=FOLDER_SHARE, seed=config.seed)
     else:
@@ -43,6 +44,44 @@ def split(config: TrainConfig) -> tuple[ImageSet, ImageSet]:
     if len(training) < batch_size:
         raise ValueError(f"{len(training)} training images do not fill one batch of {batch_size}")
     return training, held_out
+
+
+def _load(config: TrainConfig, name: str, option: str) -> ImageSet:
+    """Load the images of a data set, or of a folder that an option names."""
+    network = config.network
+    stereo, skip = network.channels == 2, config.data.skip_unreadable
+    try:
+        return load(name, config.run.root, stereo=stereo, size=network.image_size, skip_unreadable=skip)
+    except FileNotFoundError as error:
+        if name in KNOWN:
+            raise
+        raise FileNotFoundError(f"{error}; if the pictures moved, name the new place with {option}") from None
+
+
+def _require_the_same_classes(training: Path, validation: Path) -> None:
+    """Compare the class folders of both folders, before any image is read.
+
+    Raises:
+        ValueError: They are one folder, or one has a class that the other lacks; the message names it.
+    """
+    if training.resolve() == validation.resolve():
+        raise ValueError(f"the validation folder must be another than the training folder, got {training} twice")
+    if not (training.is_dir() and validation.is_dir()):
+        return  # loading them says so
+    expected, found = class_folders(training), class_folders(validation)
+    faults = [
+        f"{what} {', '.join(names)}"
+        for what, names in (
+            ("lacks", [name for name in expected if name not in found]),
+            ("has besides", [name for name in found if name not in expected]),
+        )
+        if names
+    ]
+    if faults:
+        raise ValueError(
+            f"the validation folder {validation} must have the class folders of {training}, "
+            f"{', '.join(expected)}: it {' and '.join(faults)}"
+        )
 
 
 def familiar(images: ImageSet, config: TrainConfig) -> Tensor:

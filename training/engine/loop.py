@@ -14,6 +14,7 @@ from matcaps.training.config import FOLDER_CLASSES, TrainConfig, at, differences
 from matcaps.training.data import KNOWN, ImageSet
 from matcaps.training.data.loader import BatchLoader
 from matcaps.training.data.splits import familiar, split
+from matcaps.training.data.summary import describe
 from matcaps.training.engine import checkpoint
 from matcaps.training.engine.checkpoint import Network
 from matcaps.training.engine.distributed import Worker, join
@@ -97,6 +98,8 @@ def prepare(config: TrainConfig, worker: Worker) -> Training:
     """Load the data, and create the state of the run or restore it from its checkpoint."""
     config = resolved(config)
     training, held_out = split(config)
+    if worker.is_main and config.data.name not in KNOWN:
+        print(describe(training, held_out))
     images = fingerprint(training, held_out)
     if len(held_out):
         held_out = held_out.subset(familiar(held_out, config))
@@ -225,7 +228,7 @@ def _saved_run(config: TrainConfig, images: str) -> dict[str, Any] | None:
     with checkpoint.naming(last):
         before = from_json(saved["config"])
     if not {before.data.name, config.data.name} & set(KNOWN):
-        before = at(before, config.data.name)  # a folder of images may move: its digest counts
+        before = at(before, config.data.name, config.data.validation)  # folders of images may move: the digest counts
     if differing := differences(before, config):
         changes = ", ".join(f"{name} was {was}, now {now}" for name, (was, now) in differing.items())
         raise ValueError(f"{folder} holds a run with other options: {changes}")

@@ -19,6 +19,8 @@ class EvaluatedRun(NamedTuple):
 def training_record(config: TrainConfig, saved: dict[str, Any], evaluated: Sequence[EvaluatedRun]) -> dict[str, Any]:
     """The training record: one flat dict of JSON values.
 
+    Its ``images_digest`` is that of the training images and held-out images.
+
     Args:
         config: Configuration of the run.
         saved: The run's checkpoint.
@@ -35,7 +37,9 @@ def training_record(config: TrainConfig, saved: dict[str, Any], evaluated: Seque
         del network[name]  # in the artefact's other metadata
     data = config.data
     return {
-        "data_set": data.name if data.name in KNOWN else f"folder {Path(data.name).resolve().name}",
+        "data_set": data.name if data.name in KNOWN else _folder_name(Path(data.name)),
+        "validation_folder": None if data.validation is None else _folder_name(data.validation),
+        "images_digest": saved["images"],
         "protocol": _describe_split(config, evaluated, seeds, by_instance=by_instance),
         "held_out_instances": list(data.held_out_instances) if by_instance and data.held_out_instances else None,
         "elevations": list(data.elevations),
@@ -53,6 +57,11 @@ def training_record(config: TrainConfig, saved: dict[str, Any], evaluated: Seque
         "validation_images": images // len(seeds),
         "commit": saved["commit"],
     }
+
+
+def _folder_name(folder: Path) -> str:
+    """A folder of images without its path, which would tell about the machine."""
+    return f"folder {folder.resolve().name}"
 
 
 def _describe_split(
@@ -73,6 +82,8 @@ def _describe_split(
             text = f"all instances; the error is that of the same recipe with {held_out} held out"
             if len(seeds) > 1:
                 text += f", the mean of seeds {', '.join(map(str, sorted(seeds)))}"
+    elif config.data.validation is not None:
+        text = f"{evaluated[0].evaluation.images} images of {_folder_name(config.data.validation)} held out"
     else:
         text = f"{evaluated[0].evaluation.images} images held out, drawn by seed {config.seed}"
     for name, values in (("elevations", config.data.elevations), ("lightings", config.data.lightings)):

@@ -15,6 +15,7 @@ def adversarial_suite(
     root: Path | None = None,
     split: Split = "held-out",
     data: Path | None = None,
+    validation: Path | None = None,
 ) -> None:
     """Accuracy under white-box attacks: FGSM and BIM.
 
@@ -25,9 +26,10 @@ def adversarial_suite(
         root: folder that holds the data sets; by default that of the run's training
         split: the held-out images, or the official test split, which is for final figures only
         data: where the run's folder of images is now, if it moved
+        validation: where the run's validation folder is now, if it moved
     """
     require_images(images)
-    run, available = open_target(target, root, split, data)
+    run, available = open_target(target, root, split, data, validation)
     report = adversarial(networks(run, baseline), sample(available, images))
     publish_of_run(report, available, target, "adversarial", split)
     if baseline is None:

@@ -20,6 +20,7 @@ def calibration_suite(
     root: Path | None = None,
     split: Split = "held-out",
     data: Path | None = None,
+    validation: Path | None = None,
     to: Path | None = None,
 ) -> None:
     """Whether an activation is the probability that its class is present, and what pictures of nothing get.
@@ -30,10 +31,11 @@ def calibration_suite(
         root: folder that holds the data sets; by default that of the run's training, or data
         split: the held-out images, or the official test split, which is for final figures only
         data: of an artefact: a folder of images per class to evaluate on, all of it; of a run: where its folder is now
+        validation: of a run: where its validation folder is now, if it moved
         to: folder for the JSON and the plot; by default the run's folder, or runs/evaluate
     """
     if is_run(target):
-        run, images = open_target(target, root, split, data)
+        run, images = open_target(target, root, split, data, validation)
         logits = predict_logits(run.network, images.images, progress=True)
         slope, offset = fit(logits, images.labels)
         report = calibration(

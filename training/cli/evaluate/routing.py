@@ -15,6 +15,7 @@ def routing_suite(
     root: Path | None = None,
     split: Split = "held-out",
     data: Path | None = None,
+    validation: Path | None = None,
 ) -> None:
     """How routing sharpens assignments by iteration, dead capsules, and activations.
 
@@ -24,9 +25,10 @@ def routing_suite(
         root: folder that holds the data sets; by default that of the run's training
         split: the held-out images, or the official test split, which is for final figures only
         data: where the run's folder of images is now, if it moved
+        validation: where the run's validation folder is now, if it moved
     """
     require_images(images)
-    run, available = open_target(target, root, split, data)
+    run, available = open_target(target, root, split, data, validation)
     if not isinstance(run.network, CapsNet):
         raise ValueError(f"the suite routing needs capsules, but {target} holds a CNN")
     publish_of_run(routing(run.network, sample(available, images)), available, target, "routing", split)

@@ -13,6 +13,7 @@ def standard_suite(
     root: Path | None = None,
     split: Split = "held-out",
     data: Path | None = None,
+    validation: Path | None = None,
     to: Path | None = None,
 ) -> None:
     """Error with its confidence interval, confusions; of a run also with thirteen crops.
@@ -22,6 +23,7 @@ def standard_suite(
         root: folder that holds the data sets; by default that of the run's training, or data
         split: the held-out images, or the official test split, which is for final figures only
         data: of an artefact: a folder of images per class to evaluate on, all of it; of a run: where its folder is now
+        validation: of a run: where its validation folder is now, if it moved
         to: folder for the JSON and the plot; by default the run's folder, or runs/evaluate
     """
     if not is_run(target):
@@ -31,7 +33,7 @@ def standard_suite(
         report = standard_of_artefact(predicted, images, label, artefact.training, artefact.path)
         publish(report, to or Path("runs/evaluate"), f"{version}-{what}")
         return
-    run, images = open_target(target, root, split, data)
+    run, images = open_target(target, root, split, data, validation)
     options = run.config.data
     report = standard(run.network, images, {"elevation": options.elevations, "lighting": options.lightings})
     publish_of_run(report, images, to or target, "standard", split)

@@ -29,7 +29,12 @@ def is_run(target: Path) -> bool:
 
 
 def open_target(
-    target: Path, root: Path | None, split: Split, data: Path | None = None, only: str | None = None
+    target: Path,
+    root: Path | None,
+    split: Split,
+    data: Path | None = None,
+    validation: Path | None = None,
+    only: str | None = None,
 ) -> tuple[Run, ImageSet]:
     """Open a run, and the images to evaluate it on; ``only`` names a suite that is for smallNORB alone."""
     if not is_run(target):
@@ -37,7 +42,7 @@ def open_target(
             "only the suites standard and calibration evaluate a released artefact; "
             f"the others need a run, got {target}"
         )
-    run = open_run(target, root, data)
+    run = open_run(target, root, data, validation)
     if only is not None and run.config.data.name != "smallnorb":
         raise ValueError(f"the suite {only} needs smallNORB, but {target} was trained on {run.config.data.name}")
     images = run.held_out() if split == "held-out" else run.test()

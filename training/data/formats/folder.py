@@ -17,18 +17,19 @@ from matcaps.training.data.dataset import ImageSet
 EXAMPLES = 3  # entries that are named of those passed over
 
 
-def load_folder(folder: Path, size: int) -> ImageSet:
+def load_folder(folder: Path, size: int, *, skip_unreadable: bool = False) -> ImageSet:
     """Load all images in grey, [n, 1, size, size]; the classes are the folders' names in alphabetical order.
+
+    Args:
+        folder: Holds one folder of images for each class.
+        size: Height and width that the images are resized to.
+        skip_unreadable: Whether to go on without the files that cannot be read. Each is named on standard error.
 
     Raises:
         FileNotFoundError: There is no such folder.
         ValueError: There are fewer than two classes, a class has no images, or a file is not an image.
     """
-    if not folder.is_dir():
-        raise FileNotFoundError(
-            f"{folder} is neither a known data set (smallnorb, mnist, fashion-mnist) nor a folder of class folders"
-        )
-    classes = [path.name for path in _visible(folder) if path.is_dir()]
+    classes = class_folders(folder)
     if len(classes) < 2:
         raise ValueError(f"{folder} must hold at least two class folders, got {len(classes)}")
     files: list[Path] = []
@@ -44,16 +45,56 @@ def load_folder(folder: Path, size: int) -> ImageSet:
         labels += [label] * len(found)
     _report_passed_over(passed_over)
     images = torch.empty(len(files), 1, size, size, dtype=torch.uint8)
+    unreadable: dict[int, str] = {}
     for row, path in enumerate(tqdm(files, desc="images", unit="file", leave=False, disable=None)):
-        images[row, 0] = torch.tensor(_read(path, size))
-    return ImageSet(str(folder), tuple(classes), images, torch.tensor(labels))
+        try:
+            images[row, 0] = torch.tensor(_read(path, size))
+        except (ImageError, OSError) as error:
+            unreadable[row] = f"{path}: {error}"
+    found = ImageSet(str(folder), tuple(classes), images, torch.tensor(labels), files=tuple(map(str, files)))
+    if not unreadable:
+        return found
+    _report_unreadable(folder, list(unreadable.values()), len(files), skipped=skip_unreadable)
+    readable = found.subset(torch.tensor([row for row in range(len(files)) if row not in unreadable]).long())
+    if lacking := [name for label, name in enumerate(classes) if label not in readable.labels]:
+        raise ValueError(f"{folder / lacking[0]} holds no image that can be read, expected at least one")
+    return readable
+
+
+def class_folders(folder: Path) -> list[str]:
+    """The names of the class folders of a folder of images, in alphabetical order.
+
+    Raises:
+        FileNotFoundError: There is no such folder.
+    """
+    if not folder.is_dir():
+        raise FileNotFoundError(
+            f"{folder} is neither a known data set (smallnorb, mnist, fashion-mnist) nor a folder of class folders"
+        )
+    return [path.name for path in _visible(folder) if path.is_dir()]
 
 
 def _read(path: Path, size: int) -> NDArray[np.uint8]:
-    try:
-        return fit(decode(open_image(path.read_bytes())), size, size)
-    except (ImageError, OSError) as error:
-        raise ValueError(f"{path} cannot be read as an image: {error}") from error
+    return fit(decode(open_image(path.read_bytes())), size, size)
+
+
+def _report_unreadable(folder: Path, faults: list[str], files: int, *, skipped: bool) -> None:
+    """Name every file that cannot be read.
+
+    Raises:
+        ValueError: They are not to be skipped; the message has their number, the first ones and what to do.
+    """
+    if skipped or len(faults) > EXAMPLES:
+        for fault in faults:
+            tqdm.write(f"not read: {fault}", file=sys.stderr)
+    if skipped:
+        tqdm.write(f"not read: {len(faults)} of {files} files of {folder}; the others are used", file=sys.stderr)
+        return
+    examples = "; ".join([*faults[:EXAMPLES], *["all are named above"] * (len(faults) > EXAMPLES)])
+    raise ValueError(
+        f"{len(faults)} of {files} files of {folder} cannot be read as an image: {examples}; "
+        "mend or remove them, or train without them by matcaps train folder --skip-unreadable"
+    )
 
 
 def _report_passed_over(entries: list[Path]) -> None:

@@ -12,7 +12,7 @@ from matcaps.training.evaluation.metrics import Evaluation
 from matcaps.training.recipes import RECIPES
 from matcaps.training.release.record import EvaluatedRun, training_record
 
-SAVED: dict[str, Any] = {"progress": {"step": 42}, "commit": "0123456789ab"}
+SAVED: dict[str, Any] = {"progress": {"step": 42}, "commit": "0123456789ab", "images": "c0ffee"}
 
 
 def smallnorb(instances: tuple[int, ...] | None, seed: int = 0, elevations: tuple[int, ...] = ()) -> TrainConfig:
@@ -54,6 +54,19 @@ def test_rows_that_were_held_out() -> None:
     assert record["protocol"] == "10000 images held out, drawn by seed 0"
     assert (record["held_out_instances"], record["validation_images"]) == (None, 10_000)
     assert record["validation_error"] == 0.0036
+
+
+def test_a_validation_folder_is_in_the_record_without_its_path() -> None:
+    """The record has the folders' names and the digest of their images, and no path of the machine."""
+    recipe = RECIPES["folder"]
+    data = replace(recipe.data, name="/home/me/pets", validation=Path("/home/me/more/unseen"))
+    config = replace(recipe, data=data)
+    record = training_record(config, SAVED, [evaluated(config, 0.25, 12)])
+    assert (record["data_set"], record["validation_folder"]) == ("folder pets", "folder unseen")
+    assert record["protocol"] == "12 images of folder unseen held out"
+    assert record["images_digest"] == "c0ffee"
+    assert "/home" not in str(record)
+    assert training_record(recipe, SAVED, [])["validation_folder"] is None
 
 
 def test_instances_that_were_held_out() -> None:

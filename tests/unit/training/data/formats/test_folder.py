@@ -198,6 +198,45 @@ def test_a_broken_image_is_rejected(pets: Path, content: bytes) -> None:
     assert str(path) in str(error.value)
 
 
+def test_every_unreadable_file_is_named_and_nothing_is_dropped(pets: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """By default a folder with unreadable files is refused: their number, each file with its reason, and what to do."""
+    write(pets / "cat" / "2.png", b"")
+    for number in range(4):
+        write(pets / "dog" / f"{number}.png", b"not an image")
+    with pytest.raises(ValueError, match=r"^5 of 10 files of .* cannot be read as an image: ") as error:
+        load_folder(pets, SIZE)
+    text = str(error.value)
+    assert f"{pets / 'cat' / '2.png'}: " in text
+    assert text.endswith(
+        "; all are named above; mend or remove them, or train without them by matcaps train folder --skip-unreadable"
+    )
+    named = [line for line in capsys.readouterr().err.splitlines() if line.startswith("not read: ")]
+    assert len(named) == 5
+    assert str(pets / "dog" / "3.png") in named[-1]
+
+
+def test_unreadable_files_are_skipped_on_request(pets: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The others keep their labels and files; those skipped are named and counted."""
+    write(pets / "cat" / "1.png", b"")
+    write(pets / "dog" / "0.png", _png()[:30])
+    images = load(str(pets), Path("elsewhere"), size=SIZE, skip_unreadable=True)
+    assert images.labels.tolist() == [0] * 3 + [1] * 5
+    assert images.images[:, 0, 0, 0].tolist() == [250, 252, 253, 1, 2, 3, 4, 5]
+    assert images.files[:4] == tuple(str(pets / name) for name in ("cat/0.png", "cat/2.png", "cat/3.png", "dog/1.png"))
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(": ")[1] for line in lines[:2]] == [str(pets / "cat" / "1.png"), str(pets / "dog" / "0.png")]
+    assert lines[2] == f"not read: 2 of 10 files of {pets}; the others are used"
+
+
+def test_a_class_whose_files_are_all_unreadable_is_rejected(pets: Path) -> None:
+    """A class does not vanish because its files are skipped."""
+    for path in (pets / "cat").iterdir():
+        write(path, b"")
+    with pytest.raises(ValueError, match="holds no image that can be read, expected at least one") as error:
+        load_folder(pets, SIZE, skip_unreadable=True)
+    assert str(pets / "cat") in str(error.value)
+
+
 def test_a_folder_with_the_name_of_an_image_is_rejected(pets: Path) -> None:
     """The error has the folder's name."""
     (pets / "dog" / "more.png").mkdir()
