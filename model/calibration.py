@@ -9,7 +9,8 @@ class Calibration(nn.Module):
     """The affine map of the class layer's logits: slope · logit + offset (Platt, 1999).
 
     It equals a larger λ and another β_a in the last M-step of the class layer alone, so routing is unchanged. A new
-    network has slope 1 and offset 0; training never changes them.
+    network has slope 1 and offset 0. Training never changes them: a run that starts from a calibrated network keeps its
+    map, and its loss is that of the calibrated logits.
 
     >>> calibration = Calibration()
     >>> calibration.set(2.0, -3.0)
@@ -35,6 +36,14 @@ class Calibration(nn.Module):
             raise ValueError(f"a calibration needs a positive slope and a finite offset, got {slope} and {offset}")
         self.slope.fill_(slope)
         self.offset.fill_(offset)
+
+    def then(self, slope: float, offset: float) -> None:
+        """Follow the map by another one, which was fitted to its results.
+
+        Raises:
+            ValueError: The slope is not positive.
+        """
+        self.set(slope * float(self.slope), slope * float(self.offset) + offset)
 
     def forward(self, logits: Float[Tensor, "batch class"]) -> Float[Tensor, "batch class"]:
         return logits * self.slope + self.offset

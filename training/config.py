@@ -180,6 +180,8 @@ class TrainConfig:
     """cnn: the paper's convolutional network on the same images; of --network it uses only sizes and channels"""
     seed: int = 0
     """seed of all random draws: held-out images, initial weights, order of the images, augmentation"""
+    start_from: Path | None = None
+    """folder of a run of the same network: training starts from its weights instead of random ones"""
 
 
 _JSON = TypeAdapter(TrainConfig)
@@ -240,6 +242,7 @@ def _options(config: TrainConfig) -> dict[str, Any]:
     return {
         "architecture": saved["architecture"],
         "seed": saved["seed"],
+        "start_from": saved["start_from"],
         "data": data.pop("name"),
         "loss": loss.pop("kind"),
         **data,

@@ -87,8 +87,9 @@ def _calibrate(network: CapsNet, logits: Tensor, labels: Tensor, highest: float)
             f"{found.by_chance:.4f} of chance, got {found.calibration_error:.4f}; matcaps evaluate calibration shows "
             f"it, --max-calibration-error {found.calibration_error:.2f} releases the model anyway"
         )
-    network.calibration.set(slope, offset)
-    return {"slope": slope, "offset": offset, **found._asdict()}
+    map_ = network.calibration
+    map_.then(slope, offset)
+    return {"slope": float(map_.slope), "offset": float(map_.offset), **found._asdict()}
 
 
 def _open_others(final: Run, folders: tuple[Path, ...], root: Path | None) -> list[Run]:

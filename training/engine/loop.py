@@ -111,6 +111,10 @@ def prepare(config: TrainConfig, worker: Worker) -> Training:
     if saved is not None:
         with checkpoint.naming(config.run.folder / "last.pt"):
             state.restore(saved)
+    elif config.start_from is not None:
+        path = config.start_from / "last.pt"
+        with checkpoint.naming(path):
+            state.start_from(checkpoint.rebuild(checkpoint.load_run(path)))
     model: nn.Module = state.network
     if worker.world > 1:
         model = DistributedDataParallel(model)

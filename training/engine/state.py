@@ -1,5 +1,6 @@
 """Everything that a run changes from step to step: created, saved and restored as one unit."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -8,7 +9,7 @@ from torch.optim.lr_scheduler import OneCycleLR
 
 from matcaps.training.config import TrainConfig, to_json
 from matcaps.training.engine import checkpoint
-from matcaps.training.engine.checkpoint import ARCHITECTURES, Network, fitting
+from matcaps.training.engine.checkpoint import ARCHITECTURES, Network, fitting, kind
 from matcaps.training.engine.ema import ModelEma
 from matcaps.training.engine.step import adam, restore_optimizer
 
@@ -55,6 +56,21 @@ class State:
     def result(self) -> Network:
         """The network that is evaluated and released: the average, or the trained network itself."""
         return self.average.network if self.average else self.network
+
+    def start_from(self, network: Network) -> None:
+        """Begin with the weights of a trained network and with its calibration; only before the first step.
+
+        Raises:
+            ValueError: It is another network; the message names what differs.
+        """
+        ours, theirs = asdict(self.network.config), asdict(network.config)
+        if type(network) is not type(self.network):
+            raise ValueError(f"expected weights of {kind(self.network)}, got those of {kind(network)}")
+        if differing := [name for name in ours if ours[name] != theirs[name]]:
+            values = ", ".join(f"{name} is {ours[name]}, theirs {theirs[name]}" for name in differing)
+            raise ValueError(f"the weights belong to another network: {values}")
+        for own in {self.network, self.result}:
+            own.load_state_dict(network.state_dict())
 
     def restore(self, saved: dict[str, Any]) -> None:
         """Continue from a checkpoint of the same run, on this device or another.

@@ -46,6 +46,7 @@ def training_record(config: TrainConfig, saved: dict[str, Any], evaluated: Seque
         "lightings": list(data.lightings),
         "held_out_rows": data.held_out_rows,
         "seed": config.seed,
+        "start_from": config.start_from.resolve().name if config.start_from else None,
         "steps": saved["progress"]["step"],
         **options["optimisation"],
         "loss": loss.pop("kind"),

@@ -38,6 +38,15 @@ def test_calibration_is_part_of_the_weights() -> None:
     assert not list(network.calibration.parameters())
 
 
+def test_a_second_map_follows_the_first() -> None:
+    """A network that was calibrated twice maps its logits as one after the other."""
+    once, both, logits = Calibration(), Calibration(), torch.tensor([[-2.0, 0.5, 3.0]])
+    once.set(2.0, -3.0)
+    both.set(2.0, -3.0)
+    both.then(1.5, 4.0)
+    assert both(logits).equal(once(logits) * 1.5 + 4.0)
+
+
 @pytest.mark.parametrize(("slope", "offset"), [(0.0, 0.0), (-1.0, 0.0), (float("nan"), 0.0), (1.0, float("inf"))])
 def test_a_calibration_that_is_not_increasing_is_refused(slope: float, offset: float) -> None:
     """The message names both numbers."""

@@ -23,7 +23,8 @@ from matcaps.training.config import (
     TrainConfig,
 )
 from matcaps.training.engine import checkpoint
-from matcaps.training.engine.loop import NonFiniteError, train
+from matcaps.training.engine.distributed import join
+from matcaps.training.engine.loop import NonFiniteError, prepare, train
 from tests.support.options import TINY, tiny_run
 
 SMALL = [*TINY, "--network.image-size=24", "--checkpoint-minutes=0"]
@@ -97,6 +98,22 @@ def test_killed_run_resumes_bit_for_bit(shapes: Path, tmp_path: Path, architectu
     first, trained = (next(iter(ends[0][kind].values())) for kind in ("weights", "trained_weights"))
     assert torch.equal(first, trained) == (average_share == 0.0)
     assert log_entries(whole) == log_entries(killed)
+
+
+def test_run_starts_from_another(shapes: Path, tmp_path: Path) -> None:
+    """Its first checkpoint has the weights of the other run, and --resume neither needs nor reads them again."""
+    first = train(config(shapes, tmp_path / "first", epochs=2))
+    second = replace(config(shapes, tmp_path / "second", epochs=2), start_from=first.parent, seed=0)
+    with join("cpu") as worker:
+        begun = prepare(second, worker)
+    expected = checkpoint.load(first)["weights"]
+    found = checkpoint.load(begun.last)["weights"]
+    assert all(found[name].equal(values) for name, values in expected.items())
+    first.unlink()
+    trained = checkpoint.load(train(resumed(second)))["weights"]
+    assert not trained["stem.weight"].equal(expected["stem.weight"])
+    with pytest.raises(FileNotFoundError, match=re.escape(f"no checkpoint at {first}")):
+        train(replace(second, run=replace(second.run, folder=tmp_path / "third")))
 
 
 def test_two_processes_train_as_one(shapes: Path, tmp_path: Path) -> None:
