@@ -1,12 +1,14 @@
 """Reads a released artefact: its metadata, and its predictions."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
@@ -74,8 +76,19 @@ class Artefact:
         Raises:
             ValueError: The images have another size.
         """
+        return torch.from_numpy(np.concatenate([of["activations"] for of in self._run(images, progress=progress)]))
+
+    def primary_capsules(self, images: Tensor, *, progress: bool = False) -> Iterator[tuple[Tensor, Tensor]]:
+        """The primary capsules of each batch: activations [batch, sites, types] and poses [batch, sites, types, 4, 4].
+
+        Raises:
+            ValueError: The images have another size.
+        """
+        for found in self._run(images, progress=progress):
+            yield torch.from_numpy(found["primary_caps_activations"]), torch.from_numpy(found["primary_caps_poses"])
+
+    def _run(self, images: Tensor, *, progress: bool) -> Iterator[dict[str, NDArray[np.float32]]]:
         if tuple(images.shape[1:]) != self.shape:
             raise ValueError(f"{self.path} takes images {list(self.shape)}, got {list(images.shape[1:])}")
-        batches = tqdm(images.split(BATCH), desc="evaluating", unit="batch", disable=not progress, leave=False)
-        found = [self._graph.run(batch.numpy())["activations"] for batch in batches]
-        return torch.from_numpy(np.concatenate(found))
+        for batch in tqdm(images.split(BATCH), desc="evaluating", unit="batch", disable=not progress, leave=False):
+            yield self._graph.run(batch.numpy())

@@ -9,6 +9,7 @@ from matcaps.training.cli import command
 from matcaps.training.cli.evaluate.adversarial import adversarial_suite
 from matcaps.training.cli.evaluate.calibration import calibration_suite
 from matcaps.training.cli.evaluate.folds import folds_suite
+from matcaps.training.cli.evaluate.mistakes import mistakes_suite
 from matcaps.training.cli.evaluate.poses import poses_suite
 from matcaps.training.cli.evaluate.routing import routing_suite
 from matcaps.training.cli.evaluate.standard import standard_suite
@@ -17,6 +18,7 @@ from matcaps.training.cli.evaluate.viewpoint import viewpoint_suite
 SUITES: dict[str, Callable[..., None]] = {
     "standard": standard_suite,
     "calibration": calibration_suite,
+    "mistakes": mistakes_suite,
     "folds": folds_suite,
     "viewpoint": viewpoint_suite,
     "adversarial": adversarial_suite,

@@ -37,18 +37,36 @@ def open_target(
     only: str | None = None,
 ) -> tuple[Run, ImageSet]:
     """Open a run, and the images to evaluate it on; ``only`` names a suite that is for smallNORB alone."""
-    if not is_run(target):
-        raise ValueError(
-            "only the suites standard and calibration evaluate a released artefact; "
-            f"the others need a run, got {target}"
-        )
-    run = open_run(target, root, data, validation)
+    run = open_only_a_run(target, root, data, validation)
     if only is not None and run.config.data.name != "smallnorb":
         raise ValueError(f"the suite {only} needs smallNORB, but {target} was trained on {run.config.data.name}")
     images = run.held_out() if split == "held-out" else run.test()
+    require_some(images, target)
+    return run, images
+
+
+def open_only_a_run(target: Path, root: Path | None, data: Path | None, validation: Path | None) -> Run:
+    """Open a run.
+
+    Raises:
+        ValueError: The target is an artefact.
+    """
+    if not is_run(target):
+        raise ValueError(
+            "only the suites standard, calibration and mistakes evaluate a released artefact; "
+            f"the others need a run, got {target}"
+        )
+    return open_run(target, root, data, validation)
+
+
+def require_some(images: ImageSet, target: Path) -> None:
+    """Check that a run has images to be evaluated on.
+
+    Raises:
+        ValueError: It held nothing out.
+    """
     if not len(images):
         raise ValueError(f"{target} held nothing out; only --split test has images that it was not trained on")
-    return run, images
 
 
 def networks(run: Run, baseline: Path | None) -> dict[str, Network]:

@@ -51,11 +51,11 @@ def load_folder(folder: Path, size: int, *, skip_unreadable: bool = False) -> Im
             images[row, 0] = torch.tensor(_read(path, size))
         except (ImageError, OSError) as error:
             unreadable[row] = f"{path}: {error}"
-    found = ImageSet(str(folder), tuple(classes), images, torch.tensor(labels), files=tuple(map(str, files)))
+    whole = ImageSet(str(folder), tuple(classes), images, torch.tensor(labels), files=tuple(map(str, files)))
     if not unreadable:
-        return found
+        return whole
     _report_unreadable(folder, list(unreadable.values()), len(files), skipped=skip_unreadable)
-    readable = found.subset(torch.tensor([row for row in range(len(files)) if row not in unreadable]).long())
+    readable = whole.subset(torch.tensor([row for row in range(len(files)) if row not in unreadable]).long())
     if lacking := [name for label, name in enumerate(classes) if label not in readable.labels]:
         raise ValueError(f"{folder / lacking[0]} holds no image that can be read, expected at least one")
     return readable

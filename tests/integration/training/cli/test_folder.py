@@ -1,5 +1,6 @@
 """A run on a folder of pictures with a validation folder: what it says, holds out, records, and refuses."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -56,6 +57,23 @@ def test_the_validation_folder_is_evaluated(run: Path, capsys: pytest.CaptureFix
     found = capsys.readouterr().out
     assert "15 images" in found
     assert str(run.parent / "unseen") in found
+
+
+def test_the_mistakes_of_a_run_are_a_page(
+    folders: Path, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It has the held-out pictures that are wrong, and pairs among all pictures; printed, too."""
+    assert main(["evaluate", "mistakes", str(run), f"--to={tmp_path}"]) == 0
+    found = json.loads((tmp_path / "mistakes.json").read_text())
+    assert f"{found['wrong']} of 15 pictures are classified wrongly" in capsys.readouterr().out
+    assert found["compared"] == 120
+    for of in found["mistakes"]:
+        assert Path(of["file"]).parent == folders / "unseen" / of["label"]
+        assert of["predicted"] != of["label"]
+        assert max(of["activations"], key=of["activations"].get) == of["predicted"]
+    confident = [max(of["activations"].values()) for of in found["mistakes"]]
+    assert confident == sorted(confident, reverse=True)
+    assert (tmp_path / "mistakes.html").read_text().count("<img ") == len(confident) + 2 * len(found["pairs"])
 
 
 def test_a_moved_validation_folder_is_named_anew_and_a_changed_one_refused(
