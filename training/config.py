@@ -181,7 +181,13 @@ class TrainConfig:
     seed: int = 0
     """seed of all random draws: held-out images, initial weights, order of the images, augmentation"""
     start_from: Path | None = None
-    """folder of a run of the same network: training starts from its weights instead of random ones"""
+    """training starts from the weights of this run instead of random ones"""
+    size: Literal["small", "large"] | None = None
+    """your own images: how many capsules; how large images follows from the pictures. None: both as --network says"""
+
+    def __post_init__(self) -> None:
+        if self.size is not None and self.data.name in KNOWN:
+            raise ValueError(f"size is for your own images, but data is {self.data.name}; got {self.size}")
 
 
 _JSON = TypeAdapter(TrainConfig)
@@ -212,7 +218,9 @@ def first_fault(error: ValidationError) -> str:
 
 
 def resolved(config: TrainConfig) -> TrainConfig:
-    """The same configuration with the absolute paths of its folders of images."""
+    """The same configuration with the absolute paths of its folders of images, and of the run that it starts from."""
+    if config.start_from is not None:
+        config = replace(config, start_from=config.start_from.resolve())
     data = config.data
     if data.name in KNOWN:
         return config

@@ -35,7 +35,7 @@ def training_record(config: TrainConfig, saved: dict[str, Any], evaluated: Seque
     loss, network = options["loss"], options["network"]
     for name in ("classes", "channels", "image_size"):
         del network[name]  # in the artefact's other metadata
-    data = config.data
+    data, start = config.data, saved.get("start") or {"name": None, "digest": None}
     return {
         "data_set": data.name if data.name in KNOWN else _folder_name(Path(data.name)),
         "validation_folder": None if data.validation is None else _folder_name(data.validation),
@@ -46,7 +46,8 @@ def training_record(config: TrainConfig, saved: dict[str, Any], evaluated: Seque
         "lightings": list(data.lightings),
         "held_out_rows": data.held_out_rows,
         "seed": config.seed,
-        "start_from": config.start_from.resolve().name if config.start_from else None,
+        "start_from": start["name"],
+        "start_digest": start["digest"],
         "steps": saved["progress"]["step"],
         **options["optimisation"],
         "loss": loss.pop("kind"),

@@ -1,5 +1,6 @@
 """Reads a folder of images that holds one folder per class."""
 
+import contextlib
 import sys
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from matcaps.images.formats import SUFFIXES
 from matcaps.training.data.dataset import ImageSet
 
 EXAMPLES = 3  # entries that are named of those passed over
+MEASURED = 500  # images whose size is read, at most
 
 
 def load_folder(folder: Path, size: int, *, skip_unreadable: bool = False) -> ImageSet:
@@ -72,6 +74,25 @@ def class_folders(folder: Path) -> list[str]:
             f"{folder} is neither a known data set (smallnorb, mnist, fashion-mnist) nor a folder of class folders"
         )
     return [path.name for path in _visible(folder) if path.is_dir()]
+
+
+def shortest_side(folder: Path) -> int:
+    """The median of the shortest sides of a folder's images, in pixels; of many images, some are measured.
+
+    Raises:
+        FileNotFoundError: There is no such folder.
+        ValueError: None of the images that were tried can be read.
+    """
+    files = [path for name in class_folders(folder) for path in _visible(folder / name)]
+    files = [path for path in files if path.suffix.lower() in SUFFIXES]
+    sides = []
+    for path in files[:: -(-len(files) // MEASURED)] if files else []:
+        with contextlib.suppress(ImageError, OSError):  # reading them says so
+            picture = open_image(path.read_bytes())
+            sides.append(min(picture.width, picture.height))
+    if not sides:
+        raise ValueError(f"no image of {len(files)} in the class folders of {folder} can be read")
+    return sorted(sides)[len(sides) // 2]
 
 
 def _read(path: Path, size: int) -> NDArray[np.uint8]:

@@ -69,6 +69,16 @@ def test_a_validation_folder_is_in_the_record_without_its_path() -> None:
     assert training_record(recipe, SAVED, [])["validation_folder"] is None
 
 
+def test_the_start_is_in_the_record_by_name_and_digest() -> None:
+    """A run that began with the weights of another one says which; others say that there was none."""
+    config = replace(RECIPES["folder"], start_from=Path("/home/me/runs/first"))
+    record = training_record(config, {**SAVED, "start": {"name": "first", "digest": "abc"}}, [])
+    assert (record["start_from"], record["start_digest"]) == ("first", "abc")
+    assert "/home" not in str(record)
+    record = training_record(RECIPES["folder"], SAVED, [])
+    assert (record["start_from"], record["start_digest"]) == (None, None)
+
+
 def test_instances_that_were_held_out() -> None:
     """Of smallNORB the record has the instances, and the elevations of the training if it had some only."""
     run = smallnorb((7,), elevations=(0, 1, 2))

@@ -13,7 +13,7 @@ from PIL import Image
 from matcaps.service.backends.artefact import ImageSize
 from matcaps.service.images.pool import DecoderPool
 from matcaps.training.data import load
-from matcaps.training.data.formats.folder import load_folder
+from matcaps.training.data.formats.folder import MEASURED, load_folder, shortest_side
 from matcaps.training.data.subsets import hold_out
 from tests.support.doubles import encoded
 from tests.support.writers import write
@@ -143,6 +143,28 @@ def test_entries_that_are_not_read_are_counted(pets: Path, capsys: pytest.Captur
         f"not read: 4 files of other types: {dog / '0.gif'}, {dog / '1.gif'}, {dog / '2.gif'}, …",
         f"not read: 1 subfolders with 2 images: {pets / 'cat' / 'more'}",
     ]
+
+
+def test_the_size_of_a_folder_is_the_median_of_the_shortest_sides(tmp_path: Path) -> None:
+    """Files that cannot be read do not count; of many files, evenly spread ones are measured."""
+    for number, (height, width) in enumerate([(30, 90), (50, 40), (70, 70), (10, 10), (80, 99)]):
+        save(tmp_path / "ab"[number % 2] / f"{number}.png", np.zeros((height, width), np.uint8))
+    write(tmp_path / "a" / "broken.png", b"no image")
+    assert shortest_side(tmp_path) == 40
+    for number in range(3 * MEASURED):
+        write(tmp_path / "c" / f"{number}.png", b"")
+    save(tmp_path / "c" / "0.png", np.zeros((99, 99), np.uint8))
+    assert shortest_side(tmp_path) in (30, 40, 70)
+
+
+def test_the_size_of_a_folder_without_readable_images_is_unknown(tmp_path: Path) -> None:
+    """The error has the number of files."""
+    write(tmp_path / "a" / "broken.png", b"no image")
+    with pytest.raises(ValueError, match="no image of 1 in the class folders of"):
+        shortest_side(tmp_path)
+    (tmp_path / "a" / "broken.png").unlink()
+    with pytest.raises(ValueError, match="no image of 0 in the class folders of"):
+        shortest_side(tmp_path)
 
 
 def test_a_missing_folder_is_rejected(tmp_path: Path) -> None:
