@@ -18,6 +18,7 @@ from matcaps.training.data.summary import describe
 from matcaps.training.engine import checkpoint
 from matcaps.training.engine.checkpoint import Network
 from matcaps.training.engine.distributed import Worker, join
+from matcaps.training.engine.estimate import describe_estimate, estimate
 from matcaps.training.engine.logger import RunLogger
 from matcaps.training.engine.predict import predict
 from matcaps.training.engine.provenance import commit, fingerprint, require_images
@@ -114,6 +115,8 @@ def prepare(config: TrainConfig, worker: Worker) -> Training:
     if saved is not None and before is not None:
         _require_the_same_run(before, config, saved["images"], images)
     loader = BatchLoader(config, training, worker.device, worker.rank, worker.world)
+    if worker.is_main and saved is None and config.data.name not in KNOWN:
+        print(describe_estimate(estimate(config, loader, held_out, worker.device), config, loader))
     state = State(config, loader.steps, worker.device)
     if saved is not None:
         with checkpoint.naming(config.run.folder / "last.pt"):
