@@ -43,6 +43,7 @@ class Windows(nn.Module):
         if rows < 1 or columns < 1:
             raise ValueError(f"a {kernel[0]}×{kernel[1]} window does not fit a {child_grid[0]}×{child_grid[1]} grid")
         self.child_grid, self.parent_grid = child_grid, (rows, columns)
+        self.kernel, self.stride = kernel, stride
         self.child_sites, self.parent_sites = child_grid[0] * child_grid[1], rows * columns
         self.positions = kernel[0] * kernel[1]
 

@@ -76,7 +76,8 @@ class Artefact:
         Raises:
             ValueError: The images have another size.
         """
-        return torch.from_numpy(np.concatenate([of["activations"] for of in self._run(images, progress=progress)]))
+        found = [of for (of,) in self._run(images, ["activations"], progress=progress)]
+        return torch.from_numpy(np.concatenate(found))
 
     def primary_capsules(self, images: Tensor, *, progress: bool = False) -> Iterator[tuple[Tensor, Tensor]]:
         """The primary capsules of each batch: activations [batch, sites, types] and poses [batch, sites, types, 4, 4].
@@ -84,11 +85,13 @@ class Artefact:
         Raises:
             ValueError: The images have another size.
         """
-        for found in self._run(images, progress=progress):
-            yield torch.from_numpy(found["primary_caps_activations"]), torch.from_numpy(found["primary_caps_poses"])
+        names = ["primary_caps_activations", "primary_caps_poses"]
+        for activations, poses in self._run(images, names, progress=progress):
+            yield torch.from_numpy(activations), torch.from_numpy(poses)
 
-    def _run(self, images: Tensor, *, progress: bool) -> Iterator[dict[str, NDArray[np.float32]]]:
+    def _run(self, images: Tensor, names: list[str], *, progress: bool) -> Iterator[list[NDArray[np.float32]]]:
         if tuple(images.shape[1:]) != self.shape:
             raise ValueError(f"{self.path} takes images {list(self.shape)}, got {list(images.shape[1:])}")
         for batch in tqdm(images.split(BATCH), desc="evaluating", unit="batch", disable=not progress, leave=False):
-            yield self._graph.run(batch.numpy())
+            found = self._graph.run(batch.numpy(), names)
+            yield [found[name] for name in names]
