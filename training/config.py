@@ -181,7 +181,7 @@ class TrainConfig:
     seed: int = 0
     """seed of all random draws: held-out images, initial weights, order of the images, augmentation"""
     start_from: Path | None = None
-    """training starts from the weights of this run instead of random ones"""
+    """start from these weights: the folder of a run or of a released version, or a model.safetensors"""
     size: Literal["small", "large"] | None = None
     """your own images: how many capsules; how large images follows from the pictures. None: both as --network says"""
 

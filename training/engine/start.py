@@ -8,6 +8,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from matcaps.model import CapsNet
+from matcaps.model.pretrained import CONFIG_FILE, WEIGHTS_FILE
 from matcaps.training.engine import checkpoint
 from matcaps.training.engine.checkpoint import Network, kind
 
@@ -27,18 +28,33 @@ class Start(NamedTuple):
 
 
 def open_start(path: Path) -> Start:
-    """Open the weights that ``--start-from`` names.
+    """Open the weights that ``--start-from`` names: a run's folder, a released version, or its ``model.safetensors``.
 
     Raises:
         FileNotFoundError: There are none; the message says what was expected.
-        ValueError: They are damaged, or their format has no weights to start from.
+        ValueError: They are damaged, or the version was released without them.
     """
+    path = path.resolve()
+    if path.name == WEIGHTS_FILE:
+        path = path.parent
     if (path / "last.pt").is_file():
         saved = checkpoint.load_run(path / "last.pt")
         with checkpoint.naming(path / "last.pt"):
             network = checkpoint.rebuild(saved)
-        return Start(path.resolve().name, digest_of(network), network)
-    raise FileNotFoundError(f"no checkpoint at {path / 'last.pt'}: --start-from must name the folder of a run")
+        return Start(path.name, digest_of(network), network)
+    if (path / WEIGHTS_FILE).is_file() or (path / CONFIG_FILE).is_file():
+        of_version = path.name.isdigit()
+        network = CapsNet.from_pretrained(path)
+        return Start(f"{path.parent.name}/{path.name}" if of_version else path.name, digest_of(network), network)
+    if (path / "model.onnx").is_file():
+        raise ValueError(f"{path} was released without {WEIGHTS_FILE}; start from its run, or release it again")
+    versions = sorted((of.parent.name for of in path.glob(f"*/{WEIGHTS_FILE}")), key=lambda name: (len(name), name))
+    if versions:
+        raise FileNotFoundError(f"{path} holds several versions; name one, such as {path / versions[-1]}")
+    raise FileNotFoundError(
+        f"no checkpoint at {path / 'last.pt'}: --start-from must name the folder of a run, a released version such as "
+        f"model_repository/mnist/6, or its {WEIGHTS_FILE}"
+    )
 
 
 def digest_of(network: Network) -> str:

@@ -9,6 +9,7 @@ from matcaps.training.config import TrainConfig, differences, to_json
 from matcaps.training.data import KNOWN, name_instances
 from matcaps.training.evaluation.metrics import Evaluation
 from matcaps.training.recipes import RECIPES
+from matcaps.training.sizes import is_undecided
 
 
 class EvaluatedRun(NamedTuple):
@@ -91,6 +92,8 @@ def training_command(config: TrainConfig) -> str:
             words.append(f"{prefix}{leaf if value else f'no-{leaf}'}")
         else:
             words += [f"{prefix}{leaf}", *map(str, value if isinstance(value, list) else [value])]
+    if config.data.name not in KNOWN and config.size is None and is_undecided(config.network):
+        words += ["--size", "None"]  # or the pictures would decide other sizes
     return shlex.join(words)
 
 

@@ -75,3 +75,36 @@ def test_weights_that_are_not_there_are_named(tmp_path: Path) -> None:
     (tmp_path / "last.pt").write_bytes(b"damaged")
     with pytest.raises(ValueError, match=r"last\.pt is not a complete checkpoint"):
         open_start(tmp_path)
+
+
+def test_a_released_version_can_be_started_from(tmp_path: Path, network: CapsNet) -> None:
+    """By its folder or its file; the name has the model and the version, and no path."""
+    version = tmp_path / "shapes" / "7"
+    network.save_pretrained(version)
+    for path in (version, version / "model.safetensors"):
+        start = open_start(path)
+        assert (start.name, start.digest) == ("shapes/7", digest_of(network))
+        assert start.network.config == network.config
+    network.save_pretrained(tmp_path / "mine")
+    assert open_start(tmp_path / "mine").name == "mine"
+
+
+def test_what_is_no_version_with_weights_is_named(tmp_path: Path, network: CapsNet) -> None:
+    """A model's folder, a version without weights, one without its configuration, and damaged weights."""
+    version = tmp_path / "shapes" / "10"
+    for number in ("9", "10"):
+        network.save_pretrained(tmp_path / "shapes" / number)
+    with pytest.raises(FileNotFoundError, match=f"holds several versions; name one, such as {version}$"):
+        open_start(tmp_path / "shapes")
+    (version / "model.safetensors").write_bytes(b"damaged")
+    with pytest.raises(ValueError, match=r"model\.safetensors cannot be read as safetensors"):
+        open_start(version)
+    (tmp_path / "shapes" / "9" / "config.json").unlink()
+    with pytest.raises(FileNotFoundError, match=r"lacks config\.json"):
+        open_start(tmp_path / "shapes" / "9")
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "model.onnx").write_bytes(b"")
+    with pytest.raises(
+        ValueError, match=r"old was released without model\.safetensors; start from its run, or release"
+    ):
+        open_start(tmp_path / "old")

@@ -83,6 +83,18 @@ def test_the_start_is_in_the_record_by_name_and_digest() -> None:
     assert (record["start_from"], record["start_digest"]) == (None, None)
 
 
+def test_the_command_names_folders_without_their_paths() -> None:
+    """So it does for the validation folder and the start; a network that the pictures did not decide says so."""
+    recipe = RECIPES["folder"]
+    data = replace(recipe.data, name="/home/me/pets", validation=Path("/home/me/unseen"))
+    config = replace(recipe, data=data, start_from=Path("/home/me/runs/first"), size=None)
+    expected = "matcaps train folder --data pets --start-from first --validation unseen --size None"
+    assert training_command(config) == expected
+    network = replace(recipe.network, image_size=40, crop_size=35)
+    command = training_command(replace(config, size="small", network=network))
+    assert command.endswith("--network.crop-size 35 --network.image-size 40 --start-from first --validation unseen")
+
+
 def test_instances_that_were_held_out() -> None:
     """Of smallNORB the record has the instances, and the elevations of the training if it had some only."""
     run = smallnorb((7,), elevations=(0, 1, 2))
