@@ -57,9 +57,9 @@ def _tensor(name: str, datatype: str, element: dict[str, Any]) -> dict[str, Any]
 
 V2_BODY: dict[str, Any] = {
     "description": (
-        "Inputs as JSON, or JSON followed by binary tensor data (Inference-Header-Content-Length). Either images: pixels "
-        "[n, channels, height, width] with 1 (grey), 2 (left and right) or 3 (RGB) channels. Or files: encoded images, "
-        "two per sample for a stereo model, otherwise one."
+        "Inputs as JSON, or JSON followed by binary tensor data (Inference-Header-Content-Length). Either images: "
+        "pixels [n, channels, height, width] with 1 (grey), 2 (left and right) or 3 (RGB) channels. Or files: encoded "
+        "images, two per sample for a stereo model, otherwise one."
     ),
     "required": True,
     "content": {

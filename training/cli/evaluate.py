@@ -4,6 +4,7 @@ The suite is ``standard`` if none is named. A target that has the name of a suit
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -300,10 +301,10 @@ def _images_for(artefact: Artefact, root: Path, split: Split, data: Path | None)
     if data is not None:
         if split == "test":
             raise ValueError("use --split test or --data FOLDER, not both")
-        if channels > 1:
+        if channels == 2:
             raise ValueError(f"--data has single images, but {artefact.path} takes pairs of images")
         folder = data.resolve()
-        return load(str(folder), root, size=size), f"folder-{folder.name}"
+        return load(str(folder), root, size=size, channels=3 if channels == 3 else 1), f"folder-{folder.name}"
     name = artefact.training.get("data_set")
     if name not in KNOWN:
         raise ValueError(
@@ -333,7 +334,9 @@ def _others(name: str | None, images: ImageSet, root: Path, split: Split) -> Ima
     elif name in KNOWN:
         others = load(name, root, part, stereo=channels == 2)
     else:
-        others = load(name, root, size=size)
+        others = load(name, root, size=size, channels=3 if channels == 3 else 1)
+    if channels == 3 and name in KNOWN:
+        others = replace(others, images=others.images.expand(-1, 3, -1, -1))  # grey, as the service makes it RGB
     if others.images.shape[1:] != images.images.shape[1:]:
         shapes = [list(of.images.shape[1:]) for of in (images, others)]
         raise ValueError(f"--other must have images of the shape {shapes[0]}, got {shapes[1]} of {others.name}")

@@ -1,11 +1,13 @@
 """Which images a run trains on, and which it holds out: by its configuration, or by a released training record."""
 
-from typing import Any
+from dataclasses import replace
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from matcaps.training.config import FOLDER_CLASSES, TrainConfig
+from matcaps.model import CapsNetConfig
+from matcaps.training.config import FOLDER_CHANNELS, FOLDER_CLASSES, TrainConfig
 from matcaps.training.data import KNOWN, ImageSet, hold_out, load, select
 
 FOLDER_SHARE = 0.2  # of each class of a folder of images
@@ -20,12 +22,14 @@ def split(config: TrainConfig) -> tuple[ImageSet, ImageSet]:
     """
     data, network = config.data, config.network
     try:
-        images = load(data.name, config.run.root, stereo=network.channels == 2, size=network.image_size)
+        stereo, channels = network.channels == 2, _channels_of_folder(config)
+        images = load(data.name, config.run.root, stereo=stereo, size=network.image_size, channels=channels)
     except FileNotFoundError as error:
         if data.name in KNOWN:
             raise
         raise FileNotFoundError(f"{error}; if the pictures moved, name the new place with --data") from None
-    shape = (network.channels, network.image_size, network.image_size)
+    undecided = data.name not in KNOWN and network.channels == FOLDER_CHANNELS
+    shape = (images.images.shape[1] if undecided else network.channels, network.image_size, network.image_size)
     if network.classes not in (images.classes, FOLDER_CLASSES):
         raise ValueError(f"{images.name} has the classes {images.classes}, the network {network.classes}")
     if images.images.shape[1:] != shape:
@@ -43,6 +47,26 @@ def split(config: TrainConfig) -> tuple[ImageSet, ImageSet]:
     if len(training) < batch_size:
         raise ValueError(f"{len(training)} training images do not fill one batch of {batch_size}")
     return training, held_out
+
+
+def completed(network: CapsNetConfig, training: ImageSet) -> CapsNetConfig:
+    """The network's configuration with the classes and channels of its training images in place of placeholders."""
+    classes = training.classes if network.classes == FOLDER_CLASSES else network.classes
+    return replace(network, classes=classes, channels=training.images.shape[1])
+
+
+def _channels_of_folder(config: TrainConfig) -> Literal[1, 3] | None:
+    """The channels that the options name for a folder of images; None leaves it to the images.
+
+    Raises:
+        ValueError: Two options name different ones.
+    """
+    named, network = config.data.channels, config.network.channels
+    if network == FOLDER_CHANNELS:
+        return named
+    if named not in (None, network):
+        raise ValueError(f"--channels {named} and --network.channels {network} differ; name one of them")
+    return 1 if network == 1 else 3
 
 
 def familiar(images: ImageSet, config: TrainConfig) -> Tensor:

@@ -1,6 +1,7 @@
-"""Your own images, one folder per class: the small network for single images (118 thousand parameters).
+"""Your own images, one folder per class: the small network for single images (118 thousand parameters, RGB 119).
 
-Command: ``matcaps train folder --data FOLDER``. A fifth of each class is held out.
+Command: ``matcaps train folder --data FOLDER``. A fifth of each class is held out. The network takes RGB images if
+any of yours is coloured, otherwise grey ones; ``--channels`` decides it by hand.
 Time and error depend on the images; none were measured.
 """
 
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from matcaps.model import RoutingConfig, small_norb_small
 from matcaps.training.config import (
+    FOLDER_CHANNELS,
     FOLDER_CLASSES,
     AugmentationConfig,
     DataConfig,
@@ -21,7 +23,7 @@ from matcaps.training.config import (
 CONFIG = TrainConfig(
     data=DataConfig("FOLDER"),
     network=replace(
-        small_norb_small(channels=1),
+        small_norb_small(channels=FOLDER_CHANNELS),
         classes=FOLDER_CLASSES,
         crop_size=42,
         resolution=32,

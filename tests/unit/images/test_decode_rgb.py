@@ -55,7 +55,8 @@ def palette() -> Image.Image:
 
 def premultiplied() -> NDArray[np.uint8]:
     """Colours multiplied by their opacity, and the opacity."""
-    return np.rint(np.dstack([COLOURS * (OPACITY[..., None] / 255.0), OPACITY])).astype(np.uint8)
+    samples: NDArray[np.uint8] = np.rint(np.dstack([COLOURS * (OPACITY[..., None] / 255.0), OPACITY])).astype(np.uint8)
+    return samples
 
 
 def bmp_with_unused_alpha() -> bytes:

@@ -26,10 +26,13 @@ def shown(content: bytes) -> NDArray[np.uint8]:
     return np.asarray(decode_rgb(open_image(content, max_pixels=10_000)))
 
 
-def of_linear_light(levels: NDArray[np.generic]) -> NDArray[np.float64]:
+def of_linear_light(levels: NDArray[np.uint8]) -> NDArray[np.float64]:
     """The levels of sRGB (IEC 61966-2-1) of linear ones, both from 0 to 255."""
     light = levels / 255.0
-    return 255.0 * np.where(light <= 0.0031308, 12.92 * light, 1.055 * np.maximum(light, 1e-9) ** (1 / 2.4) - 0.055)
+    curved: NDArray[np.float64] = np.where(
+        light <= 0.0031308, 12.92 * light, 1.055 * np.maximum(light, 1e-9) ** (1 / 2.4) - 0.055
+    )
+    return 255.0 * curved
 
 
 def tiff(pixels: NDArray[np.generic], profile: bytes, **options: Any) -> bytes:
@@ -72,8 +75,8 @@ def test_linear_light_becomes_srgb(name: str) -> None:
 @pytest.mark.parametrize("name", FILES)
 def test_the_grey_of_a_file_ignores_its_profile(name: str) -> None:
     """A grey model gets the same pixels with a profile as without."""
-    grey = [np.asarray(decode(open_image(FILES[name](profile)))) for profile in (b"no profile", LINEAR)]
-    assert np.array_equal(*grey)
+    plain, profiled = (np.asarray(decode(open_image(FILES[name](profile)))) for profile in (b"no profile", LINEAR))
+    assert np.array_equal(plain, profiled)
 
 
 def test_a_jpeg_has_the_colours_of_its_profile() -> None:

@@ -2,23 +2,30 @@
 
 import sys
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from matcaps.images.decode import decode, open_image
+from matcaps.images.decode import decode, decode_rgb, open_image
 from matcaps.images.errors import ImageError
 from matcaps.images.fit import fit
 from matcaps.images.formats import SUFFIXES
 from matcaps.training.data.dataset import ImageSet
+from matcaps.training.data.formats.colour import decide_channels
 
 EXAMPLES = 3  # entries that are named of those passed over
 
 
-def load_folder(folder: Path, size: int) -> ImageSet:
-    """Load all images in grey, [n, 1, size, size]; the classes are the folders' names in alphabetical order.
+def load_folder(folder: Path, size: int, channels: Literal[1, 3] | None = 1) -> ImageSet:
+    """Load all images, [n, channels, size, size]; the classes are the folders' names in alphabetical order.
+
+    Args:
+        folder: Holds one folder per class.
+        size: Height and width that the images are resized to.
+        channels: 1 for grey, 3 for RGB; None for RGB if any image is coloured, which is said in one line.
 
     Raises:
         FileNotFoundError: There is no such folder.
@@ -43,15 +50,18 @@ def load_folder(folder: Path, size: int) -> ImageSet:
         files += found
         labels += [label] * len(found)
     _report_passed_over(passed_over)
-    images = torch.empty(len(files), 1, size, size, dtype=torch.uint8)
+    if channels is None:
+        channels = decide_channels(files, lambda path: _read(path, size, 3))
+    images = torch.empty(len(files), channels, size, size, dtype=torch.uint8)
     for row, path in enumerate(tqdm(files, desc="images", unit="file", leave=False, disable=None)):
-        images[row, 0] = torch.tensor(_read(path, size))
+        images[row] = torch.tensor(_read(path, size, channels))
     return ImageSet(str(folder), tuple(classes), images, torch.tensor(labels))
 
 
-def _read(path: Path, size: int) -> NDArray[np.uint8]:
+def _read(path: Path, size: int, channels: int) -> NDArray[np.uint8]:
     try:
-        return fit(decode(open_image(path.read_bytes())), size, size)
+        picture = open_image(path.read_bytes())
+        return fit(decode_rgb(picture) if channels == 3 else decode(picture), size, size)
     except (ImageError, OSError) as error:
         raise ValueError(f"{path} cannot be read as an image: {error}") from error
 
