@@ -19,8 +19,10 @@ def to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
     opacity = image.convert("RGBA").getchannel("A") if image.has_transparency_data else None
     try:
         found, wanted = ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB")
-        # Optimising would take longer than it saves, and make dark greys inexact by up to 10 levels.
-        transform = ImageCms.buildTransform(found, wanted, mode, "RGB", flags=ImageCms.Flags.NOOPTIMIZE)
+        # Tables are six times as fast when optimised. Curves are as fast without, and exact: dark greys would be off by
+        # up to 10 levels, and optimising takes 8 milliseconds.
+        flags = ImageCms.Flags.NOOPTIMIZE if found.profile.is_matrix_shaper else ImageCms.Flags.NONE
+        transform = ImageCms.buildTransform(found, wanted, mode, "RGB", flags=flags)
         shown = ImageCms.applyTransform(image.convert(mode), transform)
     except (ImageCms.PyCMSError, OSError):
         return image

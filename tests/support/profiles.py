@@ -21,6 +21,16 @@ def grey_profile(gamma: float) -> bytes:
     return _profile("GRAY", {"kTRC": _curve(gamma)})
 
 
+def black_inks_profile() -> bytes:
+    """A profile of four inks that are all black, by a table of Lab: what printers' profiles are like."""
+    inks = [[number >> place & 1 for place in (3, 2, 1, 0)] for number in range(16)]
+    table = [value for ink in inks for value in (0 if any(ink) else 65280, 32768, 32768)]  # L, a and b
+    head = b"mft2" + bytes(4) + bytes([4, 3, 2, 0]) + _numbers((1, 0, 0, 0, 1, 0, 0, 0, 1)) + struct.pack(">HH", 2, 2)
+    lines = struct.pack(">HH", 0, 65535)
+    profile = _profile("CMYK", {"A2B0": head + 4 * lines + struct.pack(f">{len(table)}H", *table) + 3 * lines})
+    return profile[:12] + b"prtr" + profile[16:20] + b"Lab " + profile[24:]
+
+
 def _profile(space: str, tags: dict[str, bytes]) -> bytes:
     description = b"desc" + bytes(4) + struct.pack(">I", 2) + b"x\0" + bytes(78)
     tags = {"desc": description, "cprt": b"text" + bytes(4) + b"none\0", "wtpt": _xyz(WHITE), **tags}

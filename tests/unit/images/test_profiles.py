@@ -9,12 +9,14 @@ import imagecodecs
 import numpy as np
 import pytest
 import tifffile
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from matcaps.images.decode import decode, decode_rgb, open_image
 from tests.support.doubles import encoded
-from tests.support.profiles import grey_profile, rgb_profile
+from tests.support.profiles import black_inks_profile, grey_profile, rgb_profile
 
 COLOURS = np.random.default_rng(8).integers(0, 256, (9, 11, 3)).astype(np.uint8)
 LINEAR = rgb_profile(gamma=1.0)
@@ -87,6 +89,20 @@ def test_a_jpeg_has_the_colours_of_its_profile() -> None:
     assert green > 240
 
 
+@pytest.mark.parametrize("kind", ["JPEG", "TIFF", "TIFF of 16 bits"])
+def test_inks_have_the_colours_of_their_profile(kind: str) -> None:
+    """Cyan ink that a profile calls black is black; paper stays white."""
+    ink = np.zeros((16, 16, 4), np.uint8)
+    ink[8:, :, 0] = 255
+    if kind == "TIFF of 16 bits":
+        content = tiff(ink.astype(np.uint16) * 257, black_inks_profile(), photometric="separated")
+    else:
+        content = encoded(Image.fromarray(ink, "CMYK"), kind, icc_profile=black_inks_profile())
+    found = shown(content)
+    assert found[0].min() >= 250
+    assert found[-1].max() <= 5
+
+
 def test_a_profile_of_srgb_changes_nothing() -> None:
     """A picture that is in sRGB keeps its levels, give or take one."""
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -122,3 +138,18 @@ def test_a_profile_that_does_not_fit_is_ignored(mode: str, profile: bytes) -> No
     image = Image.fromarray(COLOURS).convert(mode)
     for kind in ("PNG", "TIFF", "JPEG"):
         assert np.array_equal(shown(encoded(image, kind, icc_profile=profile)), shown(encoded(image, kind)))
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    st.sampled_from([LINEAR, grey_profile(1.8), black_inks_profile()]),
+    st.lists(st.tuples(st.integers(0, 1000), st.integers(0, 255)), min_size=1, max_size=8),
+)
+def test_mutated_profiles_stop_no_picture(profile: bytes, changes: list[tuple[int, int]]) -> None:
+    """A profile with a few wrong bytes is used or ignored."""
+    mutated = bytearray(profile)
+    for place, value in changes:
+        mutated[place % len(mutated)] = value
+    for mode in ("L", "RGB", "CMYK"):
+        image = Image.fromarray(COLOURS).convert(mode)
+        assert shown(encoded(image, "TIFF", icc_profile=bytes(mutated))).shape == (9, 11, 3)
