@@ -94,8 +94,9 @@ def test_named_channels_decide(pets: Path, channels: int, capsys: pytest.Capture
 def test_a_broken_image_is_named_whatever_the_channels(pets: Path) -> None:
     """The search for colours passes over a broken image; reading names it."""
     write(pets / "cat" / "0.png", b"not an image")
-    with pytest.raises(ValueError, match=r"0\.png cannot be read as an image"):
+    with pytest.raises(ValueError, match="cannot be read as an image") as error:
         load_folder(pets, SIZE, None)
+    assert "0.png" in str(error.value)
 
 
 @pytest.mark.parametrize(
