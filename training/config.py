@@ -12,6 +12,7 @@ from matcaps.training.data import KNOWN
 from matcaps.training.paths import NameOrFolder
 
 FOLDER_CLASSES = ("first", "second")  # placeholders, replaced by the names of the class folders when a run starts
+FOLDER_CHANNELS = 2  # a placeholder too: a folder holds no stereo pairs
 STRONGEST_ELASTIC = 2.0  # pixels: at 2.0 one image in ten has a fold somewhere, at 1.5 one in a hundred
 
 
@@ -34,8 +35,13 @@ class DataConfig:
     skip_unreadable: bool = False
     """your own images: go on without the files that cannot be read; each is named"""
 
+    channels: Literal[1, 3] | None = None
+    """your own images: 1 makes all of them grey, 3 RGB; by default RGB if any of them is coloured"""
+
     def __post_init__(self) -> None:
         _at_least_one(held_out_rows=self.held_out_rows)
+        if self.channels is not None and self.name in KNOWN:
+            raise ValueError(f"channels is for a folder of images, got channels {self.channels} with {self.name}")
         if self.held_out_instances is not None:
             if not self.held_out_instances:
                 raise ValueError("held_out_instances names no instance; to hold out none, write None; got ()")
@@ -54,12 +60,16 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class AugmentationConfig:
-    """Random changes of the training images."""
+    """Random changes of the training images; all but hue and saturation change all channels alike."""
 
     brightness: float = 0.0
     """largest random shift of all pixels, in grey levels"""
     contrast: tuple[float, float] = (1.0, 1.0)
     """range of the random factor by which pixels move away from their mean"""
+    hue: float = 0.0
+    """RGB: largest random rotation of the hues, in degrees, either way; the luma stays"""
+    saturation: tuple[float, float] = (1.0, 1.0)
+    """RGB: range of the random factor by which colours move away from grey"""
     shift: int = 0
     """largest random shift of an image, in pixels, where nothing is cropped"""
     warp: float = 0.0
@@ -79,6 +89,10 @@ class AugmentationConfig:
         _not_negative(brightness=self.brightness, shift=self.shift, mixup=self.mixup)
         if not 0.0 < self.contrast[0] <= self.contrast[1]:
             raise ValueError(f"contrast must be a range of positive factors, got {self.contrast}")
+        if not 0.0 <= self.hue <= 180.0:
+            raise ValueError(f"hue must lie between 0 and 180 degrees, got {self.hue}")
+        if not 0.0 <= self.saturation[0] <= self.saturation[1]:
+            raise ValueError(f"saturation must be a range of factors of at least 0, got {self.saturation}")
         if not 0.0 <= self.warp < 0.5:
             raise ValueError(f"warp must lie in [0, 0.5), or shapes would fold, got {self.warp}")
         if not 0.0 <= self.rotation <= 180.0:
@@ -246,6 +260,7 @@ def _options(config: TrainConfig) -> dict[str, Any]:
     """The options that define a run, by their names on the command line."""
     saved = to_json(config)
     data, loss, network = saved["data"], saved["loss"], saved["network"]
+    del data["channels"]  # decided by the time a run is saved; the network has the result
     routing = network.pop("routing")
     return {
         "architecture": saved["architecture"],

@@ -4,10 +4,10 @@ from dataclasses import replace
 from typing import Literal
 
 from matcaps.model import CapsNetConfig, RoutingConfig, small_norb, small_norb_small
-from matcaps.training.config import FOLDER_CLASSES
+from matcaps.training.config import FOLDER_CHANNELS, FOLDER_CLASSES
 
 UNDECIDED = replace(
-    small_norb_small(channels=1),
+    small_norb_small(channels=FOLDER_CHANNELS),
     classes=FOLDER_CLASSES,
     crop_size=42,
     resolution=32,

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from matcaps.training.config import FOLDER_CLASSES, TrainConfig, at, differences, from_json, resolved
+from matcaps.training.config import TrainConfig, at, differences, from_json, resolved
 from matcaps.training.data import KNOWN, ImageSet
 from matcaps.training.data.loader import BatchLoader
-from matcaps.training.data.splits import familiar, split
+from matcaps.training.data.splits import completed, familiar, split
 from matcaps.training.data.summary import describe
 from matcaps.training.engine import checkpoint
 from matcaps.training.engine.checkpoint import Network
@@ -110,8 +110,7 @@ def prepare(config: TrainConfig, worker: Worker) -> Training:
     images = fingerprint(training, held_out)
     if len(held_out):
         held_out = held_out.subset(familiar(held_out, config))
-    if config.network.classes == FOLDER_CLASSES:
-        config = replace(config, network=replace(config.network, classes=training.classes))
+    config = replace(config, network=completed(config.network, training))
     if saved is not None and before is not None:
         _require_the_same_run(before, config, saved["images"], images)
     loader = BatchLoader(config, training, worker.device, worker.rank, worker.world)

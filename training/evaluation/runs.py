@@ -210,4 +210,5 @@ def held_out_folds(configs: Sequence[TrainConfig]) -> list[Fold]:
 
 def _split_options(config: TrainConfig) -> dict[str, Any]:
     """The options that decide which images a run trains on; smallNORB is split by instance, so without the seed."""
-    return {**asdict(config.data), "seed": None if config.data.name == "smallnorb" else config.seed}
+    seed = None if config.data.name == "smallnorb" else config.seed
+    return {**asdict(config.data), "channels": config.network.channels, "seed": seed}

@@ -1,6 +1,7 @@
 """Your own images, one folder per class: a network for single images (118 thousand parameters, or 342).
 
-Command: ``matcaps train folder --data FOLDER [--size large]``. A fifth of each class is held out.
+Command: ``matcaps train folder --data FOLDER [--size large]``. A fifth of each class is held out. The network takes
+RGB images if any of yours is coloured, otherwise grey ones; ``--channels`` decides it by hand.
 Time and error depend on the images; none were measured.
 """
 

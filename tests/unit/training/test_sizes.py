@@ -44,7 +44,7 @@ def test_the_recipe_of_before_is_the_small_one_for_pictures_of_48_pixels() -> No
 
 def test_a_network_with_a_named_size_is_decided() -> None:
     """Classes, channels and routing are no sizes."""
-    assert is_undecided(replace(UNDECIDED, classes=("a", "b"), channels=2, batch_norm=False))
+    assert is_undecided(replace(UNDECIDED, classes=("a", "b"), channels=3, batch_norm=False))
     assert not is_undecided(replace(UNDECIDED, image_size=64))
     assert not is_undecided(replace(UNDECIDED, primary_types=4))
 
@@ -53,4 +53,4 @@ def test_sizes_are_copied_without_the_rest() -> None:
     """Classes, channels and routing stay."""
     found = sized_as(UNDECIDED, small_norb())
     assert (found.primary_types, found.resolution, found.pooled_channels) == (32, None, 0)
-    assert (found.classes, found.channels, found.routing) == (UNDECIDED.classes, 1, UNDECIDED.routing)
+    assert (found.classes, found.channels, found.routing) == (UNDECIDED.classes, UNDECIDED.channels, UNDECIDED.routing)

@@ -1,5 +1,6 @@
 """``matcaps evaluate calibration TARGET``: what the activations of a run or an artefact mean."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -76,7 +77,9 @@ def _others(name: str | None, images: ImageSet, root: Path, split: Split) -> Ima
     elif name in KNOWN:
         others = load(name, root, part, stereo=channels == 2)
     else:
-        others = load(name, root, size=size)
+        others = load(name, root, size=size, channels=3 if channels == 3 else 1)
+    if channels == 3 and name in KNOWN:
+        others = replace(others, images=others.images.expand(-1, 3, -1, -1))  # grey, as the service makes it RGB
     if others.images.shape[1:] != images.images.shape[1:]:
         shapes = [list(of.images.shape[1:]) for of in (images, others)]
         raise ValueError(f"--other must have images of the shape {shapes[0]}, got {shapes[1]} of {others.name}")

@@ -94,10 +94,10 @@ def _images_for(artefact: Artefact, root: Path, split: Split, data: Path | None)
     if data is not None:
         if split == "test":
             raise ValueError("use --split test or --data FOLDER, not both")
-        if channels > 1:
+        if channels == 2:
             raise ValueError(f"--data has single images, but {artefact.path} takes pairs of images")
         folder = data.resolve()
-        return load(str(folder), root, size=size), f"folder-{folder.name}"
+        return load(str(folder), root, size=size, channels=3 if channels == 3 else 1), f"folder-{folder.name}"
     name = artefact.training.get("data_set")
     if name not in KNOWN:
         raise ValueError(

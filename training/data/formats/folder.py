@@ -3,28 +3,33 @@
 import contextlib
 import sys
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from matcaps.images.decode import decode, open_image
+from matcaps.images.decode import decode, decode_rgb, open_image
 from matcaps.images.errors import ImageError
 from matcaps.images.fit import fit
 from matcaps.images.formats import SUFFIXES
 from matcaps.training.data.dataset import ImageSet
+from matcaps.training.data.formats.colour import decide_channels
 
 EXAMPLES = 3  # entries that are named of those passed over
 MEASURED = 500  # images whose size is read, at most
 
 
-def load_folder(folder: Path, size: int, *, skip_unreadable: bool = False) -> ImageSet:
-    """Load all images in grey, [n, 1, size, size]; the classes are the folders' names in alphabetical order.
+def load_folder(
+    folder: Path, size: int, channels: Literal[1, 3] | None = 1, *, skip_unreadable: bool = False
+) -> ImageSet:
+    """Load all images, [n, channels, size, size]; the classes are the folders' names in alphabetical order.
 
     Args:
         folder: Holds one folder of images for each class.
         size: Height and width that the images are resized to.
+        channels: 1 for grey, 3 for RGB; None for RGB if any image is coloured, which is said in one line.
         skip_unreadable: Whether to go on without the files that cannot be read. Each is named on standard error.
 
     Raises:
@@ -46,11 +51,13 @@ def load_folder(folder: Path, size: int, *, skip_unreadable: bool = False) -> Im
         files += found
         labels += [label] * len(found)
     _report_passed_over(passed_over)
-    images = torch.empty(len(files), 1, size, size, dtype=torch.uint8)
+    if channels is None:
+        channels = decide_channels(files, lambda path: _read(path, size, 3))
+    images = torch.empty(len(files), channels, size, size, dtype=torch.uint8)
     unreadable: dict[int, str] = {}
     for row, path in enumerate(tqdm(files, desc="images", unit="file", leave=False, disable=None)):
         try:
-            images[row, 0] = torch.tensor(_read(path, size))
+            images[row] = torch.tensor(_read(path, size, channels))
         except (ImageError, OSError) as error:
             unreadable[row] = f"{path}: {error}"
     whole = ImageSet(str(folder), tuple(classes), images, torch.tensor(labels), files=tuple(map(str, files)))
@@ -95,8 +102,9 @@ def shortest_side(folder: Path) -> int:
     return sorted(sides)[len(sides) // 2]
 
 
-def _read(path: Path, size: int) -> NDArray[np.uint8]:
-    return fit(decode(open_image(path.read_bytes())), size, size)
+def _read(path: Path, size: int, channels: int) -> NDArray[np.uint8]:
+    picture = open_image(path.read_bytes())
+    return fit(decode_rgb(picture) if channels == 3 else decode(picture), size, size)
 
 
 def _report_unreadable(folder: Path, faults: list[str], files: int, *, skipped: bool) -> None:
