@@ -1,4 +1,4 @@
-"""Bytes to an upright picture in 8-bit grey."""
+"""Bytes to an upright picture in 8-bit grey or in sRGB."""
 
 import io
 from collections.abc import Callable
@@ -11,6 +11,7 @@ from matcaps.images import jpeg, png, tiff
 from matcaps.images.errors import BrokenImageError, ImageError, LargeImageError, UnsupportedImageError, reason
 from matcaps.images.formats import FORMATS, SUPPORTED, format_of, other_format_of
 from matcaps.images.levels import eight_bits, white_level
+from matcaps.images.profiles import to_srgb
 
 ORIENTATIONS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -21,6 +22,8 @@ ORIENTATIONS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+
+PROFILE = "icc_profile"  # Pillow's name of it
 
 # open_image() checks the number of pixels itself. Pillow's own limit would warn at a different number.
 Image.MAX_IMAGE_PIXELS = None
@@ -66,8 +69,23 @@ def decode(picture: Picture) -> Image.Image:
     Raises:
         BrokenImageError: The bytes are not a complete picture.
     """
+    return _read(picture, _grey)
+
+
+def decode_rgb(picture: Picture) -> Image.Image:
+    """Decode a picture into 8-bit sRGB (mode RGB), upright, by the rules of ``decode``.
+
+    Colours with an ICC profile are converted to sRGB. A grey picture gets three equal channels.
+
+    Raises:
+        BrokenImageError: The bytes are not a complete picture.
+    """
+    return _read(picture, _rgb)
+
+
+def _read(picture: Picture, prepare: Callable[[Image.Image], Image.Image]) -> Image.Image:
     try:
-        return _grey(picture.read())
+        return prepare(picture.read())
     except Exception as error:  # decoders raise errors of many types for broken data
         raise BrokenImageError(f"the {picture.format} image is broken: {reason(error)}") from None
 
@@ -80,9 +98,7 @@ def _opened(content: bytes, max_pixels: int | None) -> Picture:
             frame = jpeg.frame_of(content)
             if frame is not None and jpeg.is_deep(content, frame):
                 head = jpeg.open_deep(content, frame)
-                return Picture(
-                    "JPEG", *head.size, lambda: _turned(jpeg.read_deep(content, frame), _exif_orientation(head))
-                )
+                return Picture("JPEG", *head.size, lambda: _completed(jpeg.read_deep(content, frame), head))
     try:
         image = _open(content)
     except Exception:
@@ -91,7 +107,7 @@ def _opened(content: bytes, max_pixels: int | None) -> Picture:
         content = png.without_extras(content)
         image = _open(content)
     assert image.format is not None
-    return Picture(image.format, *image.size, lambda: _read(content, image))
+    return Picture(image.format, *image.size, lambda: _read_opened(content, image))
 
 
 def _open(content: bytes) -> Image.Image:
@@ -114,7 +130,7 @@ def _opened_tiff(content: bytes, max_pixels: int | None) -> Picture:
     )
 
 
-def _read(content: bytes, image: Image.Image) -> Image.Image:
+def _read_opened(content: bytes, image: Image.Image) -> Image.Image:
     """The pixels of a picture that Pillow opened. A second attempt serves files that are nearly valid."""
     try:
         return _pixels(content, image)
@@ -130,7 +146,7 @@ def _read(content: bytes, image: Image.Image) -> Image.Image:
 
 def _pixels(content: bytes, image: Image.Image) -> Image.Image:
     if image.format == "PNG" and png.needs_libpng(content, image):
-        return _turned(png.read_with_libpng(content, image.size), _exif_orientation(image))
+        return _completed(png.read_with_libpng(content, image.size), image)
     image = _loaded(image)
     if image.format == "BMP" and image.mode == "RGBA" and image.getchannel("A").getextrema() == (0, 0):
         image = image.convert("RGB")  # an alpha that no pixel uses: viewers show the colours
@@ -164,21 +180,43 @@ def _exif_orientation(image: Image.Image) -> object:
         return 1
 
 
+def _completed(image: Image.Image, opened: Image.Image) -> Image.Image:
+    """Pixels that another decoder read, with the orientation and the profile that Pillow found."""
+    image.info[PROFILE] = opened.info.get(PROFILE)
+    return _turned(image, _exif_orientation(opened))
+
+
 def _turned(image: Image.Image, orientation: object) -> Image.Image:
     method = ORIENTATIONS.get(orientation) if isinstance(orientation, int) else None
     return image if method is None else image.transpose(method)
 
 
 def _grey(image: Image.Image) -> Image.Image:
-    if image.mode.startswith(("I", "F")):
-        levels = np.asarray(image)
-        return Image.fromarray(eight_bits(levels, white_level(levels, 8 * levels.itemsize)))
+    image = _opaque(image)
+    return image if image.mode == "L" else image.convert("L")
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    profile = image.info.get(PROFILE)
+    if isinstance(profile, bytes):
+        image = to_srgb(_of_eight_bits(image), profile)
+    return _opaque(image).convert("RGB")
+
+
+def _of_eight_bits(image: Image.Image) -> Image.Image:
+    if not image.mode.startswith(("I", "F")):
+        return image
+    levels = np.asarray(image)
+    return Image.fromarray(eight_bits(levels, white_level(levels, 8 * levels.itemsize)))
+
+
+def _opaque(image: Image.Image) -> Image.Image:
+    """An image of 8 bits without transparency, in mode 1, L or RGB."""
+    image = _of_eight_bits(image)
     if image.mode == "P" and "transparency" not in image.info:
         image = image.convert("RGB")
     if image.has_transparency_data:
         image = image.convert("RGBA")
         page = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(page, image).convert("RGB")
-    if image.mode in ("CMYK", "LAB", "HSV", "YCbCr"):
-        image = image.convert("RGB")
-    return image if image.mode == "L" else image.convert("L")
+    return image.convert("RGB") if image.mode in ("CMYK", "LAB", "HSV", "YCbCr") else image

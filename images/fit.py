@@ -1,4 +1,4 @@
-"""A grey image to the size that a model takes."""
+"""An image to the size that a model takes."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,9 +8,13 @@ from PIL import Image
 def fit(image: Image.Image, height: int, width: int) -> NDArray[np.uint8]:
     """The centre of a grey image, uint8 [height, width]: shrunk by area averaging, or enlarged bilinearly.
 
+    An image in mode RGB gives [3, height, width]; each of its channels is treated as a grey image.
+
     >>> fit(Image.new("L", (4, 2), 7), 1, 1)
     array([[7]], dtype=uint8)
     """
+    if image.mode == "RGB":
+        return np.stack([fit(image.getchannel(channel), height, width) for channel in range(3)])
     if image.size == (width, height):
         return np.asarray(image, np.uint8)
     scale = min(image.width / width, image.height / height)

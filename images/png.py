@@ -11,7 +11,9 @@ from PIL import Image
 from matcaps.images.levels import eight_bits
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
-SHOWN = (b"IHDR", b"PLTE", b"tRNS", b"eXIf", b"IDAT", b"IEND")  # the chunks that change the pixels
+SHOWN = (b"IHDR", b"PLTE", b"tRNS", b"eXIf", b"iCCP", b"IDAT", b"IEND")  # the chunks that change the pixels
+LONGEST_NAME = 79  # of a profile
+LARGEST_PROFILE = 2**20  # bytes
 
 
 def needs_libpng(content: bytes, image: Image.Image) -> bool:
@@ -30,12 +32,23 @@ def read_with_libpng(content: bytes, size: tuple[int, int]) -> Image.Image:
 
 
 def without_extras(content: bytes) -> bytes:
-    """The file without texts, times, profiles and other chunks that change no pixel, and without a broken tRNS or eXIf.
+    """The file without texts, times and other chunks that change no pixel, and without a broken tRNS, eXIf or iCCP.
 
     A mistake in such a chunk is no reason to refuse a picture. libpng skips it too.
     """
     kept = [chunk for name, chunk, right in _chunks(content) if name in SHOWN and (right or name[0] & 0x20 == 0)]
-    return SIGNATURE + b"".join(kept)
+    return SIGNATURE + b"".join(chunk for chunk in kept if chunk[4:8] != b"iCCP" or _is_profile(chunk[8:-4]))
+
+
+def _is_profile(content: bytes) -> bool:
+    """Whether an iCCP chunk is a name, the method 0, and compressed bytes that end."""
+    name, _, rest = content.partition(b"\0")
+    unpacking = zlib.decompressobj()
+    try:
+        unpacking.decompress(rest[1:], LARGEST_PROFILE)
+    except zlib.error:
+        return False
+    return 0 < len(name) <= LONGEST_NAME and rest[:1] == b"\0" and unpacking.eof
 
 
 def _chunks(content: bytes) -> Iterator[tuple[bytes, bytes, bool]]:

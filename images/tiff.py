@@ -78,7 +78,7 @@ def suits_pillow(content: bytes, page: TiffPage) -> bool:
 
 
 def read_page(content: bytes, page: TiffPage) -> Image.Image:
-    """The pixels in mode L, LA, RGB, RGBA or CMYK, not turned upright.
+    """The pixels in mode L, LA, RGB, RGBA or CMYK, not turned upright, with the ICC profile where Pillow keeps it.
 
     Raises:
         Exception: Of many types, as tifffile raises them for a broken page.
@@ -98,6 +98,7 @@ def read_page(content: bytes, page: TiffPage) -> Image.Image:
     planes = [samples[plane, 0, :, :, place] for plane in range(len(samples)) for place in range(samples.shape[4])]
     alpha = _alpha(page, colours)
     image = _coloured(page, planes[:colours], depth)
+    image.info["icc_profile"] = _profile(page)
     if alpha is None or image.mode == "CMYK":
         return image
     opacity = eight_bits(planes[alpha], white_level(planes[alpha], depth))
@@ -187,10 +188,19 @@ def _alpha(page: TiffPage, colours: int) -> int | None:
     )
 
 
+def _profile(page: TiffPage) -> bytes | None:
+    try:
+        return page.iccprofile
+    except Exception:  # the pixels are complete even if the tag is broken
+        return None
+
+
 def _over_white(image: Image.Image, opacity: NDArray[np.uint8]) -> Image.Image:
     """Colours that were multiplied by their opacity, on white."""
     page = Image.fromarray(255 - opacity)
-    return Image.merge(image.mode, [ImageChops.add(band, page) for band in image.split()])
+    shown = Image.merge(image.mode, [ImageChops.add(band, page) for band in image.split()])
+    shown.info = image.info
+    return shown
 
 
 def _described(page: TiffPage) -> str:

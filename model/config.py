@@ -5,6 +5,7 @@ from typing import Literal
 
 SMALL_NORB_CLASSES = ("animal", "human", "airplane", "truck", "car")
 DIGIT_CLASSES = tuple("0123456789")
+CHANNELS = {1: "grey", 2: "a stereo pair", 3: "RGB"}
 
 SMALLEST_CROP = 17  # 5×5 stride 2, 3×3 stride 2, 3×3 stride 1: below this the last grid would be empty
 SMALLEST_POOLED = 18  # the same with maxima over 2×2 below
@@ -113,7 +114,10 @@ class CapsNetConfig:
     def __post_init__(self) -> None:
         if len(self.classes) < 2 or len(set(self.classes)) != len(self.classes):
             raise ValueError(f"classes must be at least 2 different names, got {self.classes!r}")
-        for name in ("channels", "stem_channels", "primary_types", "conv_types_1", "conv_types_2"):
+        if self.channels not in CHANNELS:
+            known = ", ".join(f"{number} ({name})" for number, name in CHANNELS.items())
+            raise ValueError(f"channels must be one of {known}, got {self.channels!r}")
+        for name in ("stem_channels", "primary_types", "conv_types_1", "conv_types_2"):
             value = getattr(self, name)
             if value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value!r}")

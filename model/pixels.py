@@ -16,6 +16,9 @@ def standardise(
 ) -> Float[Tensor, "batch channel resolution resolution"]:
     """The centre crop of each image, with zero mean and unit variance over its pixels and channels.
 
+    The channels of RGB share their mean and variance. With their own, evenly red and evenly blue pictures would be the
+    same. So a change of the light's strength is undone, and colour is kept.
+
     Pixels are in 0–255. If the configuration has a resolution, the crop is shrunk to it first, by averaging areas.
 
     Raises:

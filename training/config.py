@@ -12,6 +12,7 @@ from matcaps.training.data import KNOWN
 from matcaps.training.paths import NameOrFolder
 
 FOLDER_CLASSES = ("first", "second")  # placeholders, replaced by the names of the class folders when a run starts
+FOLDER_CHANNELS = 2  # a placeholder too: a folder holds no stereo pairs
 STRONGEST_ELASTIC = 2.0  # pixels: at 2.0 one image in ten has a fold somewhere, at 1.5 one in a hundred
 
 
@@ -29,9 +30,18 @@ class DataConfig:
     """smallNORB: the lightings to train on, from 0 to 5; all if empty"""
     held_out_rows: int = 10_000
     """MNIST, Fashion-MNIST: number of images to hold out, drawn by the seed; your own images: a fifth of each class"""
+    validation: Path | None = None
+    """your own images: a folder with the same class folders, whose images are held out instead of a fifth"""
+    skip_unreadable: bool = False
+    """your own images: go on without the files that cannot be read; each is named"""
+
+    channels: Literal[1, 3] | None = None
+    """your own images: 1 makes all of them grey, 3 RGB; by default RGB if any of them is coloured"""
 
     def __post_init__(self) -> None:
         _at_least_one(held_out_rows=self.held_out_rows)
+        if self.channels is not None and self.name in KNOWN:
+            raise ValueError(f"channels is for a folder of images, got channels {self.channels} with {self.name}")
         if self.held_out_instances is not None:
             if not self.held_out_instances:
                 raise ValueError("held_out_instances names no instance; to hold out none, write None; got ()")
@@ -39,6 +49,8 @@ class DataConfig:
                 raise ValueError(f"held_out_instances must differ, got {', '.join(map(str, self.held_out_instances))}")
             # The order means nothing, so that runs with another order are the same recipe.
             object.__setattr__(self, "held_out_instances", tuple(sorted(self.held_out_instances)))
+        if self.validation is not None and self.name in KNOWN:
+            raise ValueError(f"validation is for your own images, but data is {self.name}; got {self.validation}")
         if self.elevations and self.lightings:
             raise ValueError(
                 f"name elevations or lightings, not both; got elevations {self.elevations} and "
@@ -48,12 +60,16 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class AugmentationConfig:
-    """Random changes of the training images."""
+    """Random changes of the training images; all but hue and saturation change all channels alike."""
 
     brightness: float = 0.0
     """largest random shift of all pixels, in grey levels"""
     contrast: tuple[float, float] = (1.0, 1.0)
     """range of the random factor by which pixels move away from their mean"""
+    hue: float = 0.0
+    """RGB: largest random rotation of the hues, in degrees, either way; the luma stays"""
+    saturation: tuple[float, float] = (1.0, 1.0)
+    """RGB: range of the random factor by which colours move away from grey"""
     shift: int = 0
     """largest random shift of an image, in pixels, where nothing is cropped"""
     warp: float = 0.0
@@ -73,6 +89,10 @@ class AugmentationConfig:
         _not_negative(brightness=self.brightness, shift=self.shift, mixup=self.mixup)
         if not 0.0 < self.contrast[0] <= self.contrast[1]:
             raise ValueError(f"contrast must be a range of positive factors, got {self.contrast}")
+        if not 0.0 <= self.hue <= 180.0:
+            raise ValueError(f"hue must lie between 0 and 180 degrees, got {self.hue}")
+        if not 0.0 <= self.saturation[0] <= self.saturation[1]:
+            raise ValueError(f"saturation must be a range of factors of at least 0, got {self.saturation}")
         if not 0.0 <= self.warp < 0.5:
             raise ValueError(f"warp must lie in [0, 0.5), or shapes would fold, got {self.warp}")
         if not 0.0 <= self.rotation <= 180.0:
@@ -175,7 +195,13 @@ class TrainConfig:
     seed: int = 0
     """seed of all random draws: held-out images, initial weights, order of the images, augmentation"""
     start_from: Path | None = None
-    """folder of a run of the same network: training starts from its weights instead of random ones"""
+    """start from these weights: the folder of a run or of a released version, or a model.safetensors"""
+    size: Literal["small", "large"] | None = None
+    """your own images: how many capsules; how large images follows from the pictures. None: both as --network says"""
+
+    def __post_init__(self) -> None:
+        if self.size is not None and self.data.name in KNOWN:
+            raise ValueError(f"size is for your own images, but data is {self.data.name}; got {self.size}")
 
 
 _JSON = TypeAdapter(TrainConfig)
@@ -206,15 +232,22 @@ def first_fault(error: ValidationError) -> str:
 
 
 def resolved(config: TrainConfig) -> TrainConfig:
-    """The same configuration with the absolute path of its folder of images."""
-    if config.data.name in KNOWN:
+    """The same configuration with the absolute paths of its folders of images, and of the run that it starts from."""
+    if config.start_from is not None:
+        config = replace(config, start_from=config.start_from.resolve())
+    data = config.data
+    if data.name in KNOWN:
         return config
-    return replace(config, data=replace(config.data, name=str(Path(config.data.name).resolve())))
+    validation = None if data.validation is None else data.validation.resolve()
+    return replace(config, data=replace(data, name=str(Path(data.name).resolve()), validation=validation))
 
 
-def at(config: TrainConfig, folder: str) -> TrainConfig:
-    """The same configuration with another place of its folder of images."""
-    return resolved(replace(config, data=replace(config.data, name=folder)))
+def at(config: TrainConfig, folder: str, validation: Path | None = None) -> TrainConfig:
+    """The same configuration with other places of its folder of images, and of its validation folder if it has one."""
+    data = replace(config.data, name=folder)
+    if data.validation is not None and validation is not None:
+        data = replace(data, validation=validation)
+    return resolved(replace(config, data=data))
 
 
 def differences(one: TrainConfig, other: TrainConfig) -> dict[str, tuple[Any, Any]]:
@@ -227,6 +260,7 @@ def _options(config: TrainConfig) -> dict[str, Any]:
     """The options that define a run, by their names on the command line."""
     saved = to_json(config)
     data, loss, network = saved["data"], saved["loss"], saved["network"]
+    del data["channels"]  # decided by the time a run is saved; the network has the result
     routing = network.pop("routing")
     return {
         "architecture": saved["architecture"],

@@ -39,7 +39,8 @@ def ask_server(pictures: Sequence[Path], settings: Mapping[str, str]) -> tuple[A
             for model in models:
                 for picture in pictures:
                     content = base64.b64encode(picture.read_bytes()).decode()
-                    body = json.dumps({"images": [content] * model["image"]["channels"]}).encode()
+                    pictures_per_sample = 2 if model["image"]["channels"] == 2 else 1
+                    body = json.dumps({"images": [content] * pictures_per_sample}).encode()
                     headers = {"content-type": "application/json"}
                     answer = _json(port, Request(f"/predict?model={model['name']}", body, headers))
                     answers[model["name"], picture.name] = answer["predictions"][0]["activations"]

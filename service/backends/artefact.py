@@ -21,7 +21,8 @@ Positive = Annotated[int, Field(ge=1)]
 class ImageSize(BaseModel):
     """The size of one sample."""
 
-    channels: Annotated[int, Field(ge=1, le=2)]
+    channels: Annotated[int, Field(ge=1, le=3)]
+    """1 (grey), 2 (left and right) or 3 (RGB)"""
     height: Positive
     width: Positive
 
@@ -29,6 +30,11 @@ class ImageSize(BaseModel):
     def shape(self) -> tuple[int, int, int]:
         """Channels, height and width."""
         return self.channels, self.height, self.width
+
+    @property
+    def images_per_sample(self) -> int:
+        """How many encoded images a sample is made of: two for a stereo pair, otherwise one."""
+        return 2 if self.channels == 2 else 1
 
 
 class Crop(BaseModel):

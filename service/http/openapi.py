@@ -16,7 +16,11 @@ PROBLEM = "application/problem+json"
 BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
 
 IMAGES_BODY: dict[str, Any] = {
-    "description": "One image as the raw body, or one or more images in a form or in JSON",
+    "description": (
+        "One image as the raw body, or one or more images in a form or in JSON. A stereo model takes two images per "
+        "sample, left and right; other models take one. For a grey model colours become grey, for an RGB model grey "
+        "becomes three equal channels."
+    ),
     "required": True,
     "content": {
         **dict.fromkeys(MEDIA_TYPES, BINARY),
@@ -52,7 +56,11 @@ def _tensor(name: str, datatype: str, element: dict[str, Any]) -> dict[str, Any]
 
 
 V2_BODY: dict[str, Any] = {
-    "description": "Inputs as JSON, or JSON followed by binary tensor data (Inference-Header-Content-Length)",
+    "description": (
+        "Inputs as JSON, or JSON followed by binary tensor data (Inference-Header-Content-Length). Either images: "
+        "pixels [n, channels, height, width] with 1 (grey), 2 (left and right) or 3 (RGB) channels. Or files: encoded "
+        "images, two per sample for a stereo model, otherwise one."
+    ),
     "required": True,
     "content": {
         "application/json": {

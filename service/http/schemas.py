@@ -9,12 +9,15 @@ Pose = Annotated[list[Row], Field(min_length=4, max_length=4)]
 Base64 = Annotated[str, Field(json_schema_extra={"format": "byte"})]
 
 
+IN_BASE64 = "Image files in base64, or as base64 data URLs; a stereo model takes two per sample, left and right"
+
+
 class ImagesRequest(BaseModel):
     """Images in JSON."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    images: Annotated[list[Base64], Field(min_length=1, description="Image files in base64, or as base64 data URLs")]
+    images: Annotated[list[Base64], Field(min_length=1, description=IN_BASE64)]
 
 
 class ModelName(BaseModel):
@@ -66,7 +69,7 @@ class ModelAnswer(BaseModel):
     provider: str = Field(description="The execution provider that onnxruntime uses")
     format: int = Field(description="Format of the file; the outputs of the model follow from it")
     classes: list[str]
-    image: dict[str, int]
+    image: dict[str, int] = Field(description="Channels (1 grey, 2 left and right, 3 RGB), height and width")
     pixels: dict[str, Any] | None = Field(
         description="Size of the output `pixels`, and the part of the image it covers"
     )

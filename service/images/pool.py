@@ -9,7 +9,7 @@ from typing import ParamSpec, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from matcaps.images.decode import Picture, decode, open_image
+from matcaps.images.decode import Picture, decode, decode_rgb, open_image
 from matcaps.images.errors import BrokenImageError, ImageError, LargeImageError, UnsupportedImageError
 from matcaps.images.fit import fit
 from matcaps.service.backends.artefact import ImageSize
@@ -27,6 +27,7 @@ from matcaps.service.errors import (
 SMALL_BYTES = 2**14
 SMALL_PIXELS = 128 * 128
 COMPRESSED_TEXT = (b"zTXt", b"iTXt", b"iCCP")  # PNG chunks that can grow a thousandfold when Pillow opens the file
+PROFILE = b"acsp"  # in every ICC profile that is not compressed; to apply one takes milliseconds
 REFUSALS: dict[type[ImageError], type[ServiceError]] = {
     BrokenImageError: UndecodableError,
     UnsupportedImageError: UnsupportedTypeError,
@@ -52,7 +53,9 @@ class DecoderPool:
         self._workers = ThreadPoolExecutor(threads or usable_cores(), "decode")
 
     async def samples(self, size: ImageSize, contents: Sequence[bytes], left_s: float) -> NDArray[np.uint8]:
-        """Decode images into samples [sample, channels, height, width]; consecutive images are a sample's channels.
+        """Decode images into samples [sample, channels, height, width]: in grey, or in RGB for three channels.
+
+        Consecutive images are a stereo sample's left and right.
 
         Args:
             size: The model's image size.
@@ -62,14 +65,17 @@ class DecoderPool:
         Raises:
             QueueFullError: Too many images wait to be decoded.
             ExpiredError: The deadline passed. Images whose decoding had not begun are never decoded.
-            MalformedError: The number of images is not a multiple of the channels.
+            MalformedError: The number of images is not a multiple of those of a sample.
             ServiceError: An image is broken, too large, or of an unsupported format.
         """
-        channels = size.channels
-        if not contents or len(contents) % channels:
-            order = " (left, right)" if channels == 2 else ""
-            raise MalformedError(f"the model takes {channels} image(s) per sample{order}, got {len(contents)} image(s)")
-        if len(contents) <= channels and all(_is_small(content) for content in contents):
+        per_sample = size.images_per_sample
+        if not contents or len(contents) % per_sample:
+            order = " (left, right)" if per_sample == 2 else ""
+            raise MalformedError(
+                f"the model takes {per_sample} image(s) per sample{order}, got {len(contents)} image(s)"
+            )
+        slow = COMPRESSED_TEXT if size.channels < 3 else (*COMPRESSED_TEXT, PROFILE)
+        if len(contents) <= per_sample and all(_is_small(content, slow) for content in contents):
             with _refused():
                 pictures = [open_image(content, max_pixels=self._max_pixels) for content in contents]
                 if all(picture.width * picture.height <= SMALL_PIXELS for picture in pictures):
@@ -102,8 +108,8 @@ class DecoderPool:
             return _samples(size, (open_image(content, max_pixels=self._max_pixels) for content in contents))
 
 
-def _is_small(content: bytes) -> bool:
-    return len(content) <= SMALL_BYTES and not any(chunk in content for chunk in COMPRESSED_TEXT)
+def _is_small(content: bytes, slow: Sequence[bytes]) -> bool:
+    return len(content) <= SMALL_BYTES and not any(chunk in content for chunk in slow)
 
 
 @contextmanager
@@ -117,5 +123,6 @@ def _refused() -> Iterator[None]:
 
 def _samples(size: ImageSize, pictures: Iterable[Picture]) -> NDArray[np.uint8]:
     """Resize each image before the next is decoded: only one image of a request is held at full size."""
-    pixels = [fit(decode(picture), size.height, size.width) for picture in pictures]
+    read = decode_rgb if size.channels == 3 else decode
+    pixels = [fit(read(picture), size.height, size.width) for picture in pictures]
     return np.stack(pixels).reshape(-1, size.channels, size.height, size.width)

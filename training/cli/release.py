@@ -34,6 +34,7 @@ def release_command(
     evaluated_by: tuple[Path, ...] = (),
     max_calibration_error: float = 0.02,
     data: Path | None = None,
+    validation: Path | None = None,
 ) -> None:
     """Export a trained network for the service, after comparing it with torch on real images.
 
@@ -46,9 +47,10 @@ def release_command(
         evaluated_by: if the run held nothing out: runs of the same recipe that did, whose error goes into the record
         max_calibration_error: largest expected calibration error on held-out images, above that of chance
         data: where the run's folder of images is now, if it moved
+        validation: where the run's validation folder is now, if it moved
     """
     version = free_version(models, name, version)
-    final = open_run(run, root, data, finished=True)
+    final = open_run(run, root, data, validation, finished=True)
     if not isinstance(final.network, CapsNet):
         raise ValueError(f"only capsules can be released, but {run} holds a CNN")
     training, held_out = final.split()

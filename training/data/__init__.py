@@ -35,6 +35,8 @@ def load(
     *,
     stereo: bool = False,
     size: int = 48,
+    channels: Literal[1, 3] | None = 1,
+    skip_unreadable: bool = False,
 ) -> ImageSet:
     """Load a split of a data set from ``root``, in whichever of its formats is there.
 
@@ -44,6 +46,8 @@ def load(
         split: The official test split is for final figures only.
         stereo: smallNORB as pairs of two channels, instead of each camera's image by itself.
         size: Height and width that the images of a folder are resized to.
+        channels: Channels of the images of a folder: 1 (grey), 3 (RGB), or None for RGB if any image is coloured.
+        skip_unreadable: Of a folder: whether to go on without files that cannot be read; each is named.
 
     Raises:
         FileNotFoundError: The data set is not there in any format; the message lists the missing files.
@@ -52,7 +56,7 @@ def load(
     if name not in KNOWN:
         if split == "test":
             raise ValueError(f"{name} has no official test split; load the folder of test images by its path")
-        return load_folder(Path(name), size)
+        return load_folder(Path(name), size, channels, skip_unreadable=skip_unreadable)
     folder = root / name
     try:
         if name == "smallnorb":

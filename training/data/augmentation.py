@@ -16,6 +16,8 @@ from torch.nn import functional
 
 from matcaps.training.config import AugmentationConfig
 
+# Luma and two colour differences of RGB (NTSC): hue is an angle and saturation a length in the plane of the two.
+YIQ = torch.tensor([[0.299, 0.587, 0.114], [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]])
 SPACING = 10  # pixels between the points of an elastic field, about: coarser than edges, finer than a toy
 
 
@@ -27,7 +29,8 @@ class Augment:
         options: How strong the variants are. ``shift`` repeats the edge pixels around the image before it is cropped.
             ``warp`` and ``rotation`` distort the crop through a random 2×2 matrix. ``elastic`` moves the places that
             pixels are taken from by a smooth random field (Simard et al., ICDAR 2003). ``mirror`` swaps the channels
-            of a stereo pair, since in a mirror the left camera sees what the right one saw.
+            of a stereo pair, since in a mirror the left camera sees what the right one saw. ``hue`` and ``saturation``
+            turn and stretch the colours of RGB around grey, and keep their luma.
 
     Raises:
         ValueError: The crop is not positive.
@@ -50,9 +53,10 @@ class Augment:
         The generator lives on the CPU, so that every device gets the same draws.
 
         Raises:
-            ValueError: An image is smaller than the crop.
+            ValueError: An image is smaller than the crop, or hue or saturation is to change images without colours.
         """
         options = self.options
+        require_colours(images, options)
         _require_size(images, self.crop - 2 * options.shift)
         pixels = functional.pad(images.float(), [options.shift] * 4, mode="replicate")
         batch, _, height, width = pixels.shape
@@ -76,14 +80,38 @@ class Augment:
             pixels = _crop(pixels, top, left, self.crop)
         if options.mirror:
             mirrored = to_device(torch.rand(batch, 1, 1, 1, generator=generator)) < 0.5
-            pixels = torch.where(mirrored, pixels.flip(1, 3), pixels)
+            stereo = pixels.shape[1] == 2
+            pixels = torch.where(mirrored, pixels.flip(1, 3) if stereo else pixels.flip(3), pixels)
 
         low, high = options.contrast
         factor = low + (high - low) * to_device(torch.rand(batch, 1, 1, 1, generator=generator))
         shift = options.brightness * (2.0 * to_device(torch.rand(batch, 1, 1, 1, generator=generator)) - 1.0)
+        if changes_colours(options):
+            turns = math.radians(options.hue) * (2.0 * torch.rand(batch, generator=generator) - 1.0)
+            least, most = options.saturation
+            factors = least + (most - least) * torch.rand(batch, generator=generator)
+            pixels = torch.einsum("bij,bjrc->birc", to_device(_colour_matrices(turns, factors)), pixels)
         mean = pixels.mean((1, 2, 3), keepdim=True)
         # Clipped at 0 and 255, as in a camera. The network's standardisation undoes what is not clipped.
         return ((pixels - mean) * factor + mean + shift).clamp(0.0, 255.0)
+
+
+def changes_colours(options: AugmentationConfig) -> bool:
+    """Whether the options change hue or saturation."""
+    return options.hue > 0.0 or options.saturation != (1.0, 1.0)
+
+
+def require_colours(images: UInt8[Tensor, "batch channel row column"], options: AugmentationConfig) -> None:
+    """Check that images have colours if the options change them.
+
+    Raises:
+        ValueError: They are grey, or stereo pairs.
+    """
+    if changes_colours(options) and images.shape[1] != 3:
+        raise ValueError(
+            f"--hue and --saturation change the colours of RGB images (3 channels), got images of {images.shape[1]} "
+            f"channel{'s' * (images.shape[1] > 1)}"
+        )
 
 
 class Mixture(NamedTuple):
@@ -127,6 +155,14 @@ def _rotations(angles: Float[Tensor, " batch"]) -> Float[Tensor, "batch 2 2"]:
     """Rotations by angles in radians."""
     cosines, sines = angles.cos(), angles.sin()
     return torch.stack([cosines, -sines, sines, cosines], dim=-1).view(-1, 2, 2)
+
+
+def _colour_matrices(angles: Float[Tensor, " batch"], factors: Float[Tensor, " batch"]) -> Float[Tensor, "batch 3 3"]:
+    """Matrices of RGB that turn hues by angles in radians and multiply saturations by factors."""
+    matrices = torch.eye(3).repeat(len(angles), 1, 1)
+    matrices[:, 1:, 1:] = factors[:, None, None] * _rotations(angles)
+    result: Tensor = torch.linalg.inv(YIQ) @ matrices @ YIQ
+    return result
 
 
 def _offsets(matrices: Float[Tensor, "batch 2 2"], size: int) -> Float[Tensor, "batch size size 2"]:

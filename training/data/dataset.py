@@ -17,6 +17,7 @@ class ImageSet:
         labels: int64 [n], indices into ``classes``.
         info: Further columns, int64 [n] each. Images with the same number in ``pair`` show one scene, and stay
             together when the set is split.
+        files: The path of each image's file; empty if the images do not come from one file each.
 
     Raises:
         ValueError: Types, shapes or counts do not match, or a label is outside the classes.
@@ -27,6 +28,7 @@ class ImageSet:
     images: Tensor
     labels: Tensor
     info: dict[str, Tensor] = field(default_factory=dict)
+    files: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if len(set(self.classes)) != len(self.classes) or not self.classes:
@@ -42,6 +44,8 @@ class ImageSet:
                     f"{self.name}: {column} must be int64 [{len(self.images)}], one per image, "
                     f"got {values.dtype} {list(values.shape)}"
                 )
+        if self.files and len(self.files) != len(self.images):
+            raise ValueError(f"{self.name}: files must be {len(self.images)}, one per image, got {len(self.files)}")
         if len(self.labels) and not 0 <= int(self.labels.min()) <= int(self.labels.max()) < len(self.classes):
             raise ValueError(
                 f"{self.name}: labels must lie in 0–{len(self.classes) - 1}, "
@@ -54,7 +58,8 @@ class ImageSet:
     def subset(self, rows: Tensor) -> "ImageSet":
         """The images at ``rows``: int64 indices in any order, or one bool per image."""
         info = {column: values[rows] for column, values in self.info.items()}
-        return replace(self, images=self.images[rows], labels=self.labels[rows], info=info)
+        files = tuple(self.files[row] for row in torch.arange(len(self))[rows].tolist()) if self.files else ()
+        return replace(self, images=self.images[rows], labels=self.labels[rows], info=info, files=files)
 
     def among(self, classes: tuple[str, ...]) -> "ImageSet":
         """The same images, with labels that are indices into other classes.

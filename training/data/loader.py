@@ -11,7 +11,7 @@ from torch import Tensor
 
 from matcaps.training.config import TrainConfig
 from matcaps.training.data import ImageSet
-from matcaps.training.data.augmentation import Augment, mix
+from matcaps.training.data.augmentation import Augment, mix, require_colours
 from matcaps.training.data.negatives import NOTHING, pictures_of_nothing
 
 
@@ -46,7 +46,8 @@ class BatchLoader:
         positives: Images of each batch of this process that show a class; the others are pictures of nothing.
 
     Raises:
-        ValueError: The batch size is not a multiple of the number of processes, or all images would be negatives.
+        ValueError: The batch size is not a multiple of the number of processes, all images would be negatives, or hue
+            or saturation is to change images without colours.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class BatchLoader:
         batch_size = config.optimisation.batch_size
         if batch_size % world:
             raise ValueError(f"--batch-size must be a multiple of the {world} processes, got {batch_size}")
+        require_colours(training.images, config.augmentation)
         self._config, self._batch_size = config, batch_size
         self._device, self._rank, self._world = device, rank, world
         self._augment = Augment(config.network.crop_size, config.augmentation)

@@ -1,6 +1,6 @@
 """Pictures of nothing: negatives whose labels are all zero, so that no class is present in them.
 
-They are drawn or made from the training images, never from another data set.
+Of RGB images they have colours. They are drawn or made from the training images, never from another data set.
 """
 
 from collections.abc import Callable
@@ -31,10 +31,10 @@ def pictures_of_nothing(
 
 
 def even(image: Tensor, generator: torch.Generator) -> Tensor:
-    """One grey level; every third time black or white, which people send most often."""
-    level, choice = torch.rand((), generator=generator), torch.randint(6, (), generator=generator)
-    value = {0: 0.0, 1: 255.0}.get(int(choice), 255.0 * float(level))
-    return torch.full_like(image, value)
+    """One level or colour; every third time black or white, which people send most often."""
+    level, choice = torch.rand(_colours(image), 1, 1, generator=generator), torch.randint(6, (), generator=generator)
+    value = {0: 0.0, 1: 255.0}.get(int(choice))
+    return (255.0 * level if value is None else torch.tensor(value)).expand_as(image)
 
 
 def ramp(image: Tensor, generator: torch.Generator) -> Tensor:
@@ -42,7 +42,7 @@ def ramp(image: Tensor, generator: torch.Generator) -> Tensor:
     height, width = image.shape[1:]
     angle = 2.0 * torch.pi * torch.rand((), generator=generator)
     rows, columns = torch.linspace(-1, 1, height)[:, None], torch.linspace(-1, 1, width)[None, :]
-    return _within(angle.sin() * rows + angle.cos() * columns, generator).expand_as(image)
+    return _within(angle.sin() * rows + angle.cos() * columns, image, generator)
 
 
 def noise(image: Tensor, generator: torch.Generator) -> Tensor:
@@ -55,14 +55,14 @@ def noise(image: Tensor, generator: torch.Generator) -> Tensor:
 
 def smooth(image: Tensor, generator: torch.Generator) -> Tensor:
     """Noise without fine detail."""
-    return _within(_field(image, generator), generator).expand_as(image)
+    return _within(_field(image, generator), image, generator)
 
 
 def blobs(image: Tensor, generator: torch.Generator) -> Tensor:
     """Filled shapes without meaning: where smooth noise exceeds a level."""
     field = _field(image, generator)
     edge = field.std() * torch.randn((), generator=generator) * 0.7
-    return _two_levels(((field - edge) / field.std().clamp_min(1e-6) * 8.0).sigmoid(), generator).expand_as(image)
+    return _two_levels(((field - edge) / field.std().clamp_min(1e-6) * 8.0).sigmoid(), image, generator)
 
 
 def strokes(image: Tensor, generator: torch.Generator) -> Tensor:
@@ -74,7 +74,7 @@ def strokes(image: Tensor, generator: torch.Generator) -> Tensor:
     mask = _field(image, generator)
     if torch.rand((), generator=generator) < 0.5:
         lines = lines * ((mask / mask.std().clamp_min(1e-6)) * 8.0).sigmoid()
-    return _two_levels(lines, generator).expand_as(image)
+    return _two_levels(lines, image, generator)
 
 
 def shuffled_patches(image: Tensor, generator: torch.Generator) -> Tensor:
@@ -110,15 +110,20 @@ def _field(image: Tensor, generator: torch.Generator) -> Tensor:
     return functional.interpolate(coarse, (height, width), mode="bicubic", align_corners=True)[0]
 
 
-def _within(field: Tensor, generator: torch.Generator) -> Tensor:
-    """A field stretched between two levels that are drawn."""
+def _within(field: Tensor, image: Tensor, generator: torch.Generator) -> Tensor:
+    """A field stretched between two levels or colours that are drawn, in an image's shape."""
     low, high = field.min(), field.max()
-    return _two_levels((field - low) / (high - low).clamp_min(1e-6), generator)
+    return _two_levels((field - low) / (high - low).clamp_min(1e-6), image, generator)
 
 
-def _two_levels(share: Tensor, generator: torch.Generator) -> Tensor:
-    """Pixels between two levels that are drawn, by shares in [0, 1]; half of the time black and white."""
+def _two_levels(share: Tensor, image: Tensor, generator: torch.Generator) -> Tensor:
+    """Pixels between two levels or colours that are drawn, by shares in [0, 1]; half of the time black and white."""
     if torch.rand((), generator=generator) < 0.5:
-        return 255.0 * share
-    ends: Tensor = 255.0 * torch.rand(2, generator=generator)
-    return torch.lerp(ends[0], ends[1], share)
+        return (255.0 * share).expand_as(image)
+    ends: Tensor = 255.0 * torch.rand(2, _colours(image), 1, 1, generator=generator)
+    return torch.lerp(ends[0], ends[1], share).expand_as(image)
+
+
+def _colours(image: Tensor) -> int:
+    """How many levels make a colour: three of RGB; the two cameras of a stereo pair see the same level."""
+    return 3 if len(image) == 3 else 1

@@ -1,12 +1,16 @@
 """Which images a run trains on, and which it holds out: by its configuration, or by a released training record."""
 
-from typing import Any
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from matcaps.training.config import FOLDER_CLASSES, TrainConfig
+from matcaps.model import CapsNetConfig
+from matcaps.training.config import FOLDER_CHANNELS, FOLDER_CLASSES, TrainConfig
 from matcaps.training.data import KNOWN, ImageSet, hold_out, load, select
+from matcaps.training.data.formats.folder import class_folders
 
 FOLDER_SHARE = 0.2  # of each class of a folder of images
 
@@ -19,13 +23,11 @@ def split(config: TrainConfig) -> tuple[ImageSet, ImageSet]:
         FileNotFoundError: The data are not there.
     """
     data, network = config.data, config.network
-    try:
-        images = load(data.name, config.run.root, stereo=network.channels == 2, size=network.image_size)
-    except FileNotFoundError as error:
-        if data.name in KNOWN:
-            raise
-        raise FileNotFoundError(f"{error}; if the pictures moved, name the new place with --data") from None
-    shape = (network.channels, network.image_size, network.image_size)
+    if data.validation is not None:
+        _require_the_same_classes(Path(data.name), data.validation)
+    images = _load(config, data.name, "--data", _channels_of_folder(config))
+    undecided = data.name not in KNOWN and network.channels == FOLDER_CHANNELS
+    shape = (images.images.shape[1] if undecided else network.channels, network.image_size, network.image_size)
     if network.classes not in (images.classes, FOLDER_CLASSES):
         raise ValueError(f"{images.name} has the classes {images.classes}, the network {network.classes}")
     if images.images.shape[1:] != shape:
@@ -34,6 +36,9 @@ def split(config: TrainConfig) -> tuple[ImageSet, ImageSet]:
         training, held_out = images, images.subset(torch.arange(0))
     elif "instance" in images.info:
         training, held_out = hold_out(images, instances=data.held_out_instances)
+    elif data.validation is not None:
+        channels: Literal[1, 3] = 3 if images.images.shape[1] == 3 else 1
+        training, held_out = images, _load(config, str(data.validation), "--validation", channels)
     elif data.name not in KNOWN:
         training, held_out = hold_out(images, share=FOLDER_SHARE, seed=config.seed)
     else:
@@ -43,6 +48,64 @@ def split(config: TrainConfig) -> tuple[ImageSet, ImageSet]:
     if len(training) < batch_size:
         raise ValueError(f"{len(training)} training images do not fill one batch of {batch_size}")
     return training, held_out
+
+
+def _load(config: TrainConfig, name: str, option: str, channels: Literal[1, 3] | None) -> ImageSet:
+    """Load the images of a data set, or of a folder that an option names, with these channels."""
+    network, skip = config.network, config.data.skip_unreadable
+    stereo, size = network.channels == 2, network.image_size
+    try:
+        return load(name, config.run.root, stereo=stereo, size=size, channels=channels, skip_unreadable=skip)
+    except FileNotFoundError as error:
+        if name in KNOWN:
+            raise
+        raise FileNotFoundError(f"{error}; if the pictures moved, name the new place with {option}") from None
+
+
+def _require_the_same_classes(training: Path, validation: Path) -> None:
+    """Compare the class folders of both folders, before any image is read.
+
+    Raises:
+        ValueError: They are one folder, or one has a class that the other lacks; the message names it.
+    """
+    if training.resolve() == validation.resolve():
+        raise ValueError(f"the validation folder must be another than the training folder, got {training} twice")
+    if not (training.is_dir() and validation.is_dir()):
+        return  # loading them says so
+    expected, found = class_folders(training), class_folders(validation)
+    faults = [
+        f"{what} {', '.join(names)}"
+        for what, names in (
+            ("lacks", [name for name in expected if name not in found]),
+            ("has besides", [name for name in found if name not in expected]),
+        )
+        if names
+    ]
+    if faults:
+        raise ValueError(
+            f"the validation folder {validation} must have the class folders of {training}, "
+            f"{', '.join(expected)}: it {' and '.join(faults)}"
+        )
+
+
+def completed(network: CapsNetConfig, training: ImageSet) -> CapsNetConfig:
+    """The network's configuration with the classes and channels of its training images in place of placeholders."""
+    classes = training.classes if network.classes == FOLDER_CLASSES else network.classes
+    return replace(network, classes=classes, channels=training.images.shape[1])
+
+
+def _channels_of_folder(config: TrainConfig) -> Literal[1, 3] | None:
+    """The channels that the options name for a folder of images; None leaves it to the images.
+
+    Raises:
+        ValueError: Two options name different ones.
+    """
+    named, network = config.data.channels, config.network.channels
+    if network == FOLDER_CHANNELS:
+        return named
+    if named not in (None, network):
+        raise ValueError(f"--channels {named} and --network.channels {network} differ; name one of them")
+    return 1 if network == 1 else 3
 
 
 def familiar(images: ImageSet, config: TrainConfig) -> Tensor:

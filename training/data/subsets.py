@@ -4,6 +4,7 @@ Which of these a run uses is decided in ``matcaps.training.data.splits``.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -46,6 +47,13 @@ def hold_out(
         assert share is not None
         held = _by_share(images, share, generator)
     return images.subset(~held), images.subset(held)
+
+
+def join(first: ImageSet, second: ImageSet) -> ImageSet:
+    """The images of both sets, which have the same classes, without their columns; the name is that of the first."""
+    files = (*first.files, *second.files) if first.files and second.files else ()
+    images, labels = torch.cat([first.images, second.images]), torch.cat([first.labels, second.labels])
+    return replace(first, images=images, labels=labels, info={}, files=files)
 
 
 def sample(images: ImageSet, count: int) -> ImageSet:

@@ -10,16 +10,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from matcaps.training.config import FOLDER_CLASSES, TrainConfig, at, differences, from_json, resolved
+from matcaps.training.config import TrainConfig, at, differences, from_json, resolved
 from matcaps.training.data import KNOWN, ImageSet
 from matcaps.training.data.loader import BatchLoader
-from matcaps.training.data.splits import familiar, split
+from matcaps.training.data.splits import completed, familiar, split
+from matcaps.training.data.summary import describe
 from matcaps.training.engine import checkpoint
 from matcaps.training.engine.checkpoint import Network
 from matcaps.training.engine.distributed import Worker, join
+from matcaps.training.engine.estimate import describe_estimate, estimate
 from matcaps.training.engine.logger import RunLogger
 from matcaps.training.engine.predict import predict
 from matcaps.training.engine.provenance import commit, fingerprint, require_images
+from matcaps.training.engine.sizing import decide_network
+from matcaps.training.engine.start import describe_start, open_start
 from matcaps.training.engine.state import Progress, State
 from matcaps.training.engine.step import Outcome, Step
 from matcaps.training.writing import writing
@@ -96,22 +100,30 @@ def train(config: TrainConfig) -> Path:
 def prepare(config: TrainConfig, worker: Worker) -> Training:
     """Load the data, and create the state of the run or restore it from its checkpoint."""
     config = resolved(config)
+    saved = _saved_run(config)
+    before = None if saved is None else _config_of(saved, config)
+    start = open_start(config.start_from) if saved is None and config.start_from is not None else None
+    config = decide_network(config, start, None if before is None else before.network)
     training, held_out = split(config)
+    if worker.is_main and config.data.name not in KNOWN:
+        print(describe(training, held_out))
     images = fingerprint(training, held_out)
     if len(held_out):
         held_out = held_out.subset(familiar(held_out, config))
-    if config.network.classes == FOLDER_CLASSES:
-        config = replace(config, network=replace(config.network, classes=training.classes))
-    saved = _saved_run(config, images)
+    config = replace(config, network=completed(config.network, training))
+    if saved is not None and before is not None:
+        _require_the_same_run(before, config, saved["images"], images)
     loader = BatchLoader(config, training, worker.device, worker.rank, worker.world)
+    if worker.is_main and saved is None and config.data.name not in KNOWN:
+        print(describe_estimate(estimate(config, loader, held_out, worker.device), config, loader))
     state = State(config, loader.steps, worker.device)
     if saved is not None:
         with checkpoint.naming(config.run.folder / "last.pt"):
             state.restore(saved)
-    elif config.start_from is not None:
-        path = config.start_from / "last.pt"
-        with checkpoint.naming(path):
-            state.start_from(checkpoint.rebuild(checkpoint.load_run(path)))
+    elif start is not None:
+        taken = state.start_from(start)
+        if worker.is_main:
+            print(describe_start(start, state.network, taken))
     model: nn.Module = state.network
     if worker.world > 1:
         model = DistributedDataParallel(model)
@@ -208,33 +220,44 @@ def end_epoch(training: Training, logger: RunLogger) -> None:
     training.save(training.last)
 
 
-def _saved_run(config: TrainConfig, images: str) -> dict[str, Any] | None:
+def _saved_run(config: TrainConfig) -> dict[str, Any] | None:
     """The checkpoint to resume from; None for a new run.
 
     Raises:
         FileNotFoundError: The run is to be resumed, and there is no checkpoint.
         FileExistsError: The folder holds a run, and it is not to be resumed.
-        ValueError: The folder holds a run with other options or images, or its checkpoint is damaged.
+        ValueError: The checkpoint is damaged.
     """
     folder = config.run.folder
     last = folder / "last.pt"
-    if not config.run.resume:
-        # A run that stopped before its first save at a later step is replaced, with any options.
-        if last.exists() and checkpoint.load_run(last)["progress"]["step"]:
-            raise FileExistsError(
-                f"{folder} already holds a run; continue it with --resume, or set another --run-folder"
-            )
-        return None
-    saved = checkpoint.load_run(last)
-    with checkpoint.naming(last):
+    if config.run.resume:
+        return checkpoint.load_run(last)
+    # A run that stopped before its first save at a later step is replaced, with any options.
+    if last.exists() and checkpoint.load_run(last)["progress"]["step"]:
+        raise FileExistsError(f"{folder} already holds a run; continue it with --resume, or set another --run-folder")
+    return None
+
+
+def _config_of(saved: dict[str, Any], config: TrainConfig) -> TrainConfig:
+    """The configuration of a checkpoint, with today's places of its folders of images."""
+    with checkpoint.naming(config.run.folder / "last.pt"):
         before = from_json(saved["config"])
-    if not {before.data.name, config.data.name} & set(KNOWN):
-        before = at(before, config.data.name)  # a folder of images may move: its digest counts
+    if {before.data.name, config.data.name} & set(KNOWN):
+        return before
+    return at(before, config.data.name, config.data.validation)  # folders of images may move: the digest counts
+
+
+def _require_the_same_run(before: TrainConfig, config: TrainConfig, expected: str, images: str) -> None:
+    """Check that a run is resumed with its own options and images.
+
+    Raises:
+        ValueError: The options differ, or the digest of the images does.
+    """
+    folder = config.run.folder
     if differing := differences(before, config):
         changes = ", ".join(f"{name} was {was}, now {now}" for name, (was, now) in differing.items())
         raise ValueError(f"{folder} holds a run with other options: {changes}")
-    require_images(saved["images"], images, config.data.name, f"the run in {folder} began")
-    return saved
+    require_images(expected, images, config.data.name, f"the run in {folder} began")
 
 
 def _epoch_of(steps: int, loader: BatchLoader) -> tuple[int, int]:

@@ -1,16 +1,17 @@
 """Everything that a run changes from step to step: created, saved and restored as one unit."""
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from torch import Tensor
 from torch.optim.lr_scheduler import OneCycleLR
 
 from matcaps.training.config import TrainConfig, to_json
 from matcaps.training.engine import checkpoint
-from matcaps.training.engine.checkpoint import ARCHITECTURES, Network, fitting, kind
+from matcaps.training.engine.checkpoint import ARCHITECTURES, Network, fitting
 from matcaps.training.engine.ema import ModelEma
+from matcaps.training.engine.start import Start, take_over
 from matcaps.training.engine.step import adam, restore_optimizer
 
 
@@ -50,6 +51,7 @@ class State:
         )
         self.average = ModelEma(self.network, options.average_share * steps) if options.average_share else None
         self.progress = Progress()
+        self.start: dict[str, str] | None = None  # name and digest of the trained network that it began with
         self._config = config
 
     @property
@@ -57,20 +59,17 @@ class State:
         """The network that is evaluated and released: the average, or the trained network itself."""
         return self.average.network if self.average else self.network
 
-    def start_from(self, network: Network) -> None:
-        """Begin with the weights of a trained network and with its calibration; only before the first step.
+    def start_from(self, start: Start) -> dict[str, Tensor]:
+        """Begin with the weights of a trained network; only before the first step. Returns those that are taken over.
 
         Raises:
             ValueError: It is another network; the message names what differs.
         """
-        ours, theirs = asdict(self.network.config), asdict(network.config)
-        if type(network) is not type(self.network):
-            raise ValueError(f"expected weights of {kind(self.network)}, got those of {kind(network)}")
-        if differing := [name for name in ours if ours[name] != theirs[name]]:
-            values = ", ".join(f"{name} is {ours[name]}, theirs {theirs[name]}" for name in differing)
-            raise ValueError(f"the weights belong to another network: {values}")
+        taken = take_over(self.network, start)
         for own in {self.network, self.result}:
-            own.load_state_dict(network.state_dict())
+            own.load_state_dict({**own.state_dict(), **taken})
+        self.start = {"name": start.name, "digest": start.digest}
+        return taken
 
     def restore(self, saved: dict[str, Any]) -> None:
         """Continue from a checkpoint of the same run, on this device or another.
@@ -86,6 +85,7 @@ class State:
             restore_optimizer(self.optimizer, saved["optimizer"])
         self.schedule.load_state_dict(saved["schedule"])
         self.progress = Progress(**saved["progress"])
+        self.start = saved.get("start")  # older checkpoints have none
 
     def save(self, path: Path, commit: str, images: str) -> None:
         """Write a checkpoint.
@@ -102,6 +102,7 @@ class State:
             optimizer=self.optimizer.state_dict(),
             schedule=self.schedule.state_dict(),
             progress=self.progress._asdict(),
+            start=self.start,
             config=to_json(self._config),
             commit=commit,
             images=images,

@@ -1,4 +1,4 @@
-"""The report of a suite: a table, JSON and a plot."""
+"""The report of a suite: a table, JSON, and a plot or a page."""
 
 import io
 import json
@@ -17,22 +17,30 @@ class Report(NamedTuple):
     Attributes:
         table: Printed.
         content: Written as JSON.
-        figure: Written as PNG.
+        figure: Written as PNG, if there is one.
+        page: Written as HTML, if there is one.
     """
 
     table: str
     content: dict[str, Any]
-    figure: Figure
+    figure: Figure | None = None
+    page: str | None = None
 
 
 def write(report: Report, folder: Path, name: str) -> list[Path]:
-    """Write ``NAME.json`` and ``NAME.png`` into a folder, each complete or not at all."""
-    png = io.BytesIO()
-    report.figure.savefig(png, format="png")
-    text = json.dumps(report.content, indent=1) + "\n"
-    paths = [folder / f"{name}.json", folder / f"{name}.png"]
-    for path, content in zip(paths, (text.encode(), png.getvalue()), strict=True):
+    """Write ``NAME.json``, ``NAME.png`` and ``NAME.html`` into a folder, each complete or not at all."""
+    files = {"json": (json.dumps(report.content, indent=1) + "\n").encode()}
+    if report.figure is not None:
+        png = io.BytesIO()
+        report.figure.savefig(png, format="png")
+        files["png"] = png.getvalue()
+    if report.page is not None:
+        files["html"] = report.page.encode()
+    paths = []
+    for suffix, content in files.items():
+        path = folder / f"{name}.{suffix}"
         write_atomically(path, lambda file, content=content: file.write(content))  # type: ignore[misc]
+        paths.append(path)
     return paths
 
 

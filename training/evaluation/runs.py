@@ -61,19 +61,27 @@ class Fold(NamedTuple):
         return f"{name_instances(self.instances)} with seed {self.seed}"
 
 
-def open_run(folder: Path, root: Path | None, data: Path | None = None, *, finished: bool = False) -> Run:
+def open_run(
+    folder: Path,
+    root: Path | None,
+    data: Path | None = None,
+    validation: Path | None = None,
+    *,
+    finished: bool = False,
+) -> Run:
     """Open the run in a folder; an unfinished one prints a note, or is rejected.
 
     Args:
         folder: Folder of the run.
         root: Folder that holds the data sets; by default the one that the run was trained from.
         data: The new place of the run's folder of images, if it moved.
+        validation: The new place of its validation folder, if that moved.
         finished: Whether to reject an unfinished run.
 
     Raises:
         FileNotFoundError: There is no checkpoint.
         ValueError: The checkpoint is damaged or not of this version, the run is unfinished, or it has no folder of
-            images.
+            images or no validation folder whose place could be named.
     """
     path = folder / "last.pt"
     saved = checkpoint.load_run(path)
@@ -86,6 +94,10 @@ def open_run(folder: Path, root: Path | None, data: Path | None = None, *, finis
                 f"--data is for a run on a folder of images, but {folder} was trained on {config.data.name}; use --root"
             )
         config = at(config, str(data))
+    if validation is not None:
+        if config.data.validation is None:
+            raise ValueError(f"--validation is for a run that was trained with it, but {folder} was trained without")
+        config = at(config, config.data.name, validation)
     step, steps = saved["progress"]["step"], saved["schedule"]["total_steps"]
     if step < steps:
         state = f"{folder} is at step {step} of {steps}; matcaps train … --resume continues it"
@@ -106,7 +118,9 @@ def open_baseline(folder: Path, beside: Run) -> Run:
         raise ValueError(f"--baseline compares a CNN with capsules, but {beside.config.run.folder} holds a CNN")
     run = open_run(folder, beside.config.run.root)
     if not {run.config.data.name, beside.config.data.name} & set(KNOWN):
-        run = run._replace(config=at(run.config, beside.config.data.name))  # its digest decides
+        run = run._replace(
+            config=at(run.config, beside.config.data.name, beside.config.data.validation)
+        )  # its digest decides
     if run.config.architecture != "cnn":
         raise ValueError(f"the baseline must be trained with --architecture cnn, but {folder} holds capsules")
     if beside.config.data.name != "smallnorb":
@@ -196,4 +210,5 @@ def held_out_folds(configs: Sequence[TrainConfig]) -> list[Fold]:
 
 def _split_options(config: TrainConfig) -> dict[str, Any]:
     """The options that decide which images a run trains on; smallNORB is split by instance, so without the seed."""
-    return {**asdict(config.data), "seed": None if config.data.name == "smallnorb" else config.seed}
+    seed = None if config.data.name == "smallnorb" else config.seed
+    return {**asdict(config.data), "channels": config.network.channels, "seed": seed}

@@ -1,12 +1,14 @@
 """Reads a released artefact: its metadata, and its predictions."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
@@ -74,8 +76,22 @@ class Artefact:
         Raises:
             ValueError: The images have another size.
         """
+        found = [of for (of,) in self._run(images, ["activations"], progress=progress)]
+        return torch.from_numpy(np.concatenate(found))
+
+    def primary_capsules(self, images: Tensor, *, progress: bool = False) -> Iterator[tuple[Tensor, Tensor]]:
+        """The primary capsules of each batch: activations [batch, sites, types] and poses [batch, sites, types, 4, 4].
+
+        Raises:
+            ValueError: The images have another size.
+        """
+        names = ["primary_caps_activations", "primary_caps_poses"]
+        for activations, poses in self._run(images, names, progress=progress):
+            yield torch.from_numpy(activations), torch.from_numpy(poses)
+
+    def _run(self, images: Tensor, names: list[str], *, progress: bool) -> Iterator[list[NDArray[np.float32]]]:
         if tuple(images.shape[1:]) != self.shape:
             raise ValueError(f"{self.path} takes images {list(self.shape)}, got {list(images.shape[1:])}")
-        batches = tqdm(images.split(BATCH), desc="evaluating", unit="batch", disable=not progress, leave=False)
-        found = [self._graph.run(batch.numpy(), ["activations"])["activations"] for batch in batches]
-        return torch.from_numpy(np.concatenate(found))
+        for batch in tqdm(images.split(BATCH), desc="evaluating", unit="batch", disable=not progress, leave=False):
+            found = self._graph.run(batch.numpy(), names)
+            yield [found[name] for name in names]

@@ -9,6 +9,7 @@ from matcaps.training.config import TrainConfig, differences, to_json
 from matcaps.training.data import KNOWN, name_instances
 from matcaps.training.evaluation.metrics import Evaluation
 from matcaps.training.recipes import RECIPES
+from matcaps.training.sizes import is_undecided
 
 
 class EvaluatedRun(NamedTuple):
@@ -20,6 +21,8 @@ class EvaluatedRun(NamedTuple):
 
 def training_record(config: TrainConfig, saved: dict[str, Any], evaluated: Sequence[EvaluatedRun]) -> dict[str, Any]:
     """The training record: one flat dict of JSON values.
+
+    Its ``images_digest`` is that of the training images and held-out images.
 
     Args:
         config: Configuration of the run.
@@ -35,16 +38,19 @@ def training_record(config: TrainConfig, saved: dict[str, Any], evaluated: Seque
     loss, network = options["loss"], options["network"]
     for name in ("classes", "channels", "image_size"):
         del network[name]  # in the artefact's other metadata
-    data = config.data
+    data, start = config.data, saved.get("start") or {"name": None, "digest": None}
     return {
-        "data_set": data.name if data.name in KNOWN else f"folder {Path(data.name).resolve().name}",
+        "data_set": data.name if data.name in KNOWN else _folder_name(Path(data.name)),
+        "validation_folder": None if data.validation is None else _folder_name(data.validation),
+        "images_digest": saved["images"],
         "protocol": _describe_split(config, evaluated, seeds, by_instance=by_instance),
         "held_out_instances": list(data.held_out_instances) if by_instance and data.held_out_instances else None,
         "elevations": list(data.elevations),
         "lightings": list(data.lightings),
         "held_out_rows": data.held_out_rows,
         "seed": config.seed,
-        "start_from": config.start_from.resolve().name if config.start_from else None,
+        "start_from": start["name"],
+        "start_digest": start["digest"],
         "steps": saved["progress"]["step"],
         **options["optimisation"],
         "loss": loss.pop("kind"),
@@ -59,10 +65,16 @@ def training_record(config: TrainConfig, saved: dict[str, Any], evaluated: Seque
     }
 
 
+def _folder_name(folder: Path) -> str:
+    """A folder of images without its path, which would tell about the machine."""
+    return f"folder {folder.resolve().name}"
+
+
 def training_command(config: TrainConfig) -> str:
     """The command that trains by a configuration: the closest recipe, and the options that differ from it.
 
-    The options of the run's folder, device and checkpoints are left out, and so is the path of a folder of images.
+    The options of the run's folder, device and checkpoints are left out, and so are the paths of folders: their names
+    are enough.
     """
     recipes = {name: recipe for name, recipe in RECIPES.items() if recipe.data.name == config.data.name}
     recipes = recipes or {"folder": RECIPES["folder"]}
@@ -74,12 +86,14 @@ def training_command(config: TrainConfig) -> str:
             continue
         parent, _, leaf = name.replace("_", "-").rpartition(".")
         prefix = f"--{parent}." if parent else "--"
-        if name == "data":
+        if name in ("data", "validation", "start_from") and value is not None:
             value = Path(value).name
         if isinstance(value, bool):
             words.append(f"{prefix}{leaf if value else f'no-{leaf}'}")
         else:
             words += [f"{prefix}{leaf}", *map(str, value if isinstance(value, list) else [value])]
+    if config.data.name not in KNOWN and config.size is None and is_undecided(config.network):
+        words += ["--size", "None"]  # or the pictures would decide other sizes
     return shlex.join(words)
 
 
@@ -101,6 +115,8 @@ def _describe_split(
             text = f"all instances; the error is that of the same recipe with {held_out} held out"
             if len(seeds) > 1:
                 text += f", the mean of seeds {', '.join(map(str, sorted(seeds)))}"
+    elif config.data.validation is not None:
+        text = f"{evaluated[0].evaluation.images} images of {_folder_name(config.data.validation)} held out"
     else:
         text = f"{evaluated[0].evaluation.images} images held out, drawn by seed {config.seed}"
     for name, values in (("elevations", config.data.elevations), ("lightings", config.data.lightings)):

@@ -118,7 +118,7 @@ def _decoder_of(decoder: DecoderPool, metadata: Metadata, asked: InferRequest, m
         if tensor.shape[1:] != image.shape or not tensor.shape[0]:
             wanted = ", ".join(map(str, image.shape))
             raise MalformedError(f"images must have the shape [n, {wanted}], got {list(tensor.shape)}")
-        if (count := tensor.shape[0] * image.channels) > most:
+        if (count := tensor.shape[0] * image.images_per_sample) > most:
             raise TooLargeError(f"at most {most} images per request, got {count}")
         return tensor.pixels
 

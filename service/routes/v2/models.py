@@ -88,7 +88,7 @@ def _metadata(engine: Engine, model: ModelRef) -> Response:
             "platform": "onnxruntime_onnx",
             "inputs": [
                 {"name": "images", "datatype": "UINT8", "shape": [-1, *image.shape]},
-                {"name": "files", "datatype": "BYTES", "shape": [-1, image.channels]},
+                {"name": "files", "datatype": "BYTES", "shape": [-1, image.images_per_sample]},
             ],
             "outputs": [{"name": name, "datatype": "FP32", "shape": [-1, *shape]} for name, shape in outputs],
         }

@@ -92,3 +92,11 @@ def test_enlarging_interpolates_bilinearly() -> None:
     """Enlarging interpolates linearly from one pixel's centre to the next."""
     image = Image.fromarray(np.array([[0, 100], [0, 100]], np.uint8))
     assert fit(image, 4, 4)[1].tolist() == [0, 25, 75, 100]
+
+
+def test_each_channel_of_colours_is_fitted_as_grey() -> None:
+    """A coloured image gives its three channels first, each as if it were a grey image."""
+    for width, height in ((28, 28), (90, 61), (9, 13), (56, 84)):
+        pixels = GENERATOR.integers(0, 256, (height, width, 3), np.uint8)
+        expected = [fit(Image.fromarray(pixels[..., channel]), 28, 28) for channel in range(3)]
+        assert np.array_equal(fit(Image.fromarray(pixels), 28, 28), np.stack(expected))

@@ -16,7 +16,7 @@ from matcaps.model.config import (
 )
 from matcaps.model.network import CapsNet
 
-PRESETS = [small_norb(), small_norb_small(), mnist(), tiny(), tiny(channels=2)]
+PRESETS = [small_norb(), small_norb_small(), mnist(), tiny(), tiny(channels=2), tiny(channels=3)]
 
 
 def parameters(config: CapsNetConfig) -> int:
@@ -68,6 +68,7 @@ def test_a_routing_config_rejects_an_unknown_word(name: str, words: str) -> None
         ("classes", ("car",)),
         ("classes", ("car", "truck", "car")),
         ("channels", 0),
+        ("channels", 4),
         ("stem_channels", -4),
         ("primary_types", 0),
         ("conv_types_1", 0),

@@ -16,7 +16,7 @@ DEEP = replace(POOLED, residual_blocks=2)
 UNNORMED = replace(tiny(), residual_blocks=1, batch_norm=False)
 CROPPED = [replace(tiny(), crop_size=crop) for crop in (24, 17)]
 BY_TYPE = replace(tiny(), crop_size=24, routing=replace(tiny().routing, competition="positions"))
-CONFIGS = [tiny(), tiny(channels=2), *CROPPED, SHRUNK, POOLED, DEEP, UNNORMED, BY_TYPE]
+CONFIGS = [tiny(), tiny(channels=2), tiny(channels=3), *CROPPED, SHRUNK, POOLED, DEEP, UNNORMED, BY_TYPE]
 
 
 def build(config: CapsNetConfig, dtype: torch.dtype = torch.float32) -> CapsNet:

@@ -30,6 +30,7 @@ from matcaps.training.recipes import DESCRIPTIONS, RECIPES
             "names no instance; to hold out none, write None; got ()",
         ),
         (DataConfig, {"name": "smallnorb", "held_out_instances": (7, 4, 7)}, "instances must differ, got 7, 4, 7"),
+        (DataConfig, {"name": "mnist", "validation": Path("v")}, "for your own images, but data is mnist; got v"),
         (DataConfig, {"name": "smallnorb", "elevations": (0,), "lightings": (1,)}, "elevations or lightings, not both"),
         (AugmentationConfig, {"shift": -1}, "shift must not be negative, got -1"),
         (AugmentationConfig, {"brightness": -2.0}, "brightness must not be negative, got -2.0"),

@@ -62,6 +62,18 @@ def test_a_folder_of_images_is_evaluated_whole(version: Path, toys: Path, tmp_pa
     assert (found["data_set"], found["split"]) == (str(toys), "folder")
 
 
+def test_the_mistakes_of_an_artefact_are_a_page(version: Path, toys: Path, tmp_path: Path) -> None:
+    """Each picture that standard counts as wrong is named; pairs come from the artefact's own primary capsules."""
+    for suite in ("standard", "mistakes"):
+        assert main([suite, str(version), f"--to={tmp_path}", f"--data={toys}"]) == 0
+    found = json.loads((tmp_path / "low-1-mistakes-folder-test.json").read_text())
+    confusion = json.loads((tmp_path / "low-1-folder-test.json").read_text())["confusion"]
+    assert found["wrong"] == len(found["mistakes"]) == 70 - sum(row[label] for label, row in enumerate(confusion))
+    assert all(Path(of["file"]).is_file() for of in found["mistakes"])
+    assert found["pairs"]
+    assert "Mistakes of low-1" in (tmp_path / "low-1-mistakes-folder-test.html").read_text()
+
+
 def test_a_class_that_the_artefact_lacks_is_rejected(
     version: Path, toys: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -110,8 +110,10 @@ def test_run_starts_from_another(shapes: Path, tmp_path: Path) -> None:
     found = checkpoint.load(begun.last)["weights"]
     assert all(found[name].equal(values) for name, values in expected.items())
     first.unlink()
-    trained = checkpoint.load(train(resumed(second)))["weights"]
-    assert not trained["stem.weight"].equal(expected["stem.weight"])
+    ended = checkpoint.load(train(resumed(second)))
+    assert not ended["weights"]["stem.weight"].equal(expected["stem.weight"])
+    assert ended["start"]["name"] == "first"
+    assert re.fullmatch("[0-9a-f]{64}", ended["start"]["digest"])
     with pytest.raises(FileNotFoundError, match=re.escape(f"no checkpoint at {first}")):
         train(replace(second, run=replace(second.run, folder=tmp_path / "third")))
 

@@ -58,7 +58,7 @@ LAYERS = metadata_values()["layers"]
         ("classes", [1, 2, 3]),
         ("classes", ["a", "a", "b"]),
         ("image", {"channels": 1, "height": 8}),
-        ("image", {"channels": 3, "height": 8, "width": 8}),
+        ("image", {"channels": 4, "height": 8, "width": 8}),
         ("image", {"channels": 1, "height": 0, "width": 8}),
         ("image", [1, 8, 8]),
         ("layers", LAYERS[1:]),

@@ -23,11 +23,14 @@ from matcaps.service.errors import (
 )
 from matcaps.service.images.pool import DecoderPool
 from tests.support.doubles import encoded, grey
+from tests.support.profiles import rgb_profile
 
 LIMIT_S = 30.0
 NOISE = np.random.default_rng(7).integers(0, 256, (128, 128), np.uint8)  # no format compresses it
 SIZE = ImageSize(channels=1, height=8, width=8)
 STEREO = ImageSize(channels=2, height=8, width=8)
+RGB = ImageSize(channels=3, height=8, width=8)
+PROFILED = encoded(Image.new("RGB", (16, 16)), "TIFF", icc_profile=rgb_profile())
 
 
 def with_compressed_text() -> bytes:
@@ -49,12 +52,19 @@ def with_compressed_text() -> bytes:
         (SIZE, [grey(40), grey(40)], False),
         (SIZE, [encoded(Image.fromarray(NOISE))], False),
         (SIZE, [with_compressed_text()], False),
+        (RGB, [grey(40)], True),
+        (RGB, [grey(40), grey(40)], False),
+        (RGB, [PROFILED], False),
+        (SIZE, [PROFILED], True),
     ],
 )
 def test_only_small_images_are_decoded_on_the_event_loop(
     size: ImageSize, contents: list[bytes], here: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Only one small sample without compressed text is decoded on the event loop; all else goes to a thread."""
+    """Only one small sample without compressed text is decoded on the event loop; all else goes to a thread.
+
+    For an RGB model, so do images with a profile, because that takes milliseconds.
+    """
     threads = []
 
     def watched_fit(image: Image.Image, height: int, width: int) -> NDArray[np.uint8]:
@@ -65,7 +75,7 @@ def test_only_small_images_are_decoded_on_the_event_loop(
     decoder = DecoderPool(max_pixels=1_000_000, max_waiting=4)
     samples = asyncio.run(decoder.samples(size, contents, LIMIT_S))
     decoder.close()
-    assert samples.shape == (len(contents) // size.channels, size.channels, 8, 8)
+    assert samples.shape == (len(contents) // size.images_per_sample, size.channels, 8, 8)
     assert {thread is threading.current_thread() for thread in threads} == {here}
 
 

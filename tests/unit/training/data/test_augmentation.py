@@ -209,6 +209,63 @@ def test_a_mirror_swaps_the_cameras() -> None:
     assert 70 < int(flipped.sum()) < 130
 
 
+def test_a_mirror_keeps_colours() -> None:
+    """RGB images are flipped left to right, and red stays red."""
+    images = noise(200, 3, 8)
+    results = augment(8, mirror=True)(images, drawn())
+    flipped = (results - images.flip(3).float()).abs().flatten(1).amax(1) < 1e-3
+    same = (results - images.float()).abs().flatten(1).amax(1) < 1e-3
+    assert (flipped ^ same).all()
+    assert 70 < int(flipped.sum()) < 130
+
+
+LUMA = torch.tensor([0.299, 0.587, 0.114])[:, None, None]
+
+
+@settings(deadline=None, max_examples=20)
+@given(hue=st.floats(0.0, 180.0), low=st.floats(0.0, 1.0), high=st.floats(1.0, 1.5), seed=st.integers(0, 2**31))
+def test_hue_and_saturation_keep_the_luma(hue: float, low: float, high: float, seed: int) -> None:
+    """Where nothing is clipped, hue and saturation change colours, not luma; grey pixels do not change."""
+    images = noise(8, 3, 5, low=115, high=141)
+    images[:, :, 0] = images[:, :1, 0]
+    results = augment(5, hue=hue, saturation=(low, high))(images, drawn(seed))
+    torch.testing.assert_close((results * LUMA).sum(1), (images * LUMA).sum(1), atol=0.05, rtol=0.0)
+    torch.testing.assert_close(results[:, :, 0], images[:, :, 0].float(), atol=0.05, rtol=0.0)
+
+
+def test_saturation_moves_colours_away_from_grey() -> None:
+    """A factor of 0 gives the luma in all channels; others multiply the distance from it."""
+    images = noise(60, 3, 5, low=100, high=156)
+    luma = (images * LUMA).sum(1, keepdim=True)
+    grey = augment(5, saturation=(0.0, 0.0))(images, drawn())
+    torch.testing.assert_close(grey, luma.expand_as(images), atol=0.05, rtol=0.0)
+    results = augment(5, saturation=(0.5, 1.5))(images, drawn())
+    factors = ((results - luma).flatten(1).norm(dim=1) / (images - luma).flatten(1).norm(dim=1)).sort().values
+    assert 0.49 < factors[0] < 0.6
+    assert 1.4 < factors[-1] < 1.51
+    torch.testing.assert_close(augment(5, saturation=(1.0, 1.0))(images, drawn()), images.float(), atol=1e-3, rtol=0.0)
+
+
+def test_a_third_of_a_turn_makes_red_greenish_or_bluish() -> None:
+    """Hues turn either way by up to the given angle, and different images by different angles."""
+    images = torch.tensor([160, 100, 100], dtype=torch.uint8).view(1, 3, 1, 1).expand(200, 3, 4, 4)
+    results = augment(4, hue=120.0)(images, drawn())[:, :, 0, 0]
+    highest = results.argmax(1).bincount(minlength=3)
+    assert highest.min() > 20
+    assert highest[0] > 60
+    weak = augment(4, hue=10.0)(images, drawn())[:, :, 0, 0]
+    assert (weak.argmax(1) == 0).all()
+    assert len(weak.unique(dim=0)) == 200
+
+
+@pytest.mark.parametrize("options", [{"hue": 10.0}, {"saturation": (0.5, 1.0)}])
+@pytest.mark.parametrize(("channels", "words"), [(1, "of 1 channel$"), (2, "of 2 channels$")])
+def test_hue_and_saturation_are_for_rgb(options: dict[str, Any], channels: int, words: str) -> None:
+    """Grey images and stereo pairs have no colours to change."""
+    with pytest.raises(ValueError, match=f"--hue and --saturation change the colours of RGB images .*{words}"):
+        augment(4, **options)(noise(2, channels, 4), drawn())
+
+
 def test_a_mixture_is_the_weighted_mean() -> None:
     """Each image is mixed with its partner by the returned share, and the seed decides."""
     images = noise(16, 2, 4).float()

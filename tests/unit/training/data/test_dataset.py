@@ -28,6 +28,7 @@ FITTING: dict[str, Any] = {
         ({"info": {"age": torch.zeros(5, 1, dtype=torch.int64)}}, "age must be int64 [5], one per image"),
         ({"classes": ("cube", "ball", "cube")}, "classes must have different names"),
         ({"classes": ()}, "classes must have different names"),
+        ({"files": ("1.png",)}, "files must be 5, one per image, got 1"),
     ],
 )
 def test_a_set_that_does_not_fit_together_is_rejected(changed: dict[str, Any], fact: str) -> None:
@@ -41,11 +42,12 @@ def test_a_set_that_does_not_fit_together_is_rejected(changed: dict[str, Any], f
     "rows", [torch.tensor([1, 3]), torch.tensor([False, True, False, True, False])], ids=["indices", "booleans"]
 )
 def test_a_subset_keeps_columns_together(rows: torch.Tensor) -> None:
-    """A subset takes images, labels and info of the same rows, and keeps name and classes."""
-    subset = ImageSet(**FITTING).subset(rows)
+    """A subset takes images, labels, info and files of the same rows, and keeps name and classes."""
+    subset = ImageSet(**FITTING, files=tuple(f"{number}.png" for number in range(5))).subset(rows)
     assert len(subset) == 2
     assert subset.images[:, 0, 0, 0].tolist() == subset.info["instance"].tolist() == [1, 3]
     assert subset.labels.tolist() == [1, 1]
+    assert subset.files == ("1.png", "3.png")
     assert (subset.name, subset.classes) == ("toys", FITTING["classes"])
 
 

@@ -7,6 +7,7 @@ import torch
 
 from matcaps.model import CapsNet
 from matcaps.training.baselines import ConvNet
+from matcaps.training.engine.start import Start
 from matcaps.training.engine.state import State
 from tests.support.options import tiny_run
 
@@ -21,7 +22,7 @@ def test_run_begins_with_the_weights_of_a_trained_network() -> None:
     trained = CapsNet(config.network)
     trained.calibration.set(2.0, -1.0)
     state = State(config, 10, CPU)
-    state.start_from(trained)
+    state.start_from(Start("other", "c0ffee", trained))
     expected = trained.state_dict()
     assert state.result is not state.network
     for network in (state.network, state.result):
@@ -36,6 +37,6 @@ def test_weights_of_another_network_are_refused() -> None:
     config = tiny_run()
     state = State(config, 10, CPU)
     with pytest.raises(ValueError, match="another network: stem_channels is 4, theirs 16"):
-        state.start_from(CapsNet(replace(config.network, stem_channels=16)))
+        state.start_from(Start("other", "", CapsNet(replace(config.network, stem_channels=16))))
     with pytest.raises(ValueError, match="expected weights of capsules, got those of CNN"):
-        state.start_from(ConvNet(config.network))
+        state.start_from(Start("other", "", ConvNet(config.network)))

@@ -16,7 +16,7 @@ from matcaps.training.paths import PATHS
 from matcaps.training.recipes import RECIPES
 from matcaps.training.release.record import EvaluatedRun, training_command, training_record
 
-SAVED: dict[str, Any] = {"progress": {"step": 42}, "commit": "0123456789ab"}
+SAVED: dict[str, Any] = {"progress": {"step": 42}, "commit": "0123456789ab", "images": "c0ffee"}
 
 
 def smallnorb(instances: tuple[int, ...] | None, seed: int = 0, elevations: tuple[int, ...] = ()) -> TrainConfig:
@@ -58,6 +58,41 @@ def test_rows_that_were_held_out() -> None:
     assert record["protocol"] == "10000 images held out, drawn by seed 0"
     assert (record["held_out_instances"], record["validation_images"]) == (None, 10_000)
     assert record["validation_error"] == 0.0036
+
+
+def test_a_validation_folder_is_in_the_record_without_its_path() -> None:
+    """The record has the folders' names and the digest of their images, and no path of the machine."""
+    recipe = RECIPES["folder"]
+    data = replace(recipe.data, name="/home/me/pets", validation=Path("/home/me/more/unseen"))
+    config = replace(recipe, data=data)
+    record = training_record(config, SAVED, [evaluated(config, 0.25, 12)])
+    assert (record["data_set"], record["validation_folder"]) == ("folder pets", "folder unseen")
+    assert record["protocol"] == "12 images of folder unseen held out"
+    assert record["images_digest"] == "c0ffee"
+    assert "/home" not in str(record)
+    assert training_record(recipe, SAVED, [])["validation_folder"] is None
+
+
+def test_the_start_is_in_the_record_by_name_and_digest() -> None:
+    """A run that began with the weights of another one says which; others say that there was none."""
+    config = replace(RECIPES["folder"], start_from=Path("/home/me/runs/first"))
+    record = training_record(config, {**SAVED, "start": {"name": "first", "digest": "abc"}}, [])
+    assert (record["start_from"], record["start_digest"]) == ("first", "abc")
+    assert "/home" not in str(record)
+    record = training_record(RECIPES["folder"], SAVED, [])
+    assert (record["start_from"], record["start_digest"]) == (None, None)
+
+
+def test_the_command_names_folders_without_their_paths() -> None:
+    """So it does for the validation folder and the start; a network that the pictures did not decide says so."""
+    recipe = RECIPES["folder"]
+    data = replace(recipe.data, name="/home/me/pets", validation=Path("/home/me/unseen"))
+    config = replace(recipe, data=data, start_from=Path("/home/me/runs/first"), size=None)
+    expected = "matcaps train folder --data pets --start-from first --validation unseen --size None"
+    assert training_command(config) == expected
+    network = replace(recipe.network, image_size=40, crop_size=35)
+    command = training_command(replace(config, size="small", network=network))
+    assert command.endswith("--network.crop-size 35 --network.image-size 40 --start-from first --validation unseen")
 
 
 def test_instances_that_were_held_out() -> None:

@@ -13,7 +13,7 @@ from PIL import Image
 from matcaps.service.backends.artefact import ImageSize
 from matcaps.service.images.pool import DecoderPool
 from matcaps.training.data import load
-from matcaps.training.data.formats.folder import load_folder
+from matcaps.training.data.formats.folder import MEASURED, load_folder, shortest_side
 from matcaps.training.data.subsets import hold_out
 from tests.support.doubles import encoded
 from tests.support.writers import write
@@ -145,6 +145,28 @@ def test_entries_that_are_not_read_are_counted(pets: Path, capsys: pytest.Captur
     ]
 
 
+def test_the_size_of_a_folder_is_the_median_of_the_shortest_sides(tmp_path: Path) -> None:
+    """Files that cannot be read do not count; of many files, evenly spread ones are measured."""
+    for number, (height, width) in enumerate([(30, 90), (50, 40), (70, 70), (10, 10), (80, 99)]):
+        save(tmp_path / "ab"[number % 2] / f"{number}.png", np.zeros((height, width), np.uint8))
+    write(tmp_path / "a" / "broken.png", b"no image")
+    assert shortest_side(tmp_path) == 40
+    for number in range(3 * MEASURED):
+        write(tmp_path / "c" / f"{number}.png", b"")
+    save(tmp_path / "c" / "0.png", np.zeros((99, 99), np.uint8))
+    assert shortest_side(tmp_path) in (30, 40, 70)
+
+
+def test_the_size_of_a_folder_without_readable_images_is_unknown(tmp_path: Path) -> None:
+    """The error has the number of files."""
+    write(tmp_path / "a" / "broken.png", b"no image")
+    with pytest.raises(ValueError, match="no image of 1 in the class folders of"):
+        shortest_side(tmp_path)
+    (tmp_path / "a" / "broken.png").unlink()
+    with pytest.raises(ValueError, match="no image of 0 in the class folders of"):
+        shortest_side(tmp_path)
+
+
 def test_a_missing_folder_is_rejected(tmp_path: Path) -> None:
     """A name that is neither a data set nor a folder is rejected with the known names."""
     with pytest.raises(FileNotFoundError) as error:
@@ -196,6 +218,45 @@ def test_a_broken_image_is_rejected(pets: Path, content: bytes) -> None:
     with pytest.raises(ValueError, match="cannot be read as an image") as error:
         load_folder(pets, SIZE)
     assert str(path) in str(error.value)
+
+
+def test_every_unreadable_file_is_named_and_nothing_is_dropped(pets: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """By default a folder with unreadable files is refused: their number, each file with its reason, and what to do."""
+    write(pets / "cat" / "2.png", b"")
+    for number in range(4):
+        write(pets / "dog" / f"{number}.png", b"not an image")
+    with pytest.raises(ValueError, match=r"^5 of 10 files of .* cannot be read as an image: ") as error:
+        load_folder(pets, SIZE)
+    text = str(error.value)
+    assert f"{pets / 'cat' / '2.png'}: " in text
+    assert text.endswith(
+        "; all are named above; mend or remove them, or train without them by matcaps train folder --skip-unreadable"
+    )
+    named = [line for line in capsys.readouterr().err.splitlines() if line.startswith("not read: ")]
+    assert len(named) == 5
+    assert str(pets / "dog" / "3.png") in named[-1]
+
+
+def test_unreadable_files_are_skipped_on_request(pets: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The others keep their labels and files; those skipped are named and counted."""
+    write(pets / "cat" / "1.png", b"")
+    write(pets / "dog" / "0.png", _png()[:30])
+    images = load(str(pets), Path("elsewhere"), size=SIZE, skip_unreadable=True)
+    assert images.labels.tolist() == [0] * 3 + [1] * 5
+    assert images.images[:, 0, 0, 0].tolist() == [250, 252, 253, 1, 2, 3, 4, 5]
+    assert images.files[:4] == tuple(str(pets / name) for name in ("cat/0.png", "cat/2.png", "cat/3.png", "dog/1.png"))
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(": ")[1] for line in lines[:2]] == [str(pets / "cat" / "1.png"), str(pets / "dog" / "0.png")]
+    assert lines[2] == f"not read: 2 of 10 files of {pets}; the others are used"
+
+
+def test_a_class_whose_files_are_all_unreadable_is_rejected(pets: Path) -> None:
+    """A class does not vanish because its files are skipped."""
+    for path in (pets / "cat").iterdir():
+        write(path, b"")
+    with pytest.raises(ValueError, match="holds no image that can be read, expected at least one") as error:
+        load_folder(pets, SIZE, skip_unreadable=True)
+    assert str(pets / "cat") in str(error.value)
 
 
 def test_a_folder_with_the_name_of_an_image_is_rejected(pets: Path) -> None:
