@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from matcaps.kernels.library import CompilationError, library
 from matcaps.model.kernels import cpu
-from matcaps.model.kernels.cpu.library import CompilationError, library
 from tests.support.limits import file_limit, on_disk, without_rights
 
 WITHOUT_COMPILER = """

@@ -13,7 +13,7 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-import torch
+from numpy._core._multiarray_umath import __cpu_features__  # type: ignore[import-not-found]  # no stubs
 
 SOURCES = Path(__file__).parent
 FLAGS = ("-std=c++17", "-O3", "-fPIC", "-shared", "-fopenmp", "-fno-math-errno", "-fno-trapping-math", "-Wno-psabi")
@@ -68,7 +68,16 @@ class BackwardTensors(ctypes.Structure):
 
 def widest() -> int:
     """Bits of this processor's widest vectors."""
-    return {"AVX512": 512, "AVX2": 256}.get(torch.backends.cpu.get_cpu_capability(), 128)
+    has: dict[str, bool] = __cpu_features__
+    if has.get("AVX512_SKX"):  # F, CD, BW, DQ and VL
+        return 512
+    return 256 if has.get("AVX2") and has.get("FMA3") else 128
+
+
+def padded(parent_types: int) -> int:
+    """Lanes: the parent types and the unused places of the last vector. It is the innermost axis of the tables."""
+    block = 4 if parent_types <= 4 else 8 if parent_types <= 8 else 16
+    return -(-parent_types // block) * block
 
 
 @cache
@@ -133,9 +142,9 @@ def _cache() -> Path:
 
 
 def _key(command: list[str]) -> str:
-    """A hash of all that the library depends on: torch, the compiler and its flags, the processor, the sources."""
+    """A hash of all that the library depends on: the compiler and its flags, the processor, the sources."""
     version = subprocess.run([command[0], "--version"], capture_output=True, check=False).stdout
-    facts = [torch.__version__.encode(), version, platform.processor().encode(), platform.machine().encode()]
+    facts = [version, platform.processor().encode(), platform.machine().encode()]
     facts += [str(argument).encode() for argument in command]
     facts += [source.read_bytes() for source in sorted(SOURCES.iterdir()) if source.suffix in (".h", ".cpp")]
     return hashlib.sha256(b"\0".join(facts)).hexdigest()[:20]
