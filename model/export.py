@@ -1,4 +1,4 @@
-"""The network as one ONNX file: uint8 images in, activations and poses out, with a free batch size."""
+"""The network as one ONNX file: uint8 images in, capsules and assignments out, with a free batch size."""
 
 import json
 from typing import Any
@@ -7,10 +7,11 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from matcaps.model.network import CapsNet, Prediction
+from matcaps.model.network import CapsNet, Prediction, ReceptiveField
+from matcaps.model.windows import Windows
 
 OPSET = 18
-FORMAT = 1
+FORMAT = 2
 OUTPUTS = (
     "activations",
     "poses",
@@ -21,6 +22,9 @@ OUTPUTS = (
     "conv_caps_2_activations",
     "conv_caps_2_poses",
     "class_assignments",
+    "conv_caps_1_assignments",
+    "conv_caps_2_assignments",
+    "pixels",
 )
 
 
@@ -32,17 +36,26 @@ class _Flat(nn.Module):
         self.network = network
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        return outputs(self.network(images))
+        return outputs(self.network(images, assignments=True))
 
 
 def outputs(prediction: Prediction) -> tuple[Tensor, ...]:
-    """The tensors of a prediction in the order of ``OUTPUTS``."""
+    """The tensors of a prediction in the order of ``OUTPUTS``.
+
+    Raises:
+        ValueError: The prediction has no assignments of ConvCaps1 and ConvCaps2.
+    """
+    if prediction.conv_caps_1_assignments is None or prediction.conv_caps_2_assignments is None:
+        raise ValueError("outputs takes a prediction with assignments; call network(images, assignments=True)")
     layers = (prediction.primary_caps, prediction.conv_caps_1, prediction.conv_caps_2)
     return (
         prediction.activations,
         prediction.poses,
         *(tensor for layer in layers for tensor in layer),
         prediction.class_assignments,
+        prediction.conv_caps_1_assignments,
+        prediction.conv_caps_2_assignments,
+        prediction.pixels,
     )
 
 
@@ -91,41 +104,45 @@ def set_metadata(proto: onnx.ModelProto, values: dict[str, Any]) -> None:
 
 
 def metadata(network: CapsNet) -> dict[str, Any]:
-    """Metadata of a network: format, classes, image, layers and routing iterations."""
+    """Metadata of a network: format, classes, image, pixels, layers and routing iterations."""
     config = network.config
     margin = (config.image_size - config.crop_size) // 2
-    types = {
-        "primary_caps": config.primary_types,
-        "conv_caps_1": config.conv_types_1,
-        "conv_caps_2": config.conv_types_2,
-    }
     pixels = config.crop_size / config.input_size  # pixels of the image for one of the first layer's input
-    layers = [
-        {
-            "name": name,
-            "grid": [field.grid, field.grid],
-            "types": types[name],
-            "receptive_field": {
-                "size": [field.size * pixels] * 2,
-                "stride": [field.stride * pixels] * 2,
-                "offset": [margin + field.start * pixels] * 2,
-            },
-        }
-        for name, field in network.fields.items()
-    ]
-    crop = [config.crop_size, config.crop_size]
-    layers.append(
-        {
-            "name": "class_caps",
-            "grid": [1, 1],
-            "types": len(config.classes),
-            "receptive_field": {"size": crop, "stride": crop, "offset": [margin, margin]},
-        }
-    )
+    primary = network.fields["primary_caps"]
+    layers = [_layer("primary_caps", primary.grid, config.primary_types, _field(primary, pixels, margin))]
+    for name, caps in (("conv_caps_1", network.conv_caps_1), ("conv_caps_2", network.conv_caps_2)):
+        field = network.fields[name]
+        layers.append(_layer(name, field.grid, caps.weights.shape[2], _field(field, pixels, margin), caps.windows))
+    crop = [config.crop_size] * 2
+    whole = {"size": crop, "stride": crop, "offset": [margin] * 2}
+    layers.append(_layer("class_caps", 1, len(config.classes), whole, network.class_caps.windows))
     return {
         "format": FORMAT,
         "classes": list(config.classes),
         "image": {"channels": config.channels, "height": config.image_size, "width": config.image_size},
+        # The size of the output `pixels`, and the part of the image that it covers.
+        "pixels": {
+            "height": config.input_size,
+            "width": config.input_size,
+            "crop": {"top": margin, "left": margin, "height": config.crop_size, "width": config.crop_size},
+        },
         "layers": layers,
         "routing_iterations": config.routing.iterations,
+    }
+
+
+def _layer(
+    name: str, grid: int, types: int, receptive_field: dict[str, Any], windows: Windows | None = None
+) -> dict[str, Any]:
+    """One layer. Position (row, column) of parent site (y, x) is child site (y · stride + row, x · stride + column)."""
+    routed = {} if windows is None else {"kernel": list(windows.kernel), "stride": [windows.stride] * 2}
+    return {"name": name, "grid": [grid, grid], "types": types, **routed, "receptive_field": receptive_field}
+
+
+def _field(field: ReceptiveField, pixels: float, margin: int) -> dict[str, Any]:
+    """A receptive field in pixels of the image."""
+    return {
+        "size": [field.size * pixels] * 2,
+        "stride": [field.stride * pixels] * 2,
+        "offset": [margin + field.start * pixels] * 2,
     }

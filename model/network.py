@@ -27,6 +27,12 @@ class Prediction(NamedTuple):
     conv_caps_2: Capsules
     class_assignments: Float[Tensor, "batch site type class"]
     """Assignments of each capsule of ConvCaps2 in the last iteration; they sum to 1 over classes."""
+    pixels: Float[Tensor, "batch channel resolution resolution"]
+    """The first layer's input: the crop, standardised."""
+    conv_caps_1_assignments: Float[Tensor, "batch parent_site position child_type parent_type"] | None = None
+    """R_ij of ConvCaps1 in the last iteration, if asked for."""
+    conv_caps_2_assignments: Float[Tensor, "batch parent_site position child_type parent_type"] | None = None
+    """R_ij of ConvCaps2 in the last iteration, if asked for."""
 
 
 class ReceptiveField(NamedTuple):
@@ -142,22 +148,32 @@ class CapsNet(nn.Module):
         self.calibration = Calibration()
 
     def forward(
-        self, images: UInt8[Tensor, "batch channel row column"] | Float[Tensor, "batch channel row column"]
+        self,
+        images: UInt8[Tensor, "batch channel row column"] | Float[Tensor, "batch channel row column"],
+        *,
+        assignments: bool = False,
     ) -> Prediction:
         """Classify images of pixels in 0–255; images larger than the crop are cropped to the centre.
+
+        Args:
+            images: A batch.
+            assignments: Whether the prediction must have the assignments of ConvCaps1 and ConvCaps2, which are large.
 
         Raises:
             ValueError: Wrong number of channels, or an image smaller than the crop.
         """
-        return self.forward_standardised(standardise(images, self.config, self.stem.weight.dtype))
+        pixels = standardise(images, self.config, self.stem.weight.dtype)
+        return self.forward_standardised(pixels, assignments=assignments)
 
-    def forward_standardised(self, pixels: Float[Tensor, "batch channel resolution resolution"]) -> Prediction:
-        """Classify images that ``standardise`` returned."""
+    def forward_standardised(
+        self, pixels: Float[Tensor, "batch channel resolution resolution"], *, assignments: bool = False
+    ) -> Prediction:
+        """Classify images that ``standardise`` returned; ``assignments`` as in ``forward``."""
         features = functional.relu(self.residual(self.stem_norm(self.stem(self.pooled(pixels)))))
         primary = self.primary_caps(features)
-        routed_1 = self.conv_caps_1(primary)
+        routed_1 = self.conv_caps_1(primary, assignments=assignments)
         first = Capsules(routed_1.activation_logits.sigmoid(), routed_1.poses)
-        routed_2 = self.conv_caps_2(first)
+        routed_2 = self.conv_caps_2(first, assignments=assignments)
         second = Capsules(routed_2.activation_logits.sigmoid(), routed_2.poses)
         classes = self.class_caps(second, assignments=True)
         logits = self.calibration(classes.activation_logits.squeeze(1))
@@ -169,4 +185,8 @@ class CapsNet(nn.Module):
             first,
             second,
             classes.assignments.squeeze(1),
+            pixels,
+            # Plain PyTorch always returns assignments; keeping those that nobody asked for would cost memory.
+            routed_1.assignments if assignments else None,
+            routed_2.assignments if assignments else None,
         )

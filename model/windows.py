@@ -38,6 +38,7 @@ class Windows(nn.Module):
         super().__init__()
         tables = self.tables = WindowTables.of(child_grid, kernel, stride)
         self.child_grid, self.parent_grid = child_grid, tables.parent_grid
+        self.kernel, self.stride = kernel, stride
         self.child_sites, self.parent_sites, self.positions = tables.child_sites, tables.parent_sites, tables.positions
         self.reached_sites = tables.reached_sites
         self.register_buffer("seen", torch.from_numpy(tables.seen), persistent=False)

@@ -1,16 +1,18 @@
 """The contract of ``model.onnx``: its metadata, its inputs and its outputs."""
 
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-FORMAT = 1
+FORMATS = (1, 2)
 CLASS_LAYER = "class_caps"
 CLASS_GRID = (1, 1)
 CLASS_OUTPUTS = ("activations", "poses")
 CONV_LAYERS = ("primary_caps", "conv_caps_1", "conv_caps_2")
+LARGE_OUTPUTS = ("conv_caps_1_assignments", "conv_caps_2_assignments", "pixels")  # of format 2
 POSE = (4, 4)
 Positive = Annotated[int, Field(ge=1)]
 
@@ -28,21 +30,46 @@ class ImageSize(BaseModel):
         return self.channels, self.height, self.width
 
 
+class Crop(BaseModel):
+    """A part of an image, in pixels."""
+
+    top: Annotated[int, Field(ge=0)]
+    left: Annotated[int, Field(ge=0)]
+    height: Positive
+    width: Positive
+
+
+class Pixels(BaseModel):
+    """The size of the output ``pixels``, and the part of the image that it covers."""
+
+    height: Positive
+    width: Positive
+    crop: Crop
+
+
 class Layer(BaseModel):
-    """One layer of capsules."""
+    """One layer of capsules.
+
+    Position (row, column) of the window of parent site (y, x) is child site (y · stride + row, x · stride + column).
+    """
 
     model_config = ConfigDict(extra="allow")
 
     name: str
     grid: tuple[Positive, Positive]
     types: Positive
+    kernel: tuple[Positive, Positive] | None = None
+    stride: tuple[Positive, Positive] | None = None
 
 
 class Metadata(BaseModel):
     """The metadata of a model."""
 
+    format: int
     classes: Annotated[list[str], Field(min_length=1)]
     image: ImageSize
+    pixels: Pixels | None = None
+    """None in format 1, which has no output ``pixels``."""
     layers: list[Layer]
     routing_iterations: Positive
     training: dict[str, Any] = Field(default_factory=dict)
@@ -56,14 +83,26 @@ class Metadata(BaseModel):
         """The shape of each output by its name, without the batch."""
         classes = len(self.classes)
         shapes: dict[str, tuple[int, ...]] = {"activations": (classes,), "poses": (classes, *POSE)}
-        children: tuple[int, ...] = ()
+        large: dict[str, tuple[int, ...]] = {}
+        sites, types = 0, 0  # of the layer below
         for layer in self.layers:
-            if layer.name in CONV_LAYERS:
-                children = (layer.grid[0] * layer.grid[1], layer.types)
-                shapes[f"{layer.name}_activations"] = children
-                shapes[poses_output(layer.name)] = (*children, *POSE)
+            if layer.name not in CONV_LAYERS:
+                continue
+            if layer.kernel is not None and f"{layer.name}_assignments" in LARGE_OUTPUTS:
+                positions = layer.kernel[0] * layer.kernel[1]
+                large[f"{layer.name}_assignments"] = (layer.grid[0] * layer.grid[1], positions, types, layer.types)
+            sites, types = layer.grid[0] * layer.grid[1], layer.types
+            shapes[f"{layer.name}_activations"] = (sites, types)
+            shapes[poses_output(layer.name)] = (sites, types, *POSE)
         # The last convolutional layer holds the children of the classes.
-        return {**shapes, "class_assignments": (*children, classes)}
+        shapes["class_assignments"] = (sites, types, classes)
+        if self.pixels is not None:
+            large["pixels"] = (self.image.channels, self.pixels.height, self.pixels.width)
+        return {**shapes, **large} if self.format > 1 else shapes
+
+    def usual_outputs(self) -> list[str]:
+        """The outputs without the large ones, which come only by name."""
+        return [name for name in self.outputs() if name not in LARGE_OUTPUTS]
 
 
 class Tensor(Protocol):
@@ -90,18 +129,18 @@ def read_metadata(properties: Mapping[str, str]) -> Metadata:
         ValueError: An entry is missing, is not JSON or has the wrong form; the message names it.
     """
     values = {}
-    for name in ("format", *Metadata.model_fields):
+    for name in Metadata.model_fields:
         text = properties.get(f"matcaps.{name}")
         if text is None:
-            if name in ("training", "parity"):
+            if name in ("training", "parity", "pixels"):
                 continue
             raise ValueError(f"metadata lacks matcaps.{name}: the file was not exported by matcaps")
         try:
             values[name] = json.loads(text)
         except (ValueError, RecursionError) as error:
             raise ValueError(f"metadata matcaps.{name} is not JSON: {error}") from None
-    if values["format"] != FORMAT:
-        raise ValueError(f"matcaps.format must be {FORMAT}, got {values['format']!r}")
+    if type(values["format"]) is not int or values["format"] not in FORMATS:
+        raise ValueError(f"matcaps.format must be {' or '.join(map(str, FORMATS))}, got {values['format']!r}")
     try:
         metadata = Metadata.model_validate(values)
     except ValidationError as error:
@@ -115,7 +154,31 @@ def read_metadata(properties: Mapping[str, str]) -> Metadata:
     for kind, named in (("layers", names), ("classes", metadata.classes)):
         if len(set(named)) < len(named):
             raise ValueError(f"metadata matcaps.{kind} has a name twice: {named}")
+    if metadata.format > 1:
+        _check_format_2(metadata)
     return metadata
+
+
+def _check_format_2(metadata: Metadata) -> None:
+    if metadata.pixels is None:
+        raise ValueError("metadata lacks matcaps.pixels, which format 2 has")
+    crop, image = metadata.pixels.crop, metadata.image
+    if crop.top + crop.height > image.height or crop.left + crop.width > image.width:
+        raise ValueError(f"metadata matcaps.pixels.crop must lie inside {image.height}×{image.width}, got {crop}")
+    layers = [metadata.layer(name) for name in (*CONV_LAYERS, CLASS_LAYER)]
+    for below, layer in itertools.pairwise(layers):
+        assert below is not None
+        assert layer is not None
+        if layer.kernel is None or layer.stride is None:
+            raise ValueError(f"metadata matcaps.layers lacks kernel or stride of {layer.name}, which format 2 has")
+        last = [
+            (grid - 1) * step + size for grid, step, size in zip(layer.grid, layer.stride, layer.kernel, strict=True)
+        ]
+        if last[0] > below.grid[0] or last[1] > below.grid[1]:
+            raise ValueError(
+                f"metadata matcaps.layers: the windows of {layer.name} must lie inside the grid {list(below.grid)} "
+                f"of {below.name}, the last one ends at {last}"
+            )
 
 
 def check_tensors(metadata: Metadata, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> None:

@@ -64,8 +64,12 @@ class ModelAnswer(BaseModel):
     versions: list[int]
     default: bool
     provider: str = Field(description="The execution provider that onnxruntime uses")
+    format: int = Field(description="Format of the file; the outputs of the model follow from it")
     classes: list[str]
     image: dict[str, int]
+    pixels: dict[str, Any] | None = Field(
+        description="Size of the output `pixels`, and the part of the image it covers"
+    )
     layers: list[dict[str, Any]]
     routing_iterations: int
     training: dict[str, Any]

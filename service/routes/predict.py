@@ -32,7 +32,8 @@ def predict_routes(engine: Engine, decoder: DecoderPool, settings: Settings) -> 
         query = query_of(request)
         kind = responses.choose_type(request)
         with engine.lease(query.model, context_of(request)) as version:
-            found = await inference.predict(request, version, None if kind == responses.NPZ else CLASS_OUTPUTS)
+            outputs = version.metadata.usual_outputs() if kind == responses.NPZ else CLASS_OUTPUTS
+            found = await inference.predict(request, version, outputs)
         if kind == responses.NPZ:
             return await decoder.apart(responses.npz, found.arrays, found.id)
         predictions = responses.predictions(found.metadata, found.arrays)

@@ -25,6 +25,9 @@ from matcaps.service.settings import Settings
 CLASSES = ["animal", "human", "airplane"]
 GRIDS = {"primary_caps": (4, 3), "conv_caps_1": (2, 2), "conv_caps_2": (1, 2)}
 TYPES = {"primary_caps": 2, "conv_caps_1": 3, "conv_caps_2": 2}
+KERNELS = {"conv_caps_1": (3, 2), "conv_caps_2": (2, 1), "class_caps": (1, 2)}
+CROP = {"top": 1, "left": 1, "height": 6, "width": 6}
+PIXELS = (3, 3)  # rows and columns of the output `pixels`
 SIDE = 8  # pixels of the images that the stand-ins take
 
 
@@ -33,11 +36,14 @@ def metadata_values(channels: int = 1, height: int = SIDE, width: int = SIDE) ->
     layers = [{"name": name, "grid": list(GRIDS[name]), "types": TYPES[name]} for name in GRIDS]
     layers.append({"name": "class_caps", "grid": [1, 1], "types": len(CLASSES)})
     for layer in layers:
+        if layer["name"] in KERNELS:
+            layer |= {"kernel": list(KERNELS[layer["name"]]), "stride": [1, 1]}
         layer["receptive_field"] = {"size": [3, 3], "stride": [1, 1], "offset": [0, 0]}
     return {
-        "format": 1,
+        "format": 2,
         "classes": CLASSES,
         "image": {"channels": channels, "height": height, "width": width},
+        "pixels": {"height": PIXELS[0], "width": PIXELS[1], "crop": CROP},
         "layers": layers,
         "routing_iterations": 3,
         "training": {"data_set": "made up", "seed": 1},
@@ -45,13 +51,16 @@ def metadata_values(channels: int = 1, height: int = SIDE, width: int = SIDE) ->
     }
 
 
-def output_shapes() -> dict[str, tuple[int, ...]]:
+def output_shapes(channels: int = 1) -> dict[str, tuple[int, ...]]:
     """The shapes of all outputs, without the batch."""
     shapes: dict[str, tuple[int, ...]] = {"activations": (len(CLASSES),), "poses": (len(CLASSES), 4, 4)}
     for name, (rows, columns) in GRIDS.items():
         shapes[f"{name}_activations"] = (rows * columns, TYPES[name])
         shapes[f"{name}_poses"] = (rows * columns, TYPES[name], 4, 4)
     shapes["class_assignments"] = (2, 2, len(CLASSES))
+    shapes["conv_caps_1_assignments"] = (4, 6, 2, 3)
+    shapes["conv_caps_2_assignments"] = (2, 2, 3, 2)
+    shapes["pixels"] = (channels, *PIXELS)
     return shapes
 
 
@@ -80,7 +89,7 @@ class FakeSession:
         if self.failure is not None:
             raise self.failure
         self.batches.append(images)
-        shapes = output_shapes()
+        shapes = output_shapes(self.metadata.image.channels)
         return {name: self._output(images, shapes[name]) for name in outputs or shapes}
 
     def padding(self, images: int) -> int:
@@ -134,15 +143,15 @@ def make_model(
     """
     images = helper.make_tensor_value_info("images", input_type, [batch, channels, SIDE, SIDE])
     nodes = [
-        helper.make_node("Cast", ["images"], ["pixels"], to=TensorProto.FLOAT),
-        helper.make_node("ReduceMean", ["pixels", "axes"], ["means"], keepdims=0),
+        helper.make_node("Cast", ["images"], ["floats"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMean", ["floats", "axes"], ["means"], keepdims=0),
     ]
     constants = [
         numpy_helper.from_array(np.array([1, 2, 3]), "axes"),
         numpy_helper.from_array(np.array(scale, np.float32), "scale"),
     ]
     outputs = []
-    for name, shape in {**output_shapes(), **(shapes or {})}.items():
+    for name, shape in {**output_shapes(channels), **(shapes or {})}.items():
         if name in drop_outputs:
             continue
         elements = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)

@@ -40,7 +40,7 @@ def measure_parity(network: CapsNet, proto: onnx.ModelProto, images: Tensor) -> 
             if len(batch) < size:
                 continue
             with torch.no_grad():
-                expected = dict(zip(OUTPUTS, outputs(network(batch)), strict=True))
+                expected = dict(zip(OUTPUTS, outputs(network(batch, assignments=True)), strict=True))
             found = graph.run(batch.numpy())
             _require_finite(found, "real images")
             for name, values in expected.items():

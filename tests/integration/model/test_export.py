@@ -1,7 +1,9 @@
 """The exported ONNX graph: the network's results, from operators that all run on a GPU."""
 
+import copy
 import json
 from dataclasses import replace
+from itertools import pairwise, product
 from operator import itemgetter
 from pathlib import Path
 
@@ -12,10 +14,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from matcaps.model import CapsNet, RoutingConfig, tiny
-from matcaps.model.export import OPSET, OUTPUTS, export, outputs
+from matcaps.model import CapsNet, RoutingConfig, standardise, tiny
+from matcaps.model.capsules import RoutedCaps
+from matcaps.model.export import OPSET, OUTPUTS, export, metadata, outputs
 from matcaps.model.routing.eager import em_routing
 from matcaps.training.release.runtime import Graph
+from tests.support.reference import reference_routing
 from tests.support.routing_cases import Case
 
 # Each of these computes shapes or control flow, which onnxruntime leaves on the CPU.
@@ -43,7 +47,7 @@ def batches() -> list[Tensor]:
 def test_graph_and_network_agree(network: CapsNet, graph: Graph, images: Tensor) -> None:
     """All outputs of the graph are those of the network within 1e-5, at any batch size and for any images."""
     with torch.no_grad():
-        expected = outputs(network(images))
+        expected = outputs(network(images, assignments=True))
     found = graph.run(images.numpy())
     assert list(found) == list(OUTPUTS)
     for name, values in zip(OUTPUTS, expected, strict=True):
@@ -63,7 +67,7 @@ def test_a_graph_shrinks_its_crop_as_the_network_does(pooled_channels: int, resi
     graph = Graph(proto)
     for images in batches():
         with torch.no_grad():
-            expected = outputs(network(images))
+            expected = outputs(network(images, assignments=True))
         found = graph.run(images.numpy())
         for name, values in zip(OUTPUTS, expected, strict=True):
             np.testing.assert_allclose(found[name], values.numpy(), rtol=1e-5, atol=1e-5, err_msg=name)
@@ -80,16 +84,67 @@ def test_a_graph_in_which_types_compete_by_themselves_agrees_with_the_network() 
     graph = Graph(proto)
     for images in batches():
         with torch.no_grad():
-            expected = outputs(network(images))
+            expected = outputs(network(images, assignments=True))
         found = graph.run(images.numpy())
         for name, values in zip(OUTPUTS, expected, strict=True):
             np.testing.assert_allclose(found[name], values.numpy(), rtol=1e-5, atol=1e-5, err_msg=name)
+    check_shares(graph, network, batches()[0], each_type=True)
     others = CapsNet(replace(config, routing=replace(routing, competition="parents"))).eval()
     others.load_state_dict(network.state_dict())
     images = batches()[0]
     with torch.no_grad():
         different = others(images).poses.numpy()
     assert not np.allclose(graph.run(images.numpy())["poses"], different, rtol=1e-3, atol=1e-3)
+
+
+def check_shares(graph: Graph, network: CapsNet, images: Tensor, *, each_type: bool) -> None:
+    """A child that any window sees has assignments of 1 over all its parents, or over those of each type."""
+    found = graph.run(images.numpy())
+    layers = metadata(network)["layers"]
+    for below, layer in pairwise(layers[:3]):
+        assignments = found[f"{layer['name']}_assignments"]
+        totals = np.zeros((*below["grid"], len(images), *assignments.shape[3:]))
+        (rows, columns), (high, wide), (down, right) = layer["grid"], layer["kernel"], layer["stride"]
+        for place, (y, x, row, column) in enumerate(product(*map(range, (rows, columns, high, wide)))):
+            site, position = divmod(place, high * wide)
+            totals[y * down + row, x * right + column] += assignments[:, site, position]
+        shares = totals if each_type else totals.sum(-1)
+        seen = totals.any((2, 3, 4))
+        assert seen.sum() == ((rows - 1) * down + high) * ((columns - 1) * right + wide)
+        np.testing.assert_allclose(shares[seen], 1.0, atol=1e-5)
+
+
+def test_every_child_shares_itself_among_its_parents(network: CapsNet, graph: Graph) -> None:
+    """Kernel and stride of the metadata tell which child each assignment belongs to."""
+    check_shares(graph, network, batches()[0], each_type=False)
+
+
+def test_assignments_are_those_of_the_procedure(network: CapsNet, graph: Graph) -> None:
+    """From the children that the graph answers, the loops in float64 find the assignments that it answers."""
+    found = {name: torch.from_numpy(values).double() for name, values in graph.run(batches()[4].numpy()).items()}
+    for below, name in (("primary_caps", "conv_caps_1"), ("conv_caps_1", "conv_caps_2")):
+        caps = copy.deepcopy(network.get_submodule(name)).double()
+        assert isinstance(caps, RoutedCaps)
+        windows = caps.windows
+        expected = reference_routing(
+            found[f"{below}_poses"],
+            found[f"{below}_activations"],
+            caps.weights,
+            caps.beta_u,
+            caps.beta_a,
+            windows.child_grid,
+            windows.kernel,
+            windows.stride,
+            caps.routing,
+        )
+        torch.testing.assert_close(found[f"{name}_assignments"], expected.assignments, rtol=0, atol=1e-5)
+
+
+def test_pixels_are_what_the_first_layer_sees(network: CapsNet, graph: Graph) -> None:
+    """They are the standardised crop."""
+    for images in batches():
+        expected = standardise(images, network.config)
+        np.testing.assert_allclose(graph.run(images.numpy())["pixels"], expected, rtol=1e-5, atol=1e-5)
 
 
 def test_every_level_of_grey_is_finite(graph: Graph) -> None:
@@ -183,15 +238,23 @@ def test_batch_is_the_only_open_dimension(exported: onnx.ModelProto) -> None:
         "conv_caps_2_activations": (real, ["batch", 1, 4]),
         "conv_caps_2_poses": (real, ["batch", 1, 4, 4, 4]),
         "class_assignments": (real, ["batch", 1, 4, 3]),
+        "conv_caps_1_assignments": (real, ["batch", 9, 9, 2, 3]),
+        "conv_caps_2_assignments": (real, ["batch", 1, 9, 3, 4]),
+        "pixels": (real, ["batch", 1, 20, 20]),
     }
 
 
 def test_metadata_is_json_of_the_contract(exported: onnx.ModelProto) -> None:
     """Every value is JSON, and says what the configuration says."""
     found = {entry.key: json.loads(entry.value) for entry in exported.metadata_props}
-    assert found["matcaps.format"] == 1
+    assert found["matcaps.format"] == 2
     assert found["matcaps.classes"] == ["circle", "square", "triangle"]
     assert found["matcaps.image"] == {"channels": 1, "height": 24, "width": 24}
+    assert found["matcaps.pixels"] == {
+        "height": 20,
+        "width": 20,
+        "crop": {"top": 2, "left": 2, "height": 20, "width": 20},
+    }
     assert found["matcaps.routing_iterations"] == 3
     assert found["matcaps.training"] == {"data_set": "shapes", "epochs": 0}
     layers = {layer["name"]: layer for layer in found["matcaps.layers"]}
@@ -200,5 +263,7 @@ def test_metadata_is_json_of_the_contract(exported: onnx.ModelProto) -> None:
         "name": "conv_caps_1",
         "grid": [3, 3],
         "types": 3,
+        "kernel": [3, 3],
+        "stride": [2, 2],
         "receptive_field": {"size": [9, 9], "stride": [4, 4], "offset": [2, 2]},
     }

@@ -66,6 +66,23 @@ def test_shapes_follow_from_the_config(config: CapsNetConfig) -> None:
     assert prediction.class_assignments.shape == (2, sites, config.conv_types_2, classes)
 
 
+@pytest.mark.parametrize("config", [tiny(), BY_TYPE])
+def test_assignments_come_only_if_asked_for(config: CapsNetConfig) -> None:
+    """They change no other result; without them the assignments of the convolutional layers are None."""
+    network, image = build(config), pictures(config)
+    with torch.no_grad():
+        without, having = network(image), network(image, assignments=True)
+    assert without.conv_caps_1_assignments is None
+    assert without.conv_caps_2_assignments is None
+    assert all(torch.equal(*pair) for pair in zip(all_parts(without), all_parts(having), strict=True))
+    for name, below in (("conv_caps_1", "primary_caps"), ("conv_caps_2", "conv_caps_1")):
+        layer, children = getattr(having, name), getattr(having, below)
+        found = getattr(having, f"{name}_assignments")
+        sites, types = layer.activations.shape[1:]
+        assert found.shape == (2, sites, 9, children.activations.shape[2], types)
+    torch.testing.assert_close(having.pixels, standardise(image, config), rtol=0, atol=0)
+
+
 def test_grids_of_32_pixels_are_those_of_the_paper() -> None:
     """The paper's 32×32 crop makes grids of 14, 6 and 4."""
     for config in (small_norb_small(), replace(small_norb_small(), pooled_channels=32)):

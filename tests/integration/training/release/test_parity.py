@@ -1,5 +1,6 @@
 """A parity check notices a graph that differs from its network."""
 
+import numpy as np
 import onnx
 import pytest
 import torch
@@ -31,6 +32,23 @@ def test_a_graph_that_differs_is_rejected(network: CapsNet, exported: onnx.Model
     """A weight of the graph that is off by a hundredth is found."""
     with pytest.raises(ParityError, match=r"differs from torch by .* at batch 1, expected at most 1e-04"):
         measure_parity(network, altered(exported, "stem.weight", 1.01), IMAGES)
+
+
+@pytest.mark.parametrize("name", ["conv_caps_1_assignments", "conv_caps_2_assignments", "pixels"])
+def test_every_output_is_compared(network: CapsNet, exported: onnx.ModelProto, name: str) -> None:
+    """An output that alone is off by a hundredth is found."""
+    proto = onnx.ModelProto()
+    proto.CopyFrom(exported)
+    (node,) = [node for node in proto.graph.node if name in node.output]
+    node.output[list(node.output).index(name)] = "right"
+    for user in proto.graph.node:
+        for place, used in enumerate(user.input):
+            if used == name:
+                user.input[place] = "right"
+    proto.graph.initializer.append(onnx.numpy_helper.from_array(np.array(1.01, np.float32), "factor"))
+    proto.graph.node.append(onnx.helper.make_node("Mul", ["right", "factor"], [name]))
+    with pytest.raises(ParityError, match=f"{name} differs from torch by"):
+        measure_parity(network, proto, IMAGES)
 
 
 def test_a_graph_that_is_not_finite_is_rejected(network: CapsNet, exported: onnx.ModelProto) -> None:

@@ -32,7 +32,7 @@ def test_unknown_entries_are_ignored_and_the_training_record_is_optional() -> No
     assert metadata.training == {}
 
 
-@pytest.mark.parametrize("name", ["format", "classes", "image", "layers", "routing_iterations"])
+@pytest.mark.parametrize("name", ["format", "classes", "image", "pixels", "layers", "routing_iterations"])
 def test_a_missing_entry_is_refused(name: str) -> None:
     """The error names the entry."""
     with pytest.raises(ValueError, match=f"matcaps.{name}"):
@@ -45,7 +45,13 @@ LAYERS = metadata_values()["layers"]
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("format", 2),
+        ("format", 3),
+        ("format", True),
+        ("pixels", None),
+        ("pixels", {"height": 3, "width": 3}),
+        ("pixels", {"height": 3, "width": 3, "crop": {"top": 3, "left": 0, "height": 6, "width": 6}}),
+        ("layers", [{**layer, "kernel": None} for layer in LAYERS]),
+        ("layers", [{**layer, "stride": [2, 1]} if "stride" in layer else layer for layer in LAYERS]),
         ("format", "1.0"),
         ("classes", []),
         ("classes", "abc"),
@@ -83,4 +89,14 @@ def test_the_outputs_follow_from_the_metadata() -> None:
     outputs = read_metadata(properties()).outputs()
     assert outputs == output_shapes()
     assert list(outputs)[:2] == ["activations", "poses"]
-    assert list(outputs)[-1] == "class_assignments"
+    assert list(outputs)[-4:] == ["class_assignments", "conv_caps_1_assignments", "conv_caps_2_assignments", "pixels"]
+
+
+def test_format_1_has_no_assignments_of_convolutional_layers_and_no_pixels() -> None:
+    """All its outputs are usual ones, whatever else its metadata say."""
+    metadata = read_metadata(properties(format=1))
+    outputs = output_shapes()
+    for name in ("conv_caps_1_assignments", "conv_caps_2_assignments", "pixels"):
+        outputs.pop(name)
+    assert metadata.outputs() == outputs
+    assert read_metadata(properties()).usual_outputs() == list(outputs)
