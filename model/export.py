@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import onnx
+import onnx.utils
 import torch
 from torch import Tensor, nn
 
@@ -26,6 +27,9 @@ OUTPUTS = (
     "conv_caps_2_assignments",
     "pixels",
 )
+
+
+STEM_OUTPUTS = ("primary_caps_activations", "primary_caps_poses", "pixels")
 
 
 class _Flat(nn.Module):
@@ -92,6 +96,16 @@ def export(network: CapsNet, records: dict[str, Any] | None = None) -> onnx.Mode
     del proto.graph.value_info[:]  # inner shapes, which readers infer: 5 % of the file
     set_metadata(proto, {**metadata(network), **(records or {})})
     return proto
+
+
+def stem(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """The part of an exported graph below routing: images in, standardised pixels and primary capsules out.
+
+    The service runs it with onnxruntime, and the routed layers with the C++ kernel.
+    """
+    part = onnx.utils.Extractor(proto).extract_model(["images"], list(STEM_OUTPUTS))
+    del part.graph.value_info[:]
+    return part
 
 
 def set_metadata(proto: onnx.ModelProto, values: dict[str, Any]) -> None:

@@ -21,6 +21,7 @@ import onnxruntime
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 FATAL = 4  # severity of onnxruntime's own log; its errors are raised as exceptions anyway
 RUNTIME: Any = onnxruntime
+STEM_OUTPUTS = ("primary_caps_activations", "primary_caps_poses", "pixels")
 LONGEST = 600  # characters of a reason
 # A place in onnxruntime's source: file and line, then the function with its arguments, or its name alone.
 PLACE = re.compile(
@@ -66,11 +67,7 @@ def load(
         ValueError: The file is damaged or breaks the contract.
         StartError: The provider cannot be started on this machine.
     """
-    options = runtime.SessionOptions()
-    options.log_severity_level = FATAL
-    # Without an explicit number, onnxruntime pins threads to cores. In a container that may use only some of the
-    # cores, it then logs an error for each thread that it cannot pin.
-    options.intra_op_num_threads = threads or usable_cores()
+    options = _options(threads, runtime)
     if provider != CPU:
         options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
     chosen = provider if provider_options is None else (provider, dict(provider_options))
@@ -87,6 +84,31 @@ def load(
     metadata = read_metadata(session.get_modelmeta().custom_metadata_map)
     check_tensors(metadata, session.get_inputs(), session.get_outputs())
     return Loaded(session, actual, metadata, [output.name for output in session.get_outputs()])
+
+
+def stem_session(path: Path, *, threads: int, runtime: Any = RUNTIME) -> Any:
+    """Load the layers below the capsules' routing on the CPU.
+
+    Raises:
+        ValueError: The file cannot be loaded, or it is no stem.
+    """
+    try:
+        session = runtime.InferenceSession(str(path), _options(threads, runtime), providers=[CPU], enable_fallback=0)
+    except Exception as error:  # onnxruntime's exceptions share no base class
+        raise ValueError(f"{path.name} cannot be loaded: {reason_of(error, path)}") from error
+    found = [tensor.name for tensor in session.get_outputs()]
+    if missing := {*STEM_OUTPUTS} - {*found}:
+        raise ValueError(f"{path.name} lacks the outputs {', '.join(sorted(missing))}; it has {', '.join(found)}")
+    return session
+
+
+def _options(threads: int, runtime: Any) -> Any:
+    options = runtime.SessionOptions()
+    options.log_severity_level = FATAL
+    # Without an explicit number, onnxruntime pins threads to cores. In a container that may use only some of the
+    # cores, it then logs an error for each thread that it cannot pin.
+    options.intra_op_num_threads = threads or usable_cores()
+    return options
 
 
 def black_and_white(metadata: Metadata, size: int) -> NDArray[np.uint8]:
