@@ -1,7 +1,7 @@
 """Matrix capsules with EM routing (Hinton, Sabour, Frosst, ICLR 2018) in PyTorch.
 
-A capsule is an activation in [0, 1] and a 4×4 pose matrix. The files, in the order of their imports:
-config ← windows, pixels, calibration ← routing.eager ← kernels ← routing.dispatch ← capsules ← network ← export.
+A capsule is an activation in [0, 1] and a 4×4 pose matrix. The files, in the order of their imports: config ← windows,
+pixels, calibration, pretrained ← routing.eager ← kernels ← routing.dispatch ← capsules ← network ← export.
 
 Names of axes in all shapes:
 

@@ -1,6 +1,7 @@
 """The network of the paper's section 4: pixels in, class capsules out."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -12,6 +13,7 @@ from matcaps.model.calibration import Calibration
 from matcaps.model.capsules import Capsules, PrimaryCaps, RoutedCaps
 from matcaps.model.config import CapsNetConfig
 from matcaps.model.pixels import standardise
+from matcaps.model.pretrained import contents, find_folder, read_config, read_weights
 from matcaps.model.windows import Windows
 
 
@@ -146,6 +148,33 @@ class CapsNet(nn.Module):
             shared=True,
         )
         self.calibration = Calibration()
+
+    @classmethod
+    def from_pretrained(cls, source: str | Path) -> "CapsNet":
+        """The network of a released version, on the CPU and in evaluation mode, with its calibration.
+
+        Args:
+            source: The folder of the version, or one that ``save_pretrained`` wrote.
+
+        Raises:
+            FileNotFoundError: There is no such folder, or it lacks a file.
+            ValueError: A file is damaged, or the weights do not fit the configuration; one line that names the field.
+        """
+        folder = find_folder(source)
+        network = cls(read_config(folder))
+        network.load_state_dict(read_weights(folder, network.state_dict()))
+        return network.eval()
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write ``config.json`` and ``model.safetensors`` into a folder, which is made if it is not there.
+
+        Raises:
+            ValueError: The network is not of float32.
+        """
+        files = contents(self.config, self.state_dict())
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        for name, content in files.items():
+            (Path(folder) / name).write_bytes(content)
 
     def forward(
         self,

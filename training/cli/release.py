@@ -68,7 +68,8 @@ def release_command(
     images = torch.cat([sample(of, PARITY_IMAGES).images for of in (held_out, training)])[:PARITY_IMAGES]
     path = release(final.network, record, images, models, name, version)
     error = f"held-out error {record['validation_error']:.2%}" if evaluations else "nothing was held out"
-    print(f"wrote {path}: {error}, {path.stat().st_size / 1e6:.2f} MB")
+    size = sum(file.stat().st_size for file in path.parent.iterdir())
+    print(f"wrote {path.parent}: {error}, {size / 1e6:.2f} MB")
 
 
 def _calibrate(network: CapsNet, logits: Tensor, labels: Tensor, highest: float) -> dict[str, Any]:

@@ -77,5 +77,5 @@ class Artefact:
         if tuple(images.shape[1:]) != self.shape:
             raise ValueError(f"{self.path} takes images {list(self.shape)}, got {list(images.shape[1:])}")
         batches = tqdm(images.split(BATCH), desc="evaluating", unit="batch", disable=not progress, leave=False)
-        found = [self._graph.run(batch.numpy())["activations"] for batch in batches]
+        found = [self._graph.run(batch.numpy(), ["activations"])["activations"] for batch in batches]
         return torch.from_numpy(np.concatenate(found))

@@ -1,16 +1,19 @@
-"""Writes an artefact: the exported network, after the parity check, in a new version's folder."""
+"""Writes a release: graph, weights, configuration and card, after the parity check, in a new version's folder."""
 
 import re
 import shutil
 import tempfile
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import onnx
 from torch import Tensor
 
 from matcaps.model import CapsNet
-from matcaps.model.export import export, set_metadata
+from matcaps.model.export import export, metadata, set_metadata
+from matcaps.model.pretrained import contents
+from matcaps.training.release.card import model_card
 from matcaps.training.release.parity import measure_parity
 from matcaps.training.writing import new_folder, write_atomically, writing
 
@@ -46,7 +49,10 @@ def release(
     name: str,
     version: int | None = None,
 ) -> Path:
-    """Export a network to ``folder/name/version/model.onnx``; by default the version after the highest one.
+    """Export a network into the folder ``folder/name/version``; by default the version after the highest one.
+
+    The folder has the graph (``model.onnx``), the network for torch (``model.safetensors``, ``config.json``) and the
+    model card (``README.md``). It appears with all of them, or not at all.
 
     Args:
         network: In evaluation mode, on the CPU.
@@ -56,6 +62,9 @@ def release(
         name: Name of the model.
         version: Version to write.
 
+    Returns:
+        The path of ``model.onnx``.
+
     Raises:
         ValueError: The graph fails the parity check, or the version exists already.
         WriteError: The file cannot be written; no draft and no new folder is left.
@@ -63,18 +72,29 @@ def release(
     version = free_version(folder, name, version)
     of_name = folder / name
     proto = export(network, {"training": record})
-    set_metadata(proto, {"parity": measure_parity(network, proto, images)})
+    parity = measure_parity(network, proto, images)
+    set_metadata(proto, {"parity": parity})
     onnx.checker.check_model(proto)
+    card = model_card(name, version, {**metadata(network), "training": record, "parity": parity})
+    files = {
+        "model.onnx": proto.SerializeToString(),
+        **contents(network.config, network.state_dict()),
+        "README.md": card.encode(),
+    }
 
     path = of_name / str(version) / "model.onnx"
     with writing(path), new_folder(of_name):
         draft = Path(tempfile.mkdtemp(dir=of_name, prefix=".draft-"))
         try:
-            content = proto.SerializeToString()
-            write_atomically(draft / "model.onnx", lambda file: file.write(content))
+            for file_name, content in files.items():
+                write_atomically(draft / file_name, partial(_write, content))
             draft.chmod(0o755)
             draft.rename(path.parent)
         except BaseException:
             shutil.rmtree(draft, ignore_errors=True)
             raise
     return path
+
+
+def _write(content: bytes, file: BinaryIO) -> None:
+    file.write(content)

@@ -1,12 +1,14 @@
 """The training record of an artefact: the recipe, and the error on held-out images."""
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from matcaps.training.config import TrainConfig, to_json
+from matcaps.training.config import TrainConfig, differences, to_json
 from matcaps.training.data import KNOWN, name_instances
 from matcaps.training.evaluation.metrics import Evaluation
+from matcaps.training.recipes import RECIPES
 
 
 class EvaluatedRun(NamedTuple):
@@ -52,8 +54,33 @@ def training_record(config: TrainConfig, saved: dict[str, Any], evaluated: Seque
         "resolution": config.network.input_size,
         "validation_error": None if error is None else round(error, 6),
         "validation_images": images // len(seeds),
+        "command": training_command(config),
         "commit": saved["commit"],
     }
+
+
+def training_command(config: TrainConfig) -> str:
+    """The command that trains by a configuration: the closest recipe, and the options that differ from it.
+
+    The options of the run's folder, device and checkpoints are left out, and so is the path of a folder of images.
+    """
+    recipes = {name: recipe for name, recipe in RECIPES.items() if recipe.data.name == config.data.name}
+    recipes = recipes or {"folder": RECIPES["folder"]}
+    changes = {name: differences(recipe, config) for name, recipe in recipes.items()}
+    recipe = min(changes, key=lambda name: len(changes[name]))
+    words = ["matcaps", "train", recipe]
+    for name, (_, value) in changes[recipe].items():
+        if name == "network.classes":  # the names of the folders
+            continue
+        parent, _, leaf = name.replace("_", "-").rpartition(".")
+        prefix = f"--{parent}." if parent else "--"
+        if name == "data":
+            value = Path(value).name
+        if isinstance(value, bool):
+            words.append(f"{prefix}{leaf if value else f'no-{leaf}'}")
+        else:
+            words += [f"{prefix}{leaf}", *map(str, value if isinstance(value, list) else [value])]
+    return shlex.join(words)
 
 
 def _describe_split(

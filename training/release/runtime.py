@@ -1,6 +1,7 @@
 """Runs a graph in onnxruntime on the CPU, without log output or telemetry."""
 
 import os
+from collections.abc import Sequence
 
 import numpy as np
 import onnx
@@ -27,6 +28,7 @@ class Graph:
         }
         self.outputs = [output.name for output in self._session.get_outputs()]
 
-    def run(self, images: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
-        """Run uint8 images [batch, channels, height, width]; returns all outputs by name."""
-        return dict(zip(self.outputs, self._session.run(None, {"images": images}), strict=True))
+    def run(self, images: NDArray[np.uint8], outputs: Sequence[str] | None = None) -> dict[str, NDArray[np.float32]]:
+        """Run uint8 images [batch, channels, height, width]; returns the named outputs (None: all)."""
+        names = self.outputs if outputs is None else list(outputs)
+        return dict(zip(names, self._session.run(names, {"images": images}), strict=True))

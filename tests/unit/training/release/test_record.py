@@ -1,16 +1,20 @@
 """A training record has the recipe as flat values, what was held out, and the error."""
 
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+import tyro
 
-from matcaps.training.config import TrainConfig
+from matcaps.training.cli import train
+from matcaps.training.config import TrainConfig, differences
 from matcaps.training.evaluation.metrics import Evaluation
+from matcaps.training.paths import PATHS
 from matcaps.training.recipes import RECIPES
-from matcaps.training.release.record import EvaluatedRun, training_record
+from matcaps.training.release.record import EvaluatedRun, training_command, training_record
 
 SAVED: dict[str, Any] = {"progress": {"step": 42}, "commit": "0123456789ab"}
 
@@ -108,3 +112,38 @@ def test_a_folder_is_named_without_its_path() -> None:
     """The path of a folder of images is private."""
     folder = replace(RECIPES["folder"], data=replace(RECIPES["folder"].data, name=str(Path("/home/me/pets"))))
     assert training_record(folder, SAVED, [])["data_set"] == "folder pets"
+
+
+@pytest.mark.parametrize(
+    ("config", "options"),
+    [
+        (RECIPES["mnist"], "mnist"),
+        (smallnorb(None), "smallnorb --held-out-instances None"),
+        (smallnorb((9, 4), seed=3), "smallnorb --held-out-instances 4 9 --seed 3"),
+        (
+            replace(
+                RECIPES["smallnorb-stereo"], network=replace(RECIPES["smallnorb-stereo"].network, batch_norm=False)
+            ),
+            "smallnorb-stereo --network.no-batch-norm",
+        ),
+        (
+            replace(RECIPES["mnist"], augmentation=replace(RECIPES["mnist"].augmentation, mirror=True, negatives=0.1)),
+            "mnist --mirror --negatives 0.1",
+        ),
+    ],
+)
+def test_the_command_trains_by_the_same_configuration(config: TrainConfig, options: str) -> None:
+    """It is the closest recipe and what differs from it; the command line reads it back."""
+    command = training_command(config)
+    assert command == f"matcaps train {options}"
+    parsed = tyro.cli(train.Recipe, args=shlex.split(command)[2:], registry=PATHS)
+    assert not differences(config, parsed)
+    assert training_record(config, SAVED, [])["command"] == command
+
+
+def test_the_command_of_a_folder_names_it_without_its_path() -> None:
+    """The names of its classes are those of its folders."""
+    pets = RECIPES["folder"]
+    network = replace(pets.network, classes=("cat", "dog"))
+    folder = replace(pets, data=replace(pets.data, name="/home/me/my pets"), network=network)
+    assert training_command(folder) == "matcaps train folder --data 'my pets'"
