@@ -49,11 +49,17 @@ class Routing(BaseModel):
         )
 
 
-class Config(BaseModel):
-    """What routing needs of ``config.json``."""
+class Network(BaseModel):
+    """What routing needs of a network's configuration."""
 
     routing: Routing
     coordinate_addition: bool
+
+
+class Config(BaseModel):
+    """The content of ``config.json``."""
+
+    network: Network
 
 
 class RoutedNetwork:
@@ -74,7 +80,7 @@ class RoutedNetwork:
         if missing:
             raise ValueError(f"there is no {', no '.join(missing)} beside model.onnx")
         self._threads = threads
-        config = _read_config(folder / CONFIG)
+        config = _read_config(folder / CONFIG).network
         weights = _read_weights(folder / WEIGHTS)
         self._single = stem_session(folder / STEM, threads=1, runtime=runtime)
         self._together = stem_session(folder / STEM, threads=threads, runtime=runtime) if threads > 1 else self._single
@@ -120,7 +126,7 @@ class RoutedNetwork:
         return self._layers[name].route(poses, activations, assignments=output in outputs, threads=threads)
 
 
-def _layer(name: str, metadata: Metadata, config: Config, weights: dict[str, Floats]) -> RoutedLayer:
+def _layer(name: str, metadata: Metadata, config: Network, weights: dict[str, Floats]) -> RoutedLayer:
     """A routed layer of the network."""
     names = [layer.name for layer in metadata.layers]
     layer, below = (metadata.layers[names.index(name) - step] for step in (0, 1))

@@ -11,7 +11,7 @@ import onnx
 from torch import Tensor
 
 from matcaps.model import CapsNet
-from matcaps.model.export import export, metadata, set_metadata
+from matcaps.model.export import export, metadata, set_metadata, stem
 from matcaps.model.pretrained import contents
 from matcaps.training.release.card import model_card
 from matcaps.training.release.parity import measure_parity
@@ -51,8 +51,9 @@ def release(
 ) -> Path:
     """Export a network into the folder ``folder/name/version``; by default the version after the highest one.
 
-    The folder has the graph (``model.onnx``), the network for torch (``model.safetensors``, ``config.json``) and the
-    model card (``README.md``). It appears with all of them, or not at all.
+    The folder has the graph (``model.onnx``), its part below routing (``stem.onnx``), the network for torch
+    (``model.safetensors``, ``config.json``) and the model card (``README.md``). It appears with all of them, or not at
+    all.
 
     Args:
         network: In evaluation mode, on the CPU.
@@ -78,6 +79,7 @@ def release(
     card = model_card(name, version, {**metadata(network), "training": record, "parity": parity})
     files = {
         "model.onnx": proto.SerializeToString(),
+        "stem.onnx": stem(proto).SerializeToString(),
         **contents(network.config, network.state_dict()),
         "README.md": card.encode(),
     }

@@ -25,7 +25,7 @@ def test_a_release_has_its_training_record_and_parity(version: Path) -> None:
 def test_a_release_leaves_only_its_version(version: Path) -> None:
     """The first version is 1, without any draft beside it, and everyone may read it."""
     assert [path.name for path in version.parent.iterdir()] == ["1"]
-    names = ["README.md", "config.json", "model.onnx", "model.safetensors"]
+    names = ["README.md", "config.json", "model.onnx", "model.safetensors", "stem.onnx"]
     assert sorted(path.name for path in version.iterdir()) == names
     assert {path.stat().st_mode & 0o777 for path in version.iterdir()} == {0o644}
     assert version.stat().st_mode & 0o777 == 0o755
