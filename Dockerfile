@@ -18,6 +18,15 @@ RUN set --; \
     && python -m pip --python /opt/matcaps/bin/python install --disable-pip-version-check --no-cache-dir --quiet \
         --only-binary :all: --require-hashes "$@"
 
+# The routing kernel for a CPU, in three widths of vectors. The library of OpenMP lies beside it, so that the image needs
+# no compiler.
+FROM build AS kernels
+RUN apt-get update -qq && apt-get install -qq -y --no-install-recommends g++ >/dev/null
+COPY matcaps/__init__.py matcaps/
+COPY kernels/ matcaps/kernels/
+RUN CXXFLAGS='-Wl,-rpath,$ORIGIN' /opt/matcaps/bin/python -m matcaps.kernels \
+    && cp -L "$(g++ -print-file-name=libgomp.so.1)" matcaps/kernels/compiled/
+
 FROM python:3.13.16-slim-trixie AS service
 LABEL org.opencontainers.image.title="matcaps" \
       org.opencontainers.image.description="Matrix capsules with EM routing, served over HTTP" \
@@ -28,6 +37,7 @@ WORKDIR /app
 COPY LICENSE ./
 COPY matcaps/*.py matcaps/
 COPY images/ matcaps/images/
+COPY --from=kernels /build/matcaps/kernels/ matcaps/kernels/
 COPY service/ matcaps/service/
 COPY model_repository/ model_repository/
 ENV PATH="/opt/matcaps/bin:$PATH" \

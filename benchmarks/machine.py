@@ -8,8 +8,8 @@ from pathlib import Path
 
 import torch
 
+from matcaps.kernels.library import widest
 from matcaps.model.kernels import cpu
-from matcaps.model.kernels.cpu.library import widest
 from matcaps.training.engine.provenance import commit
 from matcaps.training.release import runtime
 

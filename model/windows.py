@@ -1,10 +1,12 @@
-"""The geometry of a routed layer: which children each parent sees."""
+"""The geometry of a routed layer as a module: its index tables move with the module's device."""
 
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
+
+from matcaps.kernels.windows import WindowTables as ArrayTables
 
 
 class WindowTables(NamedTuple):
@@ -86,36 +88,16 @@ def window_tables(
     tensor([[0, 1],
             [1, 2]])
     """
-    if min(*child_grid, *kernel, stride) < 1:
-        raise ValueError(f"grid, kernel and stride must be at least 1, found {child_grid}, {kernel}, {stride}")
-    rows, columns = ((size - extent) // stride + 1 for size, extent in zip(child_grid, kernel, strict=True))
-    if rows < 1 or columns < 1:
-        raise ValueError(f"a {kernel[0]}×{kernel[1]} window does not fit a {child_grid[0]}×{child_grid[1]} grid")
-    child_sites, parent_sites = child_grid[0] * child_grid[1], rows * columns
-    positions = kernel[0] * kernel[1]
-
-    grid = torch.arange(child_sites).view(child_grid)
-    windows = grid.unfold(0, kernel[0], stride).unfold(1, kernel[1], stride)
-    children = windows.reshape(parent_sites, positions)
-    counts = torch.bincount(children.flatten(), minlength=child_sites)
-
-    # Slots sorted by their child site form one run for each child site.
-    order = children.flatten().argsort(stable=True)
-    begins = counts.cumsum(0) - counts
-    place = torch.arange(int(counts.max()))
-    used = place < counts[:, None]
-    unused = children.numel()
-    slots = torch.where(used, order[(begins[:, None] + place).clamp_max(unused - 1)], unused)
-
+    tables = ArrayTables.of(child_grid, kernel, stride)
     return WindowTables(
         child_grid,
-        (rows, columns),
-        child_sites,
-        parent_sites,
-        positions,
-        int((counts > 0).sum()),
-        children,
-        slots,
-        counts,
+        tables.parent_grid,
+        tables.child_sites,
+        tables.parent_sites,
+        tables.positions,
+        tables.reached_sites,
+        torch.from_numpy(tables.seen),
+        torch.from_numpy(tables.slots),
+        torch.from_numpy(tables.windows_of_child),
         coordinates,
     )

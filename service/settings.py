@@ -73,6 +73,8 @@ class Settings(BaseSettings):
     """where networks run; cuda never falls back to the CPU, auto uses a GPU if there is one"""
     threads: int = Field(0, ge=0, le=1024)
     """inference threads on the CPU; 0 uses one per core that the process may run on"""
+    cpu_kernel: Literal["auto", "on", "off"] = "auto"
+    """routing on the CPU by a C++ kernel instead of onnxruntime: auto uses it as soon as it is compiled and agrees"""
     cuda_graphs: bool = False
     """capture a CUDA graph for each batch size, which makes small batches faster"""
     tf32: bool = False

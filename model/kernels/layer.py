@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from matcaps.kernels.library import padded
 from matcaps.model.config import RoutingConfig
 from matcaps.model.windows import Geometry, even_mass
 
@@ -141,12 +142,6 @@ class InputGradients(NamedTuple):
     weights: Tensor
     beta_u: Tensor
     beta_a: Tensor
-
-
-def padded(parent_types: int) -> int:
-    """Lanes: the parent types and the unused places of the last vector. It is the innermost axis of kernels' tables."""
-    block = 4 if parent_types <= 4 else 8 if parent_types <= 8 else 16
-    return -(-parent_types // block) * block
 
 
 def empty_results(inputs: Inputs, layer: Layer, *, assignments: bool, keep: bool) -> Results:

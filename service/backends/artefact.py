@@ -54,6 +54,14 @@ class Pixels(BaseModel):
     crop: Crop
 
 
+class ReceptiveField(BaseModel):
+    """The pixels of the image that a site depends on, by (row, column)."""
+
+    size: tuple[float, float]
+    stride: tuple[float, float]
+    offset: tuple[float, float]
+
+
 class Layer(BaseModel):
     """One layer of capsules.
 
@@ -67,6 +75,7 @@ class Layer(BaseModel):
     types: Positive
     kernel: tuple[Positive, Positive] | None = None
     stride: tuple[Positive, Positive] | None = None
+    receptive_field: ReceptiveField | None = None
 
 
 class Metadata(BaseModel):

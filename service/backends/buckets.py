@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from matcaps.service.backends.cuda_graphs import GATE, CaptureGate
 from matcaps.service.backends.onnx import RUNTIME, Loaded, WarmUpError, black_and_white, reason_of, warm_up
-from matcaps.service.backends.session import Arrays
+from matcaps.service.backends.session import ONNXRUNTIME, Arrays, Backend
 from matcaps.service.errors import StartError
 
 T = TypeVar("T")
@@ -115,6 +115,7 @@ class BucketSession:
         gate: CaptureGate = GATE,
     ) -> None:
         self.provider, self.metadata = loaded.provider, loaded.metadata
+        self.backend = Backend(ONNXRUNTIME, "")
         self._loaded, self._graphs, self._runtime, self._gate = loaded, graphs, runtime, gate
         self._thread = ThreadPoolExecutor(1, "cuda") if graphs else None
         try:

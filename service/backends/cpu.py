@@ -1,4 +1,7 @@
-"""A network on the CPU: one thread per batch, and all threads together for a single image."""
+"""A network on the CPU: one thread per batch, and all threads together for a single image.
+
+onnxruntime runs the whole file. Once ``use`` was called, it runs the layers below routing, and the C++ kernel the rest.
+"""
 
 import threading
 from collections.abc import Sequence
@@ -11,7 +14,8 @@ from numpy.typing import NDArray
 
 from matcaps.service.backends.artefact import ASSIGNMENTS
 from matcaps.service.backends.onnx import CPU, RUNTIME, black_and_white, load, warm_up
-from matcaps.service.backends.session import Arrays
+from matcaps.service.backends.routed import RoutedNetwork
+from matcaps.service.backends.session import ONNXRUNTIME, ROUTING_KERNEL, Arrays, Backend
 from matcaps.service.cores import usable_cores
 
 PIECE = 4  # images; the activations of more do not fit into a core's cache, and each image takes longer
@@ -48,6 +52,8 @@ class CpuSession:
         if self.workers > 1:
             together = load(path, CPU, threads=self.workers, without=self._seldom, runtime=runtime)
         self._single_thread, self._all_threads = single.session, together.session
+        self.backend = Backend(ONNXRUNTIME, "")
+        self._routed: RoutedNetwork | None = None
         self._lock = threading.Lock()
         self._running = 0
         for size in (1, 2):
@@ -61,6 +67,8 @@ class CpuSession:
             alone = len(images) == 1 and not self._running
             self._running += 1
         try:
+            if self._routed is not None:
+                return self._routed.run(images, names, alone=alone)
             run = (self._all_threads if alone else self._single_thread).run
             if not set(self._seldom).isdisjoint(names):
                 run = self._whole.run
@@ -70,6 +78,15 @@ class CpuSession:
                 self._running -= 1
         found = pieces[0] if len(pieces) == 1 else [np.concatenate(values) for values in zip(*pieces, strict=True)]
         return dict(zip(names, found, strict=True))
+
+    def use(self, routed: RoutedNetwork) -> None:
+        """Run the next batches by the kernel; the caller has compared its answers."""
+        self._routed = routed
+        self.backend = Backend(ROUTING_KERNEL, "")
+
+    def keep_onnxruntime(self, reason: str) -> None:
+        """Say why onnxruntime runs the whole network."""
+        self.backend = Backend(ONNXRUNTIME, reason)
 
     def padding(self, images: int) -> int:
         return 0

@@ -69,11 +69,7 @@ def load(
         ValueError: The file is damaged or breaks the contract.
         StartError: The provider cannot be started on this machine.
     """
-    options = runtime.SessionOptions()
-    options.log_severity_level = FATAL
-    # Without an explicit number, onnxruntime pins threads to cores. In a container that may use only some of the
-    # cores, it then logs an error for each thread that it cannot pin.
-    options.intra_op_num_threads = threads or usable_cores()
+    options = _options(threads, runtime)
     if provider != CPU:
         options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
     chosen = provider if provider_options is None else (provider, dict(provider_options))
@@ -91,6 +87,15 @@ def load(
     metadata = read_metadata(session.get_modelmeta().custom_metadata_map)
     check_tensors(metadata, session.get_inputs(), session.get_outputs(), without)
     return Loaded(session, actual, metadata, [output.name for output in session.get_outputs()])
+
+
+def _options(threads: int, runtime: Any) -> Any:
+    options = runtime.SessionOptions()
+    options.log_severity_level = FATAL
+    # Without an explicit number, onnxruntime pins threads to cores. In a container that may use only some of the
+    # cores, it then logs an error for each thread that it cannot pin.
+    options.intra_op_num_threads = threads or usable_cores()
+    return options
 
 
 def black_and_white(metadata: Metadata, size: int) -> NDArray[np.uint8]:

@@ -6,6 +6,7 @@ from importlib import metadata as packages
 from pathlib import Path
 from typing import Any, Literal
 
+from matcaps.service.backends import kernel
 from matcaps.service.backends.cpu import CpuSession
 from matcaps.service.backends.cuda import CudaOptions, count_gpus, open_on_gpu
 from matcaps.service.backends.onnx import CPU, CUDA, RUNTIME
@@ -37,6 +38,7 @@ def open_sessions(
     runtime: Any = RUNTIME,
     cuda: CudaOptions = DEFAULTS,
     gpus: Callable[[], int] = count_gpus,
+    cpu_kernel: kernel.Mode = "off",
 ) -> list[Session]:
     """Load a model on every GPU that the process may use, or once on the CPU.
 
@@ -51,10 +53,11 @@ def open_sessions(
         cuda: Options for GPUs.
         gpus: Counts the GPUs. If it finds none, the first GPU is tried anyway, so that onnxruntime reports what is
             missing.
+        cpu_kernel: Whether the C++ kernel routes on the CPU; see ``matcaps.service.backends.kernel``.
 
     Raises:
         ValueError: The file is damaged, breaks the contract, or its outputs are not finite.
-        StartError: The device is ``cuda``, and a GPU cannot be used.
+        StartError: The device is ``cuda``, and a GPU cannot be used; or the kernel is ``on`` and cannot be used.
     """
     sessions: list[Session] = []
     if choose_provider(device, runtime.get_available_providers()) == CUDA:
@@ -67,7 +70,11 @@ def open_sessions(
                 log.warning("serving without GPU %d: %s", device_id, error)
         if not sessions:
             log.warning("serving on the CPU: no GPU can be used")
-    return sessions or [CpuSession(path, threads, runtime)]
+    if sessions:
+        return sessions
+    session = CpuSession(path, threads, runtime)
+    kernel.adopt(session, path, cpu_kernel)
+    return [session]
 
 
 def choose_provider(device: Device, available: Sequence[str]) -> str:

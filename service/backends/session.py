@@ -1,7 +1,7 @@
 """The protocol between batches and what runs them."""
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,12 +11,24 @@ from matcaps.service.backends.artefact import Metadata
 Arrays = Mapping[str, NDArray[np.float32]]
 
 
+ONNXRUNTIME, ROUTING_KERNEL = "onnxruntime", "routing-kernel"
+
+
+class Backend(NamedTuple):
+    """What runs a network: onnxruntime alone, or onnxruntime below routing and the C++ kernel for routing."""
+
+    name: str
+    reason: str
+    """Why the kernel does not run; empty where it does, or where nobody asked for it."""
+
+
 class Session(Protocol):
     """A network that is loaded on one device and warm."""
 
     metadata: Metadata
     provider: str
     """The execution provider of onnxruntime that is in use."""
+    backend: Backend
     workers: int
     """The number of threads that may call ``run`` at the same time."""
 

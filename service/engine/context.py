@@ -15,6 +15,7 @@ class RequestContext:
         owner: Hash of the request's API key; empty where no keys are needed.
         trace_link: Span context that the spans of its batches link to; None where the request is not traced.
         model: Name of the model that the request leased; empty before that.
+        backend: What runs its network; empty before that.
         images: Samples that were answered.
         reason: Why the request failed; empty where it did not.
         decode_began_s: When decoding of its images began.
@@ -27,6 +28,7 @@ class RequestContext:
     owner: str = ""
     trace_link: Any = None
     model: str = ""
+    backend: str = ""
     images: int = 0
     reason: str = ""
     decode_began_s: float = 0.0

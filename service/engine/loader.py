@@ -25,7 +25,8 @@ def local_loader(settings: Settings, open_file: Load, clock: Callable[[], float]
         statistics = Statistics()
         sessions = open_file(path)
         batchers = start_batchers(settings, sessions, [*observers, statistics], clock)
-        return ModelVersion(name, version, sessions[0].metadata, sessions[0].provider, batchers, statistics)
+        first = sessions[0]
+        return ModelVersion(name, version, first.metadata, first.provider, batchers, statistics, lambda: first.backend)
 
     return load
 
@@ -44,7 +45,9 @@ def opener_of(settings: Settings) -> Load:
     from matcaps.service.backends.open import open_sessions
 
     cuda = CudaOptions(settings.max_batch, settings.cuda_graphs, settings.tf32, settings.gpu_memory_mib)
-    return lambda path: open_sessions(path, settings.device, settings.threads, cuda=cuda)
+    return lambda path: open_sessions(
+        path, settings.device, settings.threads, cuda=cuda, cpu_kernel=settings.cpu_kernel
+    )
 
 
 def queue_of(settings: Settings) -> Queue:

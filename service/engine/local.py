@@ -68,7 +68,7 @@ class LocalEngine:
     def lease(self, model: ModelRef, context: RequestContext) -> Iterator[ModelVersion]:
         version = self._repository.acquire(model)
         try:
-            context.model = version.name
+            context.model, context.backend = version.name, version.backend.name
             version.check_room()
             yield version
         finally:

@@ -3,13 +3,14 @@
 import math
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from matcaps.service.backends.artefact import Metadata
+from matcaps.service.backends.session import ONNXRUNTIME, Backend
 from matcaps.service.engine.delivery import InferenceResult
 from matcaps.service.engine.statistics import Statistics
 from matcaps.service.errors import ExpiredError, InferenceError
@@ -76,6 +77,7 @@ class ModelVersion:
         provider: The execution provider of its instances.
         instances: One for each device.
         statistics: An observer of their batches.
+        backend: What runs the network now, which may change while it is served.
     """
 
     def __init__(
@@ -86,7 +88,9 @@ class ModelVersion:
         provider: str,
         instances: Sequence[ModelInstance],
         statistics: Statistics,
+        backend: Callable[[], Backend] = lambda: Backend(ONNXRUNTIME, ""),
     ) -> None:
+        self._backend = backend
         self.name, self.version, self.metadata, self.provider = name, version, metadata, provider
         self.statistics = statistics
         self._instances = list(instances)
@@ -99,6 +103,11 @@ class ModelVersion:
     def reference(self) -> dict[str, Any]:
         """Name and version, as responses show them."""
         return {"name": self.name, "version": self.version}
+
+    @property
+    def backend(self) -> Backend:
+        """What runs the network now."""
+        return self._backend()
 
     @property
     def alive(self) -> bool:

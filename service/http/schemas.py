@@ -67,6 +67,9 @@ class ModelAnswer(BaseModel):
     versions: list[int]
     default: bool
     provider: str = Field(description="The execution provider that onnxruntime uses")
+    backend: dict[str, str] = Field(
+        description="What runs the network: onnxruntime, or the routing-kernel; and the reason if not the kernel"
+    )
     format: int = Field(description="Format of the file; the outputs of the model follow from it")
     classes: list[str]
     image: dict[str, int] = Field(description="Channels (1 grey, 2 left and right, 3 RGB), height and width")

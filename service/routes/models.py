@@ -47,5 +47,6 @@ def _describe(version: ModelVersion, index: ModelIndex) -> dict[str, Any]:
         "versions": index.versions(version.name),
         "default": version.name == index.default,
         "provider": version.provider,
+        "backend": version.backend._asdict(),
         **version.metadata.model_dump(mode="json"),
     }

@@ -28,6 +28,11 @@ class LoadedVersion(Protocol):
         """Samples that no batch has taken yet."""
         ...
 
+    @property
+    def backend(self) -> tuple[str, str]:
+        """What runs it, and why not the routing kernel."""
+        ...
+
 
 class Models(Protocol):
     """The versions that serve, and name, version and reason of each file that is refused."""
@@ -118,6 +123,12 @@ class _ModelGauges(Collector):
             "Samples that wait in the queue",
             ["model", "version"],
             (([version.name, str(version.version)], version.waiting) for version in models.loaded),
+        )
+        yield _gauge(
+            "matcaps_model_backend",
+            "What runs a model version, and why not the routing kernel",
+            ["model", "version", "backend", "reason"],
+            (([version.name, str(version.version), *version.backend], 1) for version in models.loaded),
         )
         states = [([version.name, str(version.version), "serving"], 1) for version in models.loaded]
         states += [([name, str(version), "refused"], 1) for name, version, _ in models.refused]

@@ -19,7 +19,7 @@ from PIL import Image
 
 from matcaps.service.app import create_app
 from matcaps.service.backends.artefact import Metadata
-from matcaps.service.backends.session import Session
+from matcaps.service.backends.session import ONNXRUNTIME, Backend, Session
 from matcaps.service.settings import Settings
 
 CLASSES = ["animal", "human", "airplane"]
@@ -80,6 +80,7 @@ class FakeSession:
     def __init__(self, channels: int = 1, height: int = SIDE, width: int = SIDE) -> None:
         self.metadata = Metadata.model_validate(metadata_values(channels, height, width))
         self.provider = "FakeProvider"
+        self.backend = Backend(ONNXRUNTIME, "")
         self.workers = 1
         self.batches: list[NDArray[np.uint8]] = []
         self.failure: Exception | None = None

@@ -6,8 +6,9 @@ from typing import Any
 import triton
 from torch import Tensor
 
+from matcaps.kernels.library import padded
 from matcaps.model.kernels.gpu import passes
-from matcaps.model.kernels.layer import Layer, padded
+from matcaps.model.kernels.layer import Layer
 from matcaps.model.routing.eager import SMALLEST_ACTIVATION
 
 LARGEST_TABLE = 2**25

@@ -115,4 +115,7 @@ def _timing(context: RequestContext, total_s: float) -> str:
     """The times of a request in milliseconds, in the form of ``Server-Timing`` (W3C)."""
     parts = {"decode": context.decode_s, "queue": context.queue_s, "inference": context.inference_s}
     known = {name: seconds for name, seconds in parts.items() if seconds}
-    return ", ".join(f"{name};dur={1e3 * seconds:.3f}" for name, seconds in {**known, "total": total_s}.items())
+    entries = {name: f"{name};dur={1e3 * seconds:.3f}" for name, seconds in {**known, "total": total_s}.items()}
+    if "inference" in entries:
+        entries["inference"] += f";desc={context.backend}"
+    return ", ".join(entries.values())

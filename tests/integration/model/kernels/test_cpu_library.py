@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from matcaps.kernels import __main__ as compile_all
+from matcaps.kernels import library as kernels_library
+from matcaps.kernels.library import CompilationError, library
 from matcaps.model.kernels import cpu
-from matcaps.model.kernels.cpu.library import CompilationError, library
 from tests.support.limits import file_limit, on_disk, without_rights
 
 WITHOUT_COMPILER = """
@@ -121,3 +123,20 @@ def test_the_library_is_compiled_once(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("CXXFLAGS", "-O0 -g")
     library.__wrapped__(128)
     assert len(list((tmp_path / "matcaps").iterdir())) == 2
+
+
+def test_a_library_that_was_compiled_before_needs_no_compiler(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """``python -m matcaps.kernels`` writes it, as the build of an image does."""
+    monkeypatch.setenv("CXXFLAGS", "-O0")
+    for module in (kernels_library, compile_all):
+        monkeypatch.setattr(module, "COMPILED", tmp_path / "compiled")
+    monkeypatch.setattr(compile_all, "WIDTHS", {128: ()})
+    compile_all.main()
+    file = tmp_path / "compiled" / "routing-128.so"
+    assert capsys.readouterr().out == f"wrote {file}\n"
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    assert library.__wrapped__(128)._name == str(file)
+    with pytest.raises(CompilationError, match="no-such-compiler"):
+        library.__wrapped__(256)

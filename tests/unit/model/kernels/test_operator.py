@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from matcaps.kernels.library import library, widest
 from matcaps.model.config import RoutingConfig
 from matcaps.model.kernels import cpu
-from matcaps.model.kernels.cpu.library import library, widest
 from matcaps.model.kernels.layer import (
     InputGradients,
     Inputs,

@@ -13,7 +13,7 @@ from matcaps.service.backends.session import Session
 from matcaps.service.settings import Settings
 from tests.support.doubles import Client, FakeSession, client_of, fake_models, grey
 
-TIMES = r"decode;dur=[\d.]+, queue;dur=[\d.]+, inference;dur=[\d.]+, total;dur=[\d.]+"
+TIMES = r"decode;dur=[\d.]+, queue;dur=[\d.]+, inference;dur=[\d.]+;desc=onnxruntime, total;dur=[\d.]+"
 
 
 class Lines:

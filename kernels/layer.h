@@ -1,4 +1,4 @@
-// The interface between Python and the kernels: geometry, constants and the tensors' memory. Symbols as in layer.py.
+// The interface between Python and the kernels: geometry, constants and the tensors' memory. Symbols as in model/kernels/layer.py.
 #pragma once
 
 #include <algorithm>
@@ -23,7 +23,7 @@ struct Layer {
   int64_t competing_types;  // all parent types, or 1 if each type competes by itself
 };
 
-// Shapes: see layer.py.
+// Shapes: see model/kernels/layer.py.
 template <typename T>
 struct ForwardTensors {
   const T *poses, *activations, *weights, *beta_u, *beta_a;
@@ -37,7 +37,7 @@ struct BackwardTensors {
   T *poses_gradient, *activations_gradient, *weights_gradient, *beta_u_gradient, *beta_a_gradient;
 };
 
-// Rows of a parent's Gaussian: see layer.py.
+// Rows of a parent's Gaussian: see model/kernels/layer.py.
 constexpr int row_of_means = 0, row_of_variances = 16, row_of_mass = 32, row_of_reciprocal = 33, row_of_unit = 34,
               row_of_logit = 35, rows_of_a_gaussian = 36;
 

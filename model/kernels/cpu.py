@@ -6,8 +6,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from matcaps.model.kernels.cpu.library import BackwardTensors, ForwardTensors, LayerStruct, available, library
-from matcaps.model.kernels.layer import InputGradients, Inputs, Kept, Layer, ResultGradients, Results, padded
+from matcaps.kernels.library import BackwardTensors, ForwardTensors, LayerStruct, available, library, padded
+from matcaps.model.kernels.layer import InputGradients, Inputs, Kept, Layer, ResultGradients, Results
 
 __all__ = ["MOST_ITERATIONS", "available", "backward", "forward"]
 

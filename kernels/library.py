@@ -13,9 +13,10 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-import torch
+from numpy._core._multiarray_umath import __cpu_features__  # type: ignore[import-not-found]  # no stubs
 
 SOURCES = Path(__file__).parent
+COMPILED = SOURCES / "compiled"  # libraries that an image was built with, for hosts without a compiler
 FLAGS = ("-std=c++17", "-O3", "-fPIC", "-shared", "-fopenmp", "-fno-math-errno", "-fno-trapping-math", "-Wno-psabi")
 WIDTHS = {
     512: ("-mavx512f", "-mavx512dq", "-mavx512bw", "-mavx512vl", "-mavx2", "-mfma"),
@@ -68,41 +69,66 @@ class BackwardTensors(ctypes.Structure):
 
 def widest() -> int:
     """Bits of this processor's widest vectors."""
-    return {"AVX512": 512, "AVX2": 256}.get(torch.backends.cpu.get_cpu_capability(), 128)
+    has: dict[str, bool] = __cpu_features__
+    if has.get("AVX512_SKX"):  # F, CD, BW, DQ and VL
+        return 512
+    return 256 if has.get("AVX2") and has.get("FMA3") else 128
+
+
+def padded(parent_types: int) -> int:
+    """Lanes: the parent types and the unused places of the last vector. It is the innermost axis of the tables."""
+    block = 4 if parent_types <= 4 else 8 if parent_types <= 8 else 16
+    return -(-parent_types // block) * block
 
 
 @cache
 def library(width: int | None = None) -> ctypes.CDLL:
     """The kernels for vectors of ``width`` bits, by default the widest; compiled unless the cache has them.
 
-    The variable ``CXX`` names the compiler (by default c++) and ``CXXFLAGS`` adds to its flags. The cache is
-    ``$XDG_CACHE_HOME/matcaps``, by default ``~/.cache/matcaps``.
+    Where the folder ``compiled`` beside this file has a library of that width, that one is loaded, and no compiler is
+    needed (``python -m matcaps.kernels`` writes it). The variable ``CXX`` names the compiler (by default c++) and
+    ``CXXFLAGS`` adds to its flags. The cache is ``$XDG_CACHE_HOME/matcaps``, by default ``~/.cache/matcaps``.
 
     Raises:
         CompilationError: No compiler is installed, it failed, or the cache cannot be written; the message is one line.
         OSError: The library cannot be loaded.
     """
-    compiler = os.environ.get("CXX", "c++")
-    path = shutil.which(compiler)
-    if path is None:
-        raise CompilationError(f"no C++ compiler {compiler!r} is installed")
     width = width or widest()
-    x86 = platform.machine().lower() in ("x86_64", "amd64")
-    command = [
-        *(path, *FLAGS, *(WIDTHS[width] if x86 else ())),
-        f"-DMATCAPS_BYTES={width // 8}",
-        *shlex.split(os.environ.get("CXXFLAGS", "")),
-    ]
+    if (compiled := COMPILED / f"routing-{width}.so").is_file():
+        return _load(compiled)
+    command = command_for(width)
     folder = _cache()
     file = folder / f"routing-{_key(command)}.so"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if not file.exists():
-            _compile([*command, str(SOURCES / "library.cpp")], file)
+            compile_into(file, command)
     except OSError as error:
         raise CompilationError(
             f"cannot write into {folder}: {error.strerror}; XDG_CACHE_HOME names another place for it"
         ) from error
+    return _load(file)
+
+
+def command_for(width: int) -> list[str]:
+    """The compiler's command for vectors of a width, without the files.
+
+    Raises:
+        CompilationError: No compiler is installed.
+    """
+    compiler = os.environ.get("CXX", "c++")
+    path = shutil.which(compiler)
+    if path is None:
+        raise CompilationError(f"no C++ compiler {compiler!r} is installed")
+    x86 = platform.machine().lower() in ("x86_64", "amd64")
+    return [
+        *(path, *FLAGS, *(WIDTHS[width] if x86 else ())),
+        f"-DMATCAPS_BYTES={width // 8}",
+        *shlex.split(os.environ.get("CXXFLAGS", "")),
+    ]
+
+
+def _load(file: Path) -> ctypes.CDLL:
     loaded = ctypes.CDLL(str(file))
     for function, tensors in ((loaded.matcaps_forward, ForwardTensors), (loaded.matcaps_backward, BackwardTensors)):
         function.argtypes = (ctypes.POINTER(LayerStruct), ctypes.POINTER(tensors), ctypes.c_int)
@@ -133,19 +159,27 @@ def _cache() -> Path:
 
 
 def _key(command: list[str]) -> str:
-    """A hash of all that the library depends on: torch, the compiler and its flags, the processor, the sources."""
+    """A hash of all that the library depends on: the compiler and its flags, the processor, the sources."""
     version = subprocess.run([command[0], "--version"], capture_output=True, check=False).stdout
-    facts = [torch.__version__.encode(), version, platform.processor().encode(), platform.machine().encode()]
+    facts = [version, platform.processor().encode(), platform.machine().encode()]
     facts += [str(argument).encode() for argument in command]
     facts += [source.read_bytes() for source in sorted(SOURCES.iterdir()) if source.suffix in (".h", ".cpp")]
     return hashlib.sha256(b"\0".join(facts)).hexdigest()[:20]
 
 
-def _compile(command: list[str], file: Path) -> None:
+def compile_into(file: Path, command: list[str]) -> None:
+    """Compile the library into a file, which appears when it is whole.
+
+    Raises:
+        CompilationError: The compiler failed; its output is beside the file.
+        OSError: The folder cannot be written.
+    """
     # Into a temporary folder, then moved: two processes may compile at once, and one may be killed.
     with tempfile.TemporaryDirectory(dir=file.parent) as folder:
         made = Path(folder) / file.name
-        result = subprocess.run([*command, "-o", str(made)], capture_output=True, check=False)
+        result = subprocess.run(
+            [*command, str(SOURCES / "library.cpp"), "-o", str(made)], capture_output=True, check=False
+        )
         if result.returncode:
             output = file.with_suffix(".log")
             output.write_bytes(result.stderr)
