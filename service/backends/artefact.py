@@ -207,9 +207,9 @@ def check_tensors(
     """
     _check({"images": metadata.image.shape}, "tensor(uint8)", inputs, "input")
     shapes = {name: shape for name, shape in metadata.outputs().items() if name not in without}
-    shapes.pop("class_assignments")  # passed on as it is, so it only has to be there
+    assignments = shapes.pop("class_assignments", None)  # passed on as it is, so it only has to be there
     _check(shapes, "tensor(float)", outputs, "output")
-    if "class_assignments" not in {tensor.name for tensor in outputs}:
+    if assignments is not None and "class_assignments" not in {tensor.name for tensor in outputs}:
         raise ValueError("the graph lacks the output class_assignments")
 
 
