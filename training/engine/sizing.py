@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from matcaps.model import CapsNetConfig
-from matcaps.training.config import FOLDER_CLASSES, TrainConfig
+from matcaps.training.config import FOLDER_CHANNELS, FOLDER_CLASSES, TrainConfig
 from matcaps.training.data.formats.folder import shortest_side
 from matcaps.training.engine.start import Start
 from matcaps.training.sizes import UNDECIDED, decided, is_undecided, sized_as
@@ -21,6 +21,9 @@ def decide_network(config: TrainConfig, start: Start | None, saved: CapsNetConfi
     Raises:
         ValueError: ``--size large`` is set beside other options of the network's size.
     """
+    untouched = config.network == UNDECIDED
+    if saved is not None and config.network.channels == FOLDER_CHANNELS and config.data.channels is None:
+        config = replace(config, network=replace(config.network, channels=saved.channels))  # decided when it began
     if config.size is None:
         return config
     network = config.network
@@ -31,8 +34,8 @@ def decide_network(config: TrainConfig, start: Start | None, saved: CapsNetConfi
             )
         return config
     if saved is not None:
-        network = saved if config.start_from and network == UNDECIDED else sized_as(network, saved)
-    elif start is not None and network == UNDECIDED:
+        network = saved if config.start_from and untouched else sized_as(network, saved)
+    elif start is not None and untouched:
         network = start.network.config
     elif start is not None:
         network = sized_as(network, start.network.config)

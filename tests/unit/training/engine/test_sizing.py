@@ -58,4 +58,7 @@ def test_a_checkpoint_decides(recipe: TrainConfig) -> None:
     saved = replace(tiny(), batch_norm=False)
     assert decide(recipe, saved=saved).image_size == 24
     assert decide(recipe, saved=saved).batch_norm
+    for channels in (1, 3):  # the pictures are not asked again, and say nothing
+        named = replace(recipe, network=replace(UNDECIDED, image_size=56))
+        assert decide(named, saved=replace(saved, channels=channels)).channels == channels
     assert decide(replace(recipe, start_from=Path("x")), saved=saved) == replace(saved, classes=FOLDER_CLASSES)
