@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from benchmarks.harness.trivial import elements, metadata_values, output_shapes
 from matcaps.service.app import create_app
 from matcaps.service.backends.artefact import Metadata
+from matcaps.service.backends.session import ONNXRUNTIME, Backend
 from matcaps.service.server import Server, listen, reserve
 from matcaps.service.settings import Settings
 from matcaps.service.telemetry.logs import configure
@@ -25,6 +26,7 @@ class Sleeper:
     """A session with the trivial network's answers that takes ``fixed_ms`` a batch and ``image_ms`` an image."""
 
     provider = "stand-in"
+    backend = Backend(ONNXRUNTIME, "")
     workers = 1
 
     def __init__(self, fixed_ms: float, image_ms: float) -> None:

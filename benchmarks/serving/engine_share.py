@@ -22,6 +22,7 @@ from uvicorn.loops.auto import auto_loop_factory
 from benchmarks.harness.trivial import SIDE, metadata_values, output_shapes, write_model
 from matcaps.service.app import create_engine
 from matcaps.service.backends.artefact import CLASS_OUTPUTS, Metadata
+from matcaps.service.backends.session import ONNXRUNTIME, Backend
 from matcaps.service.engine.context import RequestContext
 from matcaps.service.engine.loader import local_loader
 from matcaps.service.engine.model_version import ModelRef
@@ -36,6 +37,7 @@ class Nothing:
     """A session whose outputs are zeros that exist already."""
 
     provider = "nothing"
+    backend = Backend(ONNXRUNTIME, "")
     workers = 1
 
     def __init__(self, max_batch: int) -> None:

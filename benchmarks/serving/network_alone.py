@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matcaps.service.backends.onnx import CPU, load
-from matcaps.service.backends.session import Arrays, Session
+from matcaps.service.backends.session import ONNXRUNTIME, Arrays, Backend, Session
 
 SERVED = ["activations", "poses"]  # what /predict asks for
 
@@ -19,6 +19,7 @@ class Bare:
     """onnxruntime's own ``session.run``, on all cores."""
 
     provider = CPU
+    backend = Backend(ONNXRUNTIME, "")
     workers = 1
 
     def __init__(self, path: Path) -> None:

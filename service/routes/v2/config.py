@@ -35,7 +35,7 @@ def config_routes(engine: Engine, settings: Settings) -> APIRouter:
 def _config(version: ModelVersion, settings: Settings) -> dict[str, Any]:
     """The fields that matcaps has a value for. Shapes are without the batch, because the batch size is not 0."""
     image = version.metadata.image
-    largest = max(1, settings.max_images // image.channels)  # samples of a request; batches may be smaller
+    largest = max(1, settings.max_images // image.images_per_sample)  # samples of a request; batches may be smaller
     return {
         "name": version.name,
         "platform": "onnxruntime_onnx",
@@ -45,7 +45,7 @@ def _config(version: ModelVersion, settings: Settings) -> dict[str, Any]:
         # Both are optional, since a request has one of them.
         "input": [
             {"name": "images", "data_type": "TYPE_UINT8", "dims": image.shape, "optional": True},
-            {"name": "files", "data_type": "TYPE_STRING", "dims": [image.channels], "optional": True},
+            {"name": "files", "data_type": "TYPE_STRING", "dims": [image.images_per_sample], "optional": True},
         ],
         "output": [
             {"name": name, "data_type": "TYPE_FP32", "dims": shape}

@@ -176,7 +176,7 @@ def no_weights(folder: Path) -> None:
     (folder / "model.safetensors").unlink()
 
 
-FAULTS = {
+FAULTS: dict[Callable[[Path], None], str] = {
     other_weights: r"its answers to 64 pictures differ from onnxruntime's by ",
     other_routing: r"its answers to 64 pictures differ from onnxruntime's by ",
     no_routing: r"config\.json, network: Field required",
