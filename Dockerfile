@@ -1,4 +1,4 @@
-# The service and its models, without torch and training code. For a GPU, or with --build-arg ACCELERATOR=cpu for a CPU.
+# The service, matcaps predict and the models, without torch and training code. For a GPU, or with --build-arg ACCELERATOR=cpu for a CPU.
 # Two builds hold the same packages: the base image is a full version, and requirements/ names versions and hashes.
 ARG ACCELERATOR=gpu
 
@@ -36,6 +36,8 @@ COPY --from=build /opt/matcaps /opt/matcaps
 WORKDIR /app
 COPY LICENSE ./
 COPY matcaps/*.py matcaps/
+COPY matcaps/predict/ matcaps/predict/
+COPY client/ matcaps/client/
 COPY images/ matcaps/images/
 COPY --from=kernels /build/matcaps/kernels/ matcaps/kernels/
 COPY service/ matcaps/service/

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from importlib import import_module
+from importlib.util import find_spec
 from typing import NamedTuple
 
 from matcaps import __version__
@@ -17,6 +18,16 @@ class Command(NamedTuple):
     module: str
     extra: str
     help: str
+
+    @property
+    def part(self) -> str:
+        """The part of the package that holds the module, such as ``matcaps.training``."""
+        return ".".join(self.module.split(".")[:2])
+
+    @property
+    def installed(self) -> bool:
+        """Whether that part is here; the container image has no ``matcaps.training``."""
+        return find_spec(self.part) is not None
 
 
 COMMANDS = {
@@ -38,7 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: The words after ``matcaps``; by default those of this process.
 
     Returns:
-        The exit status: that of the subcommand, 0 for help, 2 for an unknown subcommand, 1 if a package is missing.
+        The exit status: that of the subcommand, 0 for help, 2 for an unknown subcommand, 1 if a package or a part of
+        this one is missing.
     """
     try:
         status = _run(list(sys.argv[1:] if arguments is None else arguments))
@@ -65,6 +77,9 @@ def _run(words: list[str]) -> int:
         print(f"matcaps: unknown command {name!r}; the commands are {', '.join(COMMANDS)}", file=sys.stderr)
         return 2
     command = COMMANDS[name]
+    if not command.installed:
+        print(f"matcaps {name} is not in this installation, which lacks {command.part}", file=sys.stderr)
+        return 1
     try:
         run: Callable[[list[str]], int] = import_module(command.module).main
     except ModuleNotFoundError as error:
@@ -97,8 +112,9 @@ def _give_up_output(error: OSError) -> bool:
 
 
 def _usage() -> str:
-    width = max(map(len, COMMANDS))
-    lines = [f"  {name:<{width}}  {command.help}" for name, command in COMMANDS.items()]
+    here = {name: command for name, command in COMMANDS.items() if command.installed}
+    width = max(map(len, here), default=0)
+    lines = [f"  {name:<{width}}  {command.help}" for name, command in here.items()]
     return "\n".join(
         [
             "usage: matcaps COMMAND [options]",

@@ -79,7 +79,7 @@ class RoutedNetwork:
     def __init__(self, folder: Path, metadata: Metadata, threads: int, runtime: Any = RUNTIME) -> None:
         missing = [name for name in (WEIGHTS, CONFIG) if not (folder / name).is_file()]
         if missing:
-            raise ValueError(f"there is no {', no '.join(missing)} beside model.onnx")
+            raise ValueError(f"there is no {' and no '.join(missing)} beside model.onnx")
         self._threads = threads
         config = _read_config(folder / CONFIG).network
         weights = _read_weights(folder / WEIGHTS)

@@ -8,18 +8,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from matcaps.service.backends.artefact import Metadata
+from matcaps.service.backends.session import Backend
 from matcaps.service.settings import Settings
 
 
 @dataclass(frozen=True)
 class Described:
-    """A loaded version. Its serial number is that of the loaded file: another file in its place has another one."""
+    """A loaded version. Its serial number is that of the loaded file: another file in its place has another one.
+
+    What routes it may change while it keeps its number.
+    """
 
     serial: int
     name: str
     version: int
     metadata: Metadata
     provider: str
+    backend: Backend
 
 
 @dataclass(frozen=True)

@@ -127,8 +127,7 @@ class Dispatcher:
             self._complete = True
             self.engine.start()
             self.on_complete()
-        if self.state() != self._state:
-            self.announce()
+        self.announce()  # each second too, with the counts: of a network that has failed, or that the kernel routes now
         self._changed.set()
 
     async def wait_until_ready(self, worker: WorkerConnection) -> bool:
@@ -179,16 +178,14 @@ class Dispatcher:
             version: next(self._next_serial) if serial is None else serial for version, serial in serials.items()
         }
         loaded = [
-            Described(serial, version.name, version.version, version.metadata, version.provider)
+            Described(serial, version.name, version.version, version.metadata, version.provider, version.backend)
             for version, serial in self._serials.items()
         ]
         refused, unloaded = list(found.refused), list(found.unloaded)
         if self._number:
             last = self._index
-            if [row.serial for row in loaded] == [row.serial for row in last.loaded] and (refused, unloaded) == (
-                last.refused,
-                last.unloaded,
-            ):
+            rows, last_rows = ([(row.serial, row.backend) for row in of] for of in (loaded, last.loaded))
+            if (rows, refused, unloaded) == (last_rows, last.refused, last.unloaded):
                 return last
         self._number += 1
         return Index(self._number, found.default, loaded, refused, unloaded)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from matcaps.service.backends.session import Backend
 from matcaps.service.engine.context import RequestContext
 from matcaps.service.engine.delivery import InferenceResult
 from matcaps.service.engine.model_version import ModelRef, ModelVersion
@@ -28,13 +29,14 @@ class RemoteInstance:
     Args:
         client: Asks the engine.
         serial: The serial number of the version.
+        backend: What runs its network now.
     """
 
     alive = True  # the engine knows
     waiting = load = 0
 
-    def __init__(self, client: EngineClient, serial: int) -> None:
-        self._client, self.serial = client, serial
+    def __init__(self, client: EngineClient, serial: int, backend: Backend) -> None:
+        self._client, self.serial, self.backend = client, serial, backend
         self.stopped = False
         self.full: QueueFullError | None = None
         """Why requests are refused before their images are decoded; None while there is room."""
@@ -104,6 +106,8 @@ class RemoteVersions(VersionTable):
         self._index = index
         self._instances = {row.serial: before.get(row.serial) or self._describe(row) for row in index.loaded}
         self._loaded = {(row.name, row.version): self._instances[row.serial][1] for row in index.loaded}
+        for row in index.loaded:
+            self._instances[row.serial][0].backend = row.backend
         for serial in before.keys() - self._instances.keys():
             before[serial][1].retire()
 
@@ -113,8 +117,10 @@ class RemoteVersions(VersionTable):
             self._instances[serial][0].full = full
 
     def _describe(self, row: Described) -> tuple[RemoteInstance, ModelVersion]:
-        instance = RemoteInstance(self._client, row.serial)
-        version = RemoteVersion(row.name, row.version, row.metadata, row.provider, [instance], Statistics())
+        instance = RemoteInstance(self._client, row.serial, row.backend)
+        version = RemoteVersion(
+            row.name, row.version, row.metadata, row.provider, [instance], Statistics(), lambda: instance.backend
+        )
         version.instance = instance
         return instance, version
 
@@ -165,7 +171,7 @@ class RemoteEngine:
     def lease(self, model: ModelRef, context: RequestContext) -> Iterator[ModelVersion]:
         version = self._versions.acquire(model)
         try:
-            context.model = version.name
+            context.model, context.backend = version.name, version.backend.name
             version.check_room()
             yield version
         finally:

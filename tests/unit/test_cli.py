@@ -65,6 +65,18 @@ def test_a_missing_package_is_named_with_its_extra(
     assert capsys.readouterr().err == "matcaps serve needs the package onnxruntime: pip install 'matcaps[cpu]'\n"
 
 
+def test_help_leaves_out_the_commands_whose_code_is_missing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without matcaps.training, as in the image, the help lists the other commands, and training is one line."""
+    monkeypatch.setattr("matcaps.cli.find_spec", lambda part: None if part == "matcaps.training" else object())
+    assert main(["--help"]) == 0
+    words = [line.split()[0] for line in capsys.readouterr().out.splitlines() if line.startswith("  ")]
+    assert words == ["serve", "predict", "keys"]
+    assert main(["train", "mnist"]) == 1
+    assert capsys.readouterr().err == "matcaps train is not in this installation, which lacks matcaps.training\n"
+
+
 def test_serving_imports_no_torch(tmp_path: Path) -> None:
     """matcaps serve --help imports neither torch nor onnx, and neither matcaps.model nor matcaps.training."""
     program = (

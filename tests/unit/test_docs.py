@@ -60,8 +60,19 @@ def test_every_script_that_a_page_names_exists(page: Path) -> None:
 def test_every_file_of_the_architecture_page_exists() -> None:
     """Each path of a source file or folder in docs/architecture.md is there."""
     text = (ROOT / "docs" / "architecture.md").read_text()
-    named = re.findall(r"`((?:matcaps|model|training|service|tests|benchmarks|checks|scripts)/[\w./-]*)`", text)
+    named = re.findall(
+        r"`((?:matcaps|model|kernels|images|training|service|client|tests|benchmarks|checks|scripts)/[\w./-]*)`", text
+    )
     assert {name for name in named if not (ROOT / name).exists()} == set()
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "docs/architecture.md"])
+def test_every_part_of_the_package_is_in_the_lists_of_folders(page: str) -> None:
+    """The pages that list the folders have each folder that matcaps/ links to."""
+    parts = {path.name for path in (ROOT / "matcaps").iterdir() if path.is_symlink()}
+    assert parts
+    lines = (ROOT / page).read_text().splitlines()
+    assert {part for part in parts if not any(re.match(rf"(\| `)?{part}/", line) for line in lines)} == set()
 
 
 def test_the_readme_is_short() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from matcaps.service.app import create_engine
-from matcaps.service.backends.session import Session
+from matcaps.service.backends.session import ROUTING_KERNEL, Backend, Session
 from matcaps.service.engine.context import RequestContext
 from matcaps.service.engine.loader import local_loader
 from matcaps.service.engine.local import LocalEngine
@@ -123,6 +123,22 @@ async def test_a_request_ends_with_the_version_that_it_began_with(tmp_path: Path
             assert await infer(one.engine, leased, 5) == [5]
         await until(lambda: before.stopped)
         assert await ask(one, 6) == [6]
+
+
+@pytest.mark.anyio
+async def test_every_worker_knows_what_routes_a_version(tmp_path: Path) -> None:
+    """Also once the kernel takes over from onnxruntime, while requests hold the version."""
+    session = FakeSession()
+    async with running(tmp_path, {"norb/1": session}) as (_, dispatcher, workers):
+        for worker in workers:
+            assert worker.engine.find(NORB).backend == session.backend
+        before, context = workers[0].engine.find(NORB), RequestContext()
+        session.backend = Backend(ROUTING_KERNEL, "")
+        dispatcher.changed()  # as each second, when the counts of a worker come
+        await until(lambda: all(worker.engine.find(NORB).backend.name == ROUTING_KERNEL for worker in workers))
+        with workers[0].engine.lease(NORB, context) as version:
+            assert version is before
+        assert context.backend == ROUTING_KERNEL
 
 
 @pytest.mark.anyio
