@@ -18,7 +18,7 @@ from tests.support.doubles import grey, write_model
 
 ROOT = Path(__file__).parents[2]
 LIMIT_S = 60.0
-LINKED = ("client", "images", "model", "service", "training")
+LINKED = ("client", "images", "kernels", "model", "service", "training")
 CONSUMER = """
 import asyncio
 
@@ -148,7 +148,7 @@ def test_the_wheel_installs_no_other_top_level_name(installed: Installed) -> Non
 def test_imports_find_the_installed_package(installed: Installed) -> None:
     """Beside files of the same names, ``import matcaps.model`` finds the package of the wheel."""
     program = (
-        "import matcaps.client, matcaps.images.decode, matcaps.model, matcaps.training, matcaps.service; "
+        "import matcaps.client, matcaps.images.decode, matcaps.kernels, matcaps.model, matcaps.training, matcaps.service; "
         "print(matcaps.model.__file__)"
     )
     found = installed.run(str(installed.python), "-c", program).strip()

@@ -22,7 +22,7 @@ def called(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         raise ValueError("stopped")
 
     monkeypatch.setenv("HOME", str(HOME))
-    for name in ("train.train", "release.free_version", "download.download", "evaluate.open_folds"):
+    for name in ("train.train", "release.free_version", "download.download", "evaluate.folds.open_folds"):
         monkeypatch.setattr(f"matcaps.training.cli.{name}", stop)
     return found
 
@@ -62,7 +62,7 @@ def test_targets_take_a_tilde(called: list[Any]) -> None:
     assert called == [HOME / "runs", None]
     called.clear()
     assert main(["download", "mnist", "--to=~"]) == 1
-    assert called == ["mnist", HOME]
+    assert called[:2] == ["mnist", HOME]
 
 
 @pytest.mark.parametrize(

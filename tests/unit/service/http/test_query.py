@@ -86,7 +86,7 @@ def test_the_documentation_has_the_bounds_of_a_version(client: Client) -> None:
         for parameter in operation.get("parameters", [])
         if parameter["name"] == "version"
     ]
-    assert len(found) == 7
+    assert len(found) == 8
     for schema in found:
         integer = next(option for option in schema.get("anyOf", [schema]) if option["type"] == "integer")
         assert (integer.get("minimum"), integer.get("maximum")) == (1, HIGHEST)
