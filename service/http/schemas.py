@@ -31,7 +31,9 @@ class Prediction(BaseModel):
     """The prediction for one sample."""
 
     label: str = Field(description="The class with the highest activation")
-    activations: dict[str, float] = Field(description="Activation of each class, in [0, 1]")
+    activations: dict[str, float] = Field(
+        description="Activation of each class, in [0, 1]; of a calibrated model the probability that it is present"
+    )
     poses: dict[str, Pose] = Field(description="4×4 pose matrix of each class")
 
 

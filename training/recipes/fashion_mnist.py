@@ -2,7 +2,7 @@
 
 Command: ``matcaps train fashion-mnist``.
 Time: an hour and three quarters on one core of a CPU.
-Error: 5.96 % of 10,000 held-out images (95 % interval 5.5 to 6.4). ``model_repository/fashion-mnist/4``.
+Error: 5.96 % of 10,000 held-out images (95 % interval 5.5 to 6.4). ``model_repository/fashion-mnist/5``.
 """
 
 from dataclasses import replace

@@ -2,7 +2,7 @@
 
 Command: ``matcaps train mnist``.
 Time: an hour on one core of a CPU.
-Error: 0.36 % of 10,000 held-out images (95 % interval 0.26 to 0.50). ``model_repository/mnist/5``.
+Error: 0.36 % of 10,000 held-out images (95 % interval 0.26 to 0.50). ``model_repository/mnist/6``.
 """
 
 from dataclasses import replace

@@ -2,7 +2,7 @@
 
 Command: ``matcaps train smallnorb``; the released model adds ``--held-out-instances None``.
 Time: two to seven minutes on an H100, beside other runs.
-Error: 15.2 % ± 5.0 of 48,600 images, each of the five instances held out in turn. ``model_repository/smallnorb/4``.
+Error: 15.2 % ± 5.0 of 48,600 images, each of the five instances held out in turn. ``model_repository/smallnorb/5``.
 """
 
 from dataclasses import replace

@@ -3,7 +3,7 @@
 Command: ``matcaps train smallnorb-stereo``; the released model adds ``--held-out-instances None``.
 Time: two to seven minutes on an H100, beside other runs.
 Error: 10.0 % ± 3.7 of 24,300 pairs, each of the five instances held out in turn; the paper's CNN 9.4 % ± 4.4 (mean of
-three seeds). ``model_repository/smallnorb-stereo/4``.
+three seeds). ``model_repository/smallnorb-stereo/5``.
 """
 
 from dataclasses import replace
