@@ -148,7 +148,8 @@ def test_the_wheel_installs_no_other_top_level_name(installed: Installed) -> Non
 def test_imports_find_the_installed_package(installed: Installed) -> None:
     """Beside files of the same names, ``import matcaps.model`` finds the package of the wheel."""
     program = (
-        "import matcaps.client, matcaps.images.decode, matcaps.kernels, matcaps.model, matcaps.training, matcaps.service; "
+        "import matcaps.client, matcaps.images.decode, matcaps.kernels, matcaps.model, matcaps.service, "
+        "matcaps.training; "
         "print(matcaps.model.__file__)"
     )
     found = installed.run(str(installed.python), "-c", program).strip()
