@@ -60,7 +60,10 @@ def _bound(bind: Callable[[str, int], socket.socket], settings: Settings) -> soc
 
 
 def _announce(settings: Settings, bound: socket.socket) -> None:
-    logging.getLogger("matcaps").info("listening at %s, documentation at %s/docs", addresses(bound), settings.root_path)
+    path = settings.root_path
+    logging.getLogger("matcaps").info(
+        "listening at %s, explorer page at %s/, documentation at %s/docs", addresses(bound), path, path
+    )
 
 
 def _fail(text: str, status: int) -> int:

@@ -73,6 +73,8 @@ def _chosen(folder: Path, name: str, version: int | None) -> Mapping[int, Path]:
 
 def _load(settings: Settings, name: str, files: Mapping[int, Path]) -> ModelVersion:
     """The first version that can be served; a line on standard error for each higher one, as in the service's log."""
+    # onnxruntime has answered before the kernel would be compiled and compared.
+    settings = settings.model_copy(update={"cpu_kernel": "off"})
     load = local_loader(settings, opener_of(settings), time.monotonic)
     reasons = []
     for number, path in files.items():

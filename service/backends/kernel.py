@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -44,16 +45,43 @@ def adopt(session: CpuSession, path: Path, mode: Mode) -> None:
             raise StartError(f"MATCAPS_CPU_KERNEL is on, but {path.parent} cannot use the kernel: {error}") from error
     else:
         session.keep_onnxruntime("the kernel is being compiled and compared")
-        threading.Thread(target=_try, args=(session, path), name=f"kernel of {path.parent}", daemon=True).start()
+        # No daemon: one that is inside onnxruntime when the interpreter ends would abort the process.
+        threading.Thread(target=_try, args=(session, path), name=f"kernel of {path.parent}").start()
 
 
 def _try(session: CpuSession, path: Path) -> None:
     try:
         with _one_at_a_time:
+            _compile()
             _prepare(session, path)
+    except _EndingError:
+        pass
     except Exception as error:
         session.keep_onnxruntime(str(error))
         log.info("%s is served by onnxruntime alone: %s", path.parent, error)
+
+
+class _EndingError(Exception):
+    """The process ends, so nobody needs the kernel any more."""
+
+
+def _go_on() -> None:
+    if not threading.main_thread().is_alive():
+        raise _EndingError
+
+
+def _compile() -> None:
+    """Compile in a daemon thread, which the end of the process does not wait for. A failure is left to ``_prepare``."""
+
+    def compile_() -> None:
+        with suppress(CompilationError, OSError):
+            library()
+
+    thread = threading.Thread(target=compile_, daemon=True)
+    thread.start()
+    while thread.is_alive():
+        _go_on()
+        thread.join(0.1)
 
 
 def _prepare(session: CpuSession, path: Path) -> None:
@@ -79,6 +107,7 @@ def _largest_difference(session: CpuSession, routed: RoutedNetwork) -> float:
     pictures = pictures_to_compare(session.metadata)
     largest = 0.0
     for at in range(0, len(pictures), 8):  # a batch at a time, so that requests in between do not wait long
+        _go_on()
         images = pictures[at : at + 8]
         one, other = session.run(images, names), routed.run(images, names, alone=False)
         largest = max(largest, *(_difference(one, other, name) for name in names))

@@ -54,8 +54,8 @@ class Dispatcher:
         """Serve a new worker at the other end of a socket."""
         worker = WorkerConnection(self, self._clock)
         await asyncio.get_running_loop().create_unix_connection(lambda: worker.channel, sock=end)
-        self.workers.add(worker)
         self.announce()
+        self.workers.add(worker)  # after that: the first thing that a worker hears is Start
         for serial, version in self._loaded():
             worker.hold(serial, version)
         worker.announce(Start(self._settings, self._announced_keys, self._state, self._index))

@@ -1,8 +1,11 @@
 """The C++ kernel in the service: it answers only after it was compared with onnxruntime, and says so."""
 
 import json
+import os
 import re
 import shutil
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -133,6 +136,57 @@ def test_auto_answers_by_onnxruntime_until_the_kernel_is_ready(version: Path) ->
     (session,) = open_sessions(version / "model.onnx", "cpu", 1, cpu_kernel="auto")
     wait_for_the_kernel()
     assert session.backend == ("routing-kernel", "")
+
+
+COMPARING = """
+import sys, threading
+from pathlib import Path
+from matcaps.service.backends import kernel
+from matcaps.service.backends.open import open_sessions
+from matcaps.service.backends.routed import RoutedNetwork
+
+kernel.PICTURES = 800
+began, run = threading.Event(), RoutedNetwork.run
+
+def run_and_say(*arguments, **options):
+    began.set()
+    return run(*arguments, **options)
+
+RoutedNetwork.run = run_and_say
+open_sessions(Path(sys.argv[1]), "cpu", 1, cpu_kernel="auto")
+assert began.wait(60)
+"""
+COMPILING = """
+import sys
+from pathlib import Path
+from matcaps.service.backends.open import open_sessions
+
+open_sessions(Path(sys.argv[1]), "cpu", 1, cpu_kernel="auto")
+assert Path(sys.argv[2]).read_text() == "it runs\\n"
+"""
+
+
+def test_a_process_may_end_while_it_compares(version: Path) -> None:
+    """It ends with status 0, and is not aborted by the thread that compares."""
+    done = subprocess.run(
+        [sys.executable, "-c", COMPARING, version / "model.onnx"], capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_process_may_end_while_it_compiles(version: Path, tmp_path: Path) -> None:
+    """It does not wait for the compiler, here one that never ends by itself."""
+    compiler, pipe = tmp_path / "compiler", tmp_path / "pipe"
+    os.mkfifo(pipe)
+    compiler.write_text(f'#!/bin/sh\n[ "$1" = --version ] || {{ echo "it runs" > {pipe}; exec cat; }}\n')
+    compiler.chmod(0o755)
+    environment = {**os.environ, "CXX": str(compiler), "XDG_CACHE_HOME": str(tmp_path)}
+    command = [sys.executable, "-c", COMPILING, version / "model.onnx", pipe]
+    # The compiler reads the other end of this pipe until it is closed, at the end of the test.
+    with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.wait(60) == 0
+        assert process.stderr is not None
+        assert process.stderr.read() == b""
 
 
 def test_off_says_so(version: Path) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import socket
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -139,6 +140,18 @@ async def test_every_worker_knows_what_routes_a_version(tmp_path: Path) -> None:
         with workers[0].engine.lease(NORB, context) as version:
             assert version is before
         assert context.backend == ROUTING_KERNEL
+
+
+@pytest.mark.anyio
+async def test_a_worker_may_start_just_after_a_change(tmp_path: Path) -> None:
+    """It hears of the versions as they are now, and of nothing before that."""
+    session = FakeSession()
+    async with running(tmp_path, {"norb/1": session}) as (_, dispatcher, _):
+        session.backend = Backend(ROUTING_KERNEL, "")
+        (ours, theirs), late = socket.socketpair(), Worker()
+        await asyncio.gather(dispatcher.connect(ours), late.connect(theirs))
+        assert late.engine.find(NORB).backend.name == ROUTING_KERNEL
+        await late.close()
 
 
 @pytest.mark.anyio
