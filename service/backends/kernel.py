@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Literal
@@ -52,8 +53,7 @@ def adopt(session: CpuSession, path: Path, mode: Mode) -> None:
 def _try(session: CpuSession, path: Path) -> None:
     try:
         with _one_at_a_time:
-            _compile()
-            _prepare(session, path)
+            _prepare(session, path, _compile)
     except _EndingError:
         pass
     except Exception as error:
@@ -84,16 +84,17 @@ def _compile() -> None:
         thread.join(0.1)
 
 
-def _prepare(session: CpuSession, path: Path) -> None:
-    """Compile, load, compare, and then use the kernel.
+def _prepare(session: CpuSession, path: Path, compile_first: Callable[[], None] = lambda: None) -> None:
+    """Load, compile, compare, and then use the kernel. A model without the files that it needs compiles nothing.
 
     Raises:
         CompilationError: The kernel cannot be compiled here.
         OSError: The compiled library cannot be loaded.
         ValueError: A file is missing or damaged, or the two differ by more than the bound.
     """
-    library()
     routed = RoutedNetwork(path.parent, session.metadata, session.workers)
+    compile_first()
+    library()
     difference = _largest_difference(session, routed)
     if not difference <= BOUND:
         raise ValueError(f"its answers to {PICTURES} pictures differ from onnxruntime's by {difference:.1e}")

@@ -31,6 +31,7 @@ from matcaps.service.errors import StartError
 from matcaps.service.settings import Settings
 from tests.support.doubles import client_of, grey
 
+FORMAT_1 = Path(__file__).parents[3] / "data" / "format-1.onnx"
 OTHER = replace(
     tiny(),
     channels=2,
@@ -136,6 +137,17 @@ def test_auto_answers_by_onnxruntime_until_the_kernel_is_ready(version: Path) ->
     (session,) = open_sessions(version / "model.onnx", "cpu", 1, cpu_kernel="auto")
     wait_for_the_kernel()
     assert session.backend == ("routing-kernel", "")
+
+
+def test_a_model_of_format_1_compiles_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It lacks the weights, which is found before the compiler would run for seconds."""
+    compiled: list[bool] = []
+    monkeypatch.setattr(kernel, "library", lambda: compiled.append(True))
+    (session,) = open_sessions(FORMAT_1, "cpu", 1, cpu_kernel="auto")
+    wait_for_the_kernel()
+    reason = "there is no model.safetensors and no config.json beside model.onnx"
+    assert session.backend == ("onnxruntime", reason)
+    assert not compiled
 
 
 COMPARING = """
