@@ -17,7 +17,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from matcaps.model import CapsNet, CapsNetConfig, tiny
+from matcaps.model import CapsNet, tiny
 from matcaps.model.config import RoutingConfig
 from matcaps.model.export import export
 from matcaps.model.pretrained import contents
@@ -53,29 +53,28 @@ def save_weights(network: CapsNet, folder: Path, without: str = "") -> None:
     save_file(weights, folder / "model.safetensors")
 
 
-def write_version(folder: Path, config: CapsNetConfig) -> Path:
-    """A version's folder with all files that the kernel needs; returns the path of ``model.onnx``."""
-    torch.manual_seed(0)
-    network = CapsNet(config).eval()
-    network.calibration.set(2.0, -1.5)
-    proto = export(network)
+def write_version(folder: Path, network: CapsNet, graph: onnx.ModelProto) -> Path:
+    """A version's folder with all files that the kernel needs."""
     folder.mkdir(parents=True)
-    onnx.save(proto, folder / "model.onnx")
-    for name, content in contents(config, network.state_dict()).items():
+    onnx.save(graph, folder / "model.onnx")
+    for name, content in contents(network.config, network.state_dict()).items():
         (folder / name).write_bytes(content)
-    return folder / "model.onnx"
+    return folder
 
 
 @pytest.fixture(scope="module")
-def version(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def version(network: CapsNet, exported: onnx.ModelProto, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the tiny network; tests that change it work on a copy."""
-    return write_version(tmp_path_factory.mktemp("tiny") / "tiny" / "1", tiny()).parent
+    return write_version(tmp_path_factory.mktemp("tiny") / "tiny" / "1", network, exported)
 
 
 @pytest.fixture(scope="module")
 def other(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the other network."""
-    return write_version(tmp_path_factory.mktemp("other") / "other" / "1", OTHER).parent
+    """The folder of the other network, which is calibrated."""
+    torch.manual_seed(0)
+    network = CapsNet(OTHER).eval()
+    network.calibration.set(2.0, -1.5)
+    return write_version(tmp_path_factory.mktemp("other") / "other" / "1", network, export(network))
 
 
 @pytest.fixture
@@ -193,7 +192,7 @@ def test_a_process_may_end_while_it_compiles(version: Path, tmp_path: Path) -> N
     compiler.write_text(f'#!/bin/sh\n[ "$1" = --version ] || {{ echo "it runs" > {pipe}; exec cat; }}\n')
     compiler.chmod(0o755)
     environment = {**os.environ, "CXX": str(compiler), "XDG_CACHE_HOME": str(tmp_path)}
-    command = [sys.executable, "-c", COMPILING, version / "model.onnx", pipe]
+    command = [sys.executable, "-c", COMPILING, str(version / "model.onnx"), str(pipe)]
     # The compiler reads the other end of this pipe until it is closed, at the end of the test.
     with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.wait(60) == 0
