@@ -66,12 +66,14 @@ class CpuSession:
         with self._lock:
             alone = len(images) == 1 and not self._running
             self._running += 1
-        try:
-            if self._routed is not None:
-                return self._routed.run(images, names, alone=alone)
-            run = (self._all_threads if alone else self._single_thread).run
+            routed = self._routed
+            session = self._all_threads if alone else self._single_thread
             if not set(self._seldom).isdisjoint(names):
-                run = self._whole.run
+                session = self._whole
+        try:
+            if routed is not None:
+                return routed.run(images, names, alone=alone)
+            run = session.run
             pieces = [run(names, {"images": images[at : at + PIECE]}) for at in range(0, len(images), PIECE)]
         finally:
             with self._lock:
@@ -80,8 +82,10 @@ class CpuSession:
         return dict(zip(names, found, strict=True))
 
     def use(self, routed: RoutedNetwork) -> None:
-        """Run the next batches by the kernel; the caller has compared its answers."""
-        self._routed = routed
+        """Run the next batches by the kernel, and free onnxruntime's sessions; the caller has compared its answers."""
+        with self._lock:
+            self._routed = routed
+            self._whole = self._single_thread = self._all_threads = None
         self.backend = Backend(ROUTING_KERNEL, "")
 
     def keep_onnxruntime(self, reason: str) -> None:

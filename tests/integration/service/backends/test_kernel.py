@@ -1,5 +1,6 @@
 """The C++ kernel in the service: it answers only after it was compared with onnxruntime, and says so."""
 
+import gc
 import json
 import os
 import re
@@ -7,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -198,6 +200,16 @@ def test_a_process_may_end_while_it_compiles(version: Path, tmp_path: Path) -> N
         assert process.wait(60) == 0
         assert process.stderr is not None
         assert process.stderr.read() == b""
+
+
+def test_the_sessions_of_onnxruntime_are_freed_once_the_kernel_answers(version: Path) -> None:
+    """They would hold as much memory as all that the kernel needs."""
+    session = CpuSession(version / "model.onnx", threads=2)
+    held = [weakref.ref(found) for found in (session._whole, session._single_thread, session._all_threads)]
+    session.use(RoutedNetwork(version, session.metadata, threads=2))
+    gc.collect()
+    assert [reference() for reference in held] == [None] * 3
+    assert session.run(np.zeros((3, 1, 24, 24), np.uint8))["poses"].shape == (3, 3, 4, 4)
 
 
 def test_off_says_so(version: Path) -> None:
