@@ -44,12 +44,12 @@ answers an activation in [0, 1] and a 4×4 pose matrix for each class, and the c
 ## Limits
 
 - It knows only the {len(classes)} classes above, and pictures like those that it was trained on.
-- A picture of something else still has a most active class. The activations say how sure the network is of each class.
+- A picture of something else, or of nothing, still has a most active class. Its activation may be close to 1.
 - It was not tested for decisions about people, or for safety.
 
 ## Use
 
-In PyTorch, with the calibration, from a clone with this folder:
+In PyTorch, from a clone with this folder:
 
 ```python
 import torch
