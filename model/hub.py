@@ -42,7 +42,7 @@ def download(repository: str, revision: str | None, names: Sequence[str]) -> Pat
         )
     folder = Path(found)
     if missing := [name for name in names if not (folder / name).is_file()]:
-        raise FileNotFoundError(f"{repository} on the Hub lacks {' and '.join(missing)}")
+        raise FileNotFoundError(f"{repository} on the Hub lacks {' and '.join(missing)}; matcaps push uploads them")
     return folder
 
 

@@ -67,7 +67,7 @@ def test_a_repository_without_a_network_is_named(hub: Hub) -> None:
     repository.commit("main", {"config.json": b"{}"})
     with pytest.raises(FileNotFoundError) as raised:
         CapsNet.from_pretrained("ada/net")
-    assert str(raised.value) == "ada/net on the Hub lacks model.safetensors"
+    assert str(raised.value) == "ada/net on the Hub lacks model.safetensors; matcaps push uploads them"
 
 
 def test_a_configuration_from_the_hub_is_read_strictly(hub: Hub, tmp_path: Path) -> None:
