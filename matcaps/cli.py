@@ -39,6 +39,7 @@ COMMANDS = {
     "folds": Command("matcaps.training.cli.folds", "training", "train the runs that judge a smallNORB recipe"),
     "evaluate": Command("matcaps.training.cli.evaluate", "training", "measure a trained network or a released model"),
     "release": Command("matcaps.training.cli.release", "training", "export a trained network for the service"),
+    "push": Command("matcaps.training.cli.push", "training,hub", "upload a released model to the Hugging Face Hub"),
 }
 
 

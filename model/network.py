@@ -13,7 +13,8 @@ from matcaps.model.calibration import Calibration
 from matcaps.model.capsules import Capsules, PrimaryCaps, RoutedCaps
 from matcaps.model.config import CapsNetConfig
 from matcaps.model.pixels import standardise
-from matcaps.model.pretrained import contents, find_folder, read_config, read_weights
+from matcaps.model.pretrained import contents, read_config, read_weights
+from matcaps.model.sources import find_folder
 from matcaps.model.windows import Windows
 
 
@@ -150,17 +151,21 @@ class CapsNet(nn.Module):
         self.calibration = Calibration()
 
     @classmethod
-    def from_pretrained(cls, source: str | Path) -> "CapsNet":
+    def from_pretrained(cls, source: str | Path, *, revision: str | None = None) -> "CapsNet":
         """The network of a released version, on the CPU and in evaluation mode, with its calibration.
 
         Args:
-            source: The folder of the version, or one that ``save_pretrained`` wrote.
+            source: The folder of the version, or one that ``save_pretrained`` wrote; NAME or NAME/VERSION of a released
+                model; or ``user/repo`` of the Hugging Face Hub, which is asked only if nothing local has that name.
+            revision: Branch, tag or commit of a repository of the Hub.
 
         Raises:
-            FileNotFoundError: There is no such folder, or it lacks a file.
+            FileNotFoundError: There is no such folder, model or repository, or it lacks a file.
             ValueError: A file is damaged, or the weights do not fit the configuration; one line that names the field.
+            ModuleNotFoundError: A repository of the Hub needs the package huggingface_hub.
+            OSError: The Hub refused or cannot be reached; one line that says why.
         """
-        folder = find_folder(source)
+        folder = find_folder(source, revision)
         network = cls(read_config(folder))
         network.load_state_dict(read_weights(folder, network.state_dict()))
         return network.eval()

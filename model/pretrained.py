@@ -18,22 +18,6 @@ LIBRARY = "matcaps"
 _ADAPTER = TypeAdapter(CapsNetConfig)
 
 
-def find_folder(source: str | Path) -> Path:
-    """The local folder of a network; the place for sources other than folders, such as a name to download.
-
-    Raises:
-        FileNotFoundError: There is no such folder, or one of the two files is missing in it.
-    """
-    folder = Path(source)
-    missing = [name for name in (CONFIG_FILE, WEIGHTS_FILE) if not (folder / name).is_file()]
-    if missing:
-        raise FileNotFoundError(
-            f"{folder} lacks {' and '.join(missing)}; expected the folder of a released version, such as "
-            f"model_repository/smallnorb/5, or one that save_pretrained wrote"
-        )
-    return folder
-
-
 def contents(config: CapsNetConfig, weights: Mapping[str, Tensor]) -> dict[str, bytes]:
     """The content of each file, by its name.
 

@@ -1,6 +1,5 @@
 """Writes a release: graph, weights, configuration and card, after the parity check, in a new version's folder."""
 
-import re
 import shutil
 import tempfile
 from functools import partial
@@ -13,12 +12,12 @@ from torch import Tensor
 from matcaps.model import CapsNet
 from matcaps.model.export import export, metadata, set_metadata
 from matcaps.model.pretrained import contents
+from matcaps.model.sources import VERSION
 from matcaps.training.release.card import model_card
 from matcaps.training.release.parity import measure_parity
 from matcaps.training.writing import new_folder, write_atomically, writing
 
 HIGHEST_VERSION = 10**18 - 1  # as in the service, of which training imports nothing
-VERSION = re.compile(r"[1-9][0-9]{0,17}")
 
 
 def free_version(folder: Path, name: str, version: int | None) -> int:
