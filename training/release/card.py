@@ -49,13 +49,13 @@ answers an activation in [0, 1] and a 4×4 pose matrix for each class, and the c
 
 ## Use
 
-In PyTorch, from a clone with this folder:
+In PyTorch, in a clone of matcaps. Elsewhere, name this folder, or its repository on the Hugging Face Hub (`user/repo`):
 
 ```python
 import torch
 from matcaps.model import CapsNet
 
-network = CapsNet.from_pretrained("{folder}")
+network = CapsNet.from_pretrained("{name}/{version}")
 images = torch.zeros(1, {image["channels"]}, {image["height"]}, {image["width"]}, dtype=torch.uint8)
 prediction = network(images)  # activations, poses and the capsules of all layers
 ```

@@ -36,7 +36,7 @@ def test_a_card_has_the_protocol_and_the_figures() -> None:
         "`matcaps train fashion-mnist`",
         "The error on 10000 held-out images is 6.51%, by the protocol above.",
         "| expected calibration error | 0.0123 (by chance: 0.0040) |",
-        'CapsNet.from_pretrained("model_repository/shapes/3")',
+        'CapsNet.from_pretrained("shapes/3")',
         "/predict?model=shapes&version=3",
         "at most 3.2e-06",
     ):
