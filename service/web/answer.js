@@ -26,6 +26,7 @@ export function showAll() {
   if (!model) return;
   const parts = partsOf(model, tensors, chosenClass());
   state.parts = parts;
+  copyPicture(canvases[0]); // not while a slider moves: below the credit of a picture lies that picture
   paintOverlays(parts, chosenLabel());
   showStrongest(model, parts, strongestLayer());
   if (place) choosePlace(place.layer, place.site);
@@ -68,7 +69,6 @@ export function showPictures() {
       : pictures[0].name
     : `${pictures[0].name}: this browser cannot show it, so it cannot be changed here`;
   for (const slider of SLIDERS) byId(slider.id, HTMLInputElement).disabled = !isShown;
-  copyPicture(canvases[0]);
 }
 
 function showPixels() {

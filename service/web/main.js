@@ -3,7 +3,7 @@
  *
  * @typedef {import('./api.js').Model} Model
  */
-import { canvases, choosePlace, setUpStrongest } from './answer.js';
+import { canvases, choosePlace, setUpStrongest, showAll } from './answer.js';
 import { readModels, readOutputs } from './api.js';
 import { newPicture } from './asking.js';
 import { setUpSliders } from './changes.js';
@@ -80,4 +80,5 @@ setUpSweep();
 setUpTake();
 setUpNotice();
 on(byId('model', HTMLSelectElement), 'change', () => void chooseModel(byId('model', HTMLSelectElement).value));
+on(matchMedia('(prefers-color-scheme: dark)'), 'change', () => state.parts && showAll()); // canvases keep theirs
 void start();

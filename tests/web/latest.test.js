@@ -20,16 +20,16 @@ const turn = () => new Promise((resolve) => setImmediate(resolve));
 
 test('one task runs at a time, and only the newest of those that wait', async () => {
   const log = [];
-  const latest = new Latest(10_000);
+  const latest = new Latest();
   const [a, b, c] = ['a', 'b', 'c'].map((name) => taskOf(log, name));
-  for (const { task } of [a, b, c]) latest.run(task);
+  for (const { task } of [a, b, c]) latest.run(task, 10_000);
   assert.deepEqual(log, ['begin a']);
   a.end();
   await turn();
   c.end();
   await turn();
   assert.deepEqual(log, ['begin a', 'end a', 'begin c', 'end c']);
-  latest.run(b.task);
+  latest.run(b.task, 10_000);
   b.end();
   await turn();
   assert.deepEqual(log.slice(4), ['begin b', 'end b']);
@@ -38,13 +38,25 @@ test('one task runs at a time, and only the newest of those that wait', async ()
 test('a newer task cancels one that takes longer than the patience', async (t) => {
   t.mock.timers.enable({ apis: ['setTimeout'] });
   const log = [];
-  const latest = new Latest(100);
+  const latest = new Latest();
   const [a, b] = ['a', 'b'].map((name) => taskOf(log, name));
-  latest.run(a.task);
-  latest.run(b.task);
+  latest.run(a.task, 100);
+  latest.run(b.task, 100);
+  assert.deepEqual(log, ['begin a']);
   t.mock.timers.tick(101);
   await turn();
   assert.deepEqual(log, ['begin a', 'cancel a', 'begin b']);
+});
+
+test('a newer task cancels one without patience at once', async () => {
+  const log = [];
+  const latest = new Latest();
+  const [a, b] = ['a', 'b'].map((name) => taskOf(log, name));
+  latest.run(a.task, 0);
+  latest.run(b.task, 100);
+  await turn();
+  assert.deepEqual(log, ['begin a', 'cancel a', 'begin b']);
+  b.end();
 });
 
 test('errors are said in words', () => {
