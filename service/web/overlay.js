@@ -47,8 +47,7 @@ export function buildOverlays(model, choose) {
     on(grid, 'keydown', (event) => move(/** @type {KeyboardEvent} */ (event), cells, columns));
     // One pixel per place: cells of their own would leave seams between them.
     const heat = make('canvas', { class: 'heat', 'aria-hidden': 'true', width: columns, height: rows });
-    const [left, top, width, height] = boxOf(model, layer, 0, 0, false);
-    setBox(heat, [left, top, width * columns, height * rows]);
+    setBox(heat, wholeBox(model, layer));
     const frame = make(
       'div',
       { class: 'frame' },
@@ -108,6 +107,20 @@ function paintHeat(heat, shares, most) {
 }
 
 /**
+ * The colours of a layer's places, one pixel each, and where they lie in the picture.
+ *
+ * @param {Model} model
+ * @param {number} index of the layer
+ * @returns {{heat: HTMLCanvasElement, box: number[]}}
+ */
+export function heatOf(model, index) {
+  const figure = figures()[index];
+  const layer = /** @type {Layer} */ (model.layers.find(({ name }) => name === figure.getAttribute('data-layer')));
+  const heat = /** @type {HTMLCanvasElement} */ (figure.querySelector('.heat'));
+  return { heat, box: wholeBox(model, layer) };
+}
+
+/**
  * Show the picture under the cells.
  *
  * @param {HTMLCanvasElement} picture
@@ -162,6 +175,12 @@ export function boxOf({ image }, { receptive_field: field, grid }, row, column, 
   const top = field.offset[0] + row * field.stride[0] + (field.size[0] - extent[0]) / 2;
   const left = field.offset[1] + column * field.stride[1] + (field.size[1] - extent[1]) / 2;
   return [left / image.width, top / image.height, extent[1] / image.width, extent[0] / image.height];
+}
+
+/** @param {Model} model @param {Layer} layer @returns {number[]} the box of all places together */
+function wholeBox(model, layer) {
+  const [left, top, width, height] = boxOf(model, layer, 0, 0, false);
+  return [left, top, width * layer.grid[1], height * layer.grid[0]];
 }
 
 /** @param {HTMLElement} element @param {number[]} box */

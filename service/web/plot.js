@@ -16,10 +16,12 @@ import { draw, make, signed } from './dom.js';
  * @param {string[]} names
  * @param {Float32Array[]} activations one per value
  * @param {number} chosen
+ * @param {number} width pixels of the plot: text keeps its size on every screen
  * @returns {SVGElement}
  */
-export function activationPlot(axis, names, activations, chosen) {
-  const [width, height, left, right, top, bottom] = [560, 300, 34, 86, 10, 34];
+export function activationPlot(axis, names, activations, chosen, width) {
+  const [left, right, top, bottom] = [34, 86, 10, 34];
+  const height = Math.round(Math.max(210, Math.min(300, 0.54 * width)));
   const x = scaleOf(axis, left, width - right);
   /** @param {number} value */
   const y = (value) => height - bottom - value * (height - bottom - top);

@@ -13,9 +13,13 @@ import { filesOf, toySlots, used } from './slots.js';
 import { chosenClass, chosenLabel, state } from './state.js';
 import { findingOf, sentenceOf } from './sweep.js';
 
+let drawnWidth = 0; // of the plot of activations, in pixels
+
 /** Set up the button. */
 export function setUpSweep() {
   on(byId('sweep', HTMLButtonElement), 'click', sweep);
+  const place = byId('activation-plot', HTMLElement);
+  new ResizeObserver(() => place.clientWidth && place.clientWidth !== drawnWidth && showSweep()).observe(place);
 }
 
 async function sweep() {
@@ -52,7 +56,7 @@ async function sweep() {
     return;
   }
   hideError();
-  note.textContent = `${values.length} pictures in ${Math.round(performance.now() - began)} ms`;
+  note.textContent = `${values.length} pictures in ${((performance.now() - began) / 1000).toFixed(1)} s`;
   state.sweep = { slider, values, activations, poses };
   showSweep();
 }
@@ -67,7 +71,9 @@ export function showSweep() {
   const chosen = chosenClass();
   const axis = { values, current: standing(slider), label: slider.label, text: slider.text };
   const ofChosen = poses.map((all) => all.subarray(16 * chosen, 16 * chosen + 16));
-  byId('activation-plot', HTMLElement).replaceChildren(activationPlot(axis, model.classes, activations, chosen));
+  const place = byId('activation-plot', HTMLElement);
+  drawnWidth = place.clientWidth;
+  place.replaceChildren(activationPlot(axis, model.classes, activations, chosen, drawnWidth));
   byId('pose-plot', HTMLElement).replaceChildren(posePlots(axis, ofChosen, chosenLabel()));
   const sentence = sentenceOf(findingOf(activations, ofChosen, chosen), chosenLabel(), values.length);
   if (finding.textContent !== sentence) finding.textContent = sentence;

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { inWords, ServiceError } from '../../service/web/errors.js';
+import { inWords, mayPass, ServiceError } from '../../service/web/errors.js';
 import { Latest } from '../../service/web/latest.js';
 import { findingOf } from '../../service/web/sweep.js';
 
@@ -61,10 +61,18 @@ test('a newer task cancels one without patience at once', async () => {
 
 test('errors are said in words', () => {
   assert.equal(inWords(new ServiceError(429, 'the queue is full', 3)), 'The service is busy. Try again in 3 s.');
-  assert.equal(inWords(new ServiceError(0, '')), 'No connection to the service.');
+  const offline = 'No connection to the service. See whether it runs, then try again.';
+  assert.equal(inWords(new ServiceError(0, '')), offline);
   const broken = inWords(new ServiceError(422, 'the PNG image is broken: cut off'));
-  assert.equal(broken, 'The picture cannot be read. The PNG image is broken: cut off.');
-  assert.equal(inWords(new ServiceError(418, '')), 'The service answered with status 418.');
+  assert.equal(broken, 'The picture cannot be read. The PNG image is broken: cut off. Choose another file.');
+  const other = 'The service answered with status 418. Try again; its log says more.';
+  assert.equal(inWords(new ServiceError(418, '')), other);
+  assert.equal(inWords(new RangeError('too far')), 'The page failed: too far. Reload it.');
+});
+
+test('a refused picture is not asked about again, and a busy service is', () => {
+  for (const status of [413, 415, 422]) assert.ok(!mayPass(new ServiceError(status, '')));
+  for (const status of [0, 408, 429, 500, 503, 504]) assert.ok(mayPass(new ServiceError(status, '')));
 });
 
 test('a finding counts where the class is first, and how far its pose moves', () => {
