@@ -10,7 +10,7 @@ import { filesOf, used } from './slots.js';
 import { state } from './state.js';
 import { showSweep, showSweepMenu } from './sweeping.js';
 
-const PATIENCE_MS = 100; // that a request of a slider may take before a newer one cancels it; others are cancelled at once
+const PATIENCE_MS = 100; // at least, before a newer request cancels one of a slider; others are cancelled at once
 const PAUSE_MS = 120; // without a move of a slider, before the capsules of all layers are asked for
 const LIVE = ['activations', 'poses', 'pixels'];
 

@@ -48,6 +48,27 @@ test('a newer task cancels one that takes longer than the patience', async (t) =
   assert.deepEqual(log, ['begin a', 'cancel a', 'begin b']);
 });
 
+test('after a cancelled task the next one has twice the time', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  let now = 0;
+  const log = [];
+  const latest = new Latest(() => now);
+  const [a, b, c] = ['a', 'b', 'c'].map((name) => taskOf(log, name));
+  const wait = async (milliseconds) => {
+    now += milliseconds;
+    t.mock.timers.tick(milliseconds);
+    await turn();
+  };
+  latest.run(a.task, 100);
+  latest.run(b.task, 100);
+  await wait(100);
+  latest.run(c.task, 100);
+  await wait(199);
+  assert.deepEqual(log, ['begin a', 'cancel a', 'begin b']);
+  await wait(1);
+  assert.deepEqual(log.slice(3), ['cancel b', 'begin c']);
+});
+
 test('a newer task cancels one without patience at once', async () => {
   const log = [];
   const latest = new Latest();
