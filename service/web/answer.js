@@ -5,6 +5,7 @@
  */
 import { showPlace, showStrongest, targetsOf } from './capsules.js';
 import { showClasses } from './classes.js';
+import { bySite, largest } from './credit.js';
 import { byId, make, on } from './dom.js';
 import { show } from './grey.js';
 import { copyPicture, outline, paintOverlays } from './overlay.js';
@@ -16,6 +17,7 @@ import { changedOf, used } from './slots.js';
 import { chosenClass, chosenLabel, state, tensorOf } from './state.js';
 import { showSweep } from './sweeping.js';
 
+const LEAST_ACTIVE = 0.1; // below it a class is not there
 const MOST_PIXELATED = 100; // pixels: smaller pictures are shown with sharp pixels
 
 export const canvases = [byId('picture', HTMLCanvasElement), byId('picture-right', HTMLCanvasElement)];
@@ -26,9 +28,10 @@ export function showAll() {
   if (!model) return;
   const parts = partsOf(model, tensors, chosenClass());
   state.parts = parts;
+  copyPicture(canvases[0]); // not while a slider moves: below the credit of a picture lies that picture
   paintOverlays(parts, chosenLabel());
   showStrongest(model, parts, strongestLayer());
-  if (place) choosePlace(place.layer, place.site);
+  showPlaceAt(place ?? strongestPlace(parts));
   showSweep();
 }
 
@@ -45,6 +48,7 @@ export function showClassesAndPose() {
   for (const element of document.querySelectorAll('.chosen:is(b)')) element.textContent = model.classes[chosen];
   showPose(poses.subarray(16 * chosen, 16 * chosen + 16), reach(poses), model.classes[chosen]);
   showPixels();
+  byId('classes-note', HTMLElement).hidden = Math.max(...activations) >= LEAST_ACTIVE;
   const text = `${model.classes[chosen]}, active ${activations[chosen].toFixed(2)}`;
   canvases[0].setAttribute('aria-label', `The picture. The network answers ${text}.`);
 }
@@ -67,8 +71,10 @@ export function showPictures() {
       ? 'Left eye'
       : pictures[0].name
     : `${pictures[0].name}: this browser cannot show it, so it cannot be changed here`;
-  for (const slider of SLIDERS) byId(slider.id, HTMLInputElement).disabled = !isShown;
-  copyPicture(canvases[0]);
+  for (const { id, of } of SLIDERS) {
+    const hidesNothing = (of === 'hideX' || of === 'hideY') && !change.hide;
+    byId(id, HTMLInputElement).disabled = !isShown || hidesNothing;
+  }
 }
 
 function showPixels() {
@@ -97,22 +103,46 @@ function showPixels() {
     show(view, channels === 3 ? planes : [planes[eye]]);
     view.setAttribute('aria-label', `What the network saw: ${width} by ${height} pixels, with mean 0 and variance 1`);
   });
-  caption.textContent = `What the network saw: ${width}×${height}, standardised`;
+  const isMiddle = state.model && width < state.model.image.width;
+  caption.textContent = `What the network saw: ${isMiddle ? 'the middle ' : ''}${width}×${height}, with mean 0 and variance 1`;
 }
 
 /** @param {Answer} answer */
 export function showLatency({ took, network }) {
-  const inside = network === undefined ? '' : `, of which ${Math.round(network)} ms in the network`;
-  byId('status', HTMLElement).textContent = `Answered in ${Math.round(took)} ms${inside}`;
+  const inside = network === undefined ? '' : ` (network: ${Math.round(network)} ms)`;
+  const activations = tensorOf('activations');
+  const first = activations ? largest(activations, 1)[0] : 0;
+  const label = `${state.model?.classes[first]}, active ${activations?.[first].toFixed(2)}`;
+  byId('status', HTMLElement).textContent = `${label} · answered in ${Math.round(took)} ms${inside}`;
 }
 
 /** @param {number} layer @param {number} site */
 export function choosePlace(layer, site) {
   state.place = { layer, site };
+  showPlaceAt(state.place);
+}
+
+/** @param {import('./state.js').Place} place */
+function showPlaceAt({ layer, site }) {
   const { model, parts } = state;
   if (!model || !parts) return;
   outline(model, parts[layer].layer, layer, site, targetsOf(parts[layer], site));
   showPlace(model, parts, layer, site);
+}
+
+/**
+ * Shown until the reader chooses one: the place of ConvCaps1 with the most credit. In a file of format 1, of ConvCaps2.
+ *
+ * @param {import('./parts.js').Part[]} parts
+ */
+function strongestPlace(parts) {
+  const layer = parts[1].credit ? 1 : 2;
+  const {
+    credit,
+    activations,
+    layer: { types },
+  } = parts[layer];
+  return { layer, site: largest(bySite(credit ?? activations, types), 1)[0] };
 }
 
 function strongestLayer() {

@@ -92,6 +92,16 @@ export async function infer({ name, version, image }, files, outputs, signal) {
 }
 
 /**
+ * One of the page's own pictures.
+ *
+ * @param {string} name
+ * @returns {Promise<Blob>}
+ */
+export async function readFile(name) {
+  return (await ask(new URL(`./${name}`, import.meta.url).href)).blob();
+}
+
+/**
  * @param {string} path below the service's address
  * @param {RequestInit} [options]
  * @returns {Promise<Response>}

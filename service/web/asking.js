@@ -10,11 +10,11 @@ import { filesOf, used } from './slots.js';
 import { state } from './state.js';
 import { showSweep, showSweepMenu } from './sweeping.js';
 
-const PATIENCE_MS = 100; // that a request may take before a newer one cancels it
+const PATIENCE_MS = 100; // at least, before a newer request cancels one of a slider; others are cancelled at once
 const PAUSE_MS = 120; // without a move of a slider, before the capsules of all layers are asked for
 const LIVE = ['activations', 'poses', 'pixels'];
 
-const requests = new Latest(PATIENCE_MS);
+const requests = new Latest();
 let pause = 0;
 
 /** @param {boolean} isLive while a slider moves, only what changes at once is asked for */
@@ -26,7 +26,8 @@ export function ask(isLive) {
   const wanted = isLive ? LIVE : [...LIVE, ...outputsOfParts(state.outputs)];
   const names = wanted.filter((name) => state.outputs.has(name));
   document.documentElement.dataset.state = 'busy';
-  requests.run(async (signal) => {
+  /** @param {AbortSignal} signal */
+  const task = async (signal) => {
     try {
       const answer = await infer(model, filesOf(change, slots), names, signal);
       if (model !== state.model) return;
@@ -42,7 +43,8 @@ export function ask(isLive) {
     } catch (error) {
       if (!signal.aborted) showError(error, () => ask(false));
     }
-  });
+  };
+  requests.run(task, isLive ? PATIENCE_MS : 0);
 }
 
 export function newPicture() {

@@ -26,7 +26,8 @@ export function setUpCamera(use) {
       take.disabled = false;
       if (!dialog.open) stop();
     } catch (error) {
-      note.textContent = `No camera: ${error instanceof Error ? error.message : error}`;
+      const reason = error instanceof Error ? error.message : error;
+      note.textContent = `No camera: ${reason}. Allow it beside the browser's address, or choose a file.`;
     }
   });
   on(take, 'click', () => {

@@ -32,10 +32,12 @@ export function showPlace(model, parts, index, site) {
       make('th', { scope: 'row' }, String(type + 1)),
       make('td', {}, meter(activations[start + type])),
       make('td', { class: 'number' }, share),
-      make('td', {}, votes(model, parts, index, site, type)),
+      make('td', {}, ...votes(model, parts, index, site, type)),
     );
   });
-  const head = ['Type', 'Active', 'Credit', 'Votes for'].map((text) => make('th', { scope: 'col' }, text));
+  const head = ['Type', 'Active', 'Credit', parts[index + 1] ? 'Votes for (row, column)' : 'Votes for'].map((text) =>
+    make('th', { scope: 'col' }, text),
+  );
   const hidden = layer.types - rows.length;
   const [row, column] = placeOf(part, site);
   byId('place', HTMLElement).replaceChildren(
@@ -72,7 +74,7 @@ export function showStrongest(model, parts, index) {
           {},
           `place (${placeOf(part, site).join(', ')}), type ${type + 1}, active ${activations[capsule].toFixed(2)}`,
         ),
-        make('span', {}, 'votes for ', votes(model, parts, index, site, type)),
+        make('span', {}, 'votes for ', ...votes(model, parts, index, site, type)),
       ),
     );
   });
@@ -108,15 +110,11 @@ function placeOf({ layer }, site) {
 function votes(model, parts, index, site, type) {
   const above = parts[index + 1];
   const found = votesFrom(parts[index], site, type, 2).filter(({ share }) => share >= 0.005);
-  if (!found.length) return parts[index].assignments ? 'no parent' : 'not in this file';
-  return found
-    .map((vote) => {
-      const target = above
-        ? `(${placeOf(above, vote.site).join(', ')}) type ${vote.type + 1}`
-        : model.classes[vote.type];
-      return `${target}: ${percent(vote.share)}`;
-    })
-    .join(', ');
+  if (!found.length) return [parts[index].assignments ? 'no parent' : 'not in this file'];
+  return found.map((vote) => {
+    const target = above ? `(${placeOf(above, vote.site).join(', ')}) type ${vote.type + 1}` : model.classes[vote.type];
+    return make('span', { class: 'vote' }, `${target}: ${percent(vote.share)}`);
+  });
 }
 
 /** @param {number} value */

@@ -5,7 +5,7 @@ import { byId, on } from './dom.js';
 import { useToy } from './inputs.js';
 import { buildSliders, showSliders } from './sliders.js';
 import { state } from './state.js';
-import { showSweep } from './sweeping.js';
+import { markSweep } from './sweeping.js';
 import { NONE } from './transform.js';
 
 export function setUpSliders() {
@@ -17,7 +17,7 @@ export function setUpSliders() {
       state.change = { ...state.change, [slider.of]: value };
     }
     ask(true);
-    showSweep();
+    markSweep();
   });
   on(byId('reset', HTMLButtonElement), 'click', () => {
     state.change = NONE;

@@ -29,7 +29,9 @@ export function showClasses(names, activations, chosen, choose) {
     row.children[2].textContent = value.toFixed(3);
     return row;
   });
-  list.append(...rows); // moves those that are there
+  const before = Array.from(known.values());
+  // Moves those that are there. Without a new order there is nothing to lay out.
+  if (before.length !== rows.length || rows.some((row, rank) => row !== before[rank])) list.append(...rows);
   for (const [name, row] of known) if (!names.includes(name ?? '')) row.remove();
   if (focused !== null) rows.find((row) => row.getAttribute('data-class') === focused)?.focus();
 }

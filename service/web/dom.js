@@ -80,11 +80,12 @@ export function percent(share) {
 }
 
 /**
- * A number with a real minus sign, so that columns of numbers line up.
+ * A number with a real minus sign, so that columns of numbers line up, and none before zero.
  *
  * @param {number} value
  * @param {number} digits
  */
 export function signed(value, digits = 2) {
-  return value.toFixed(digits).replace('-', '−');
+  const text = value.toFixed(digits);
+  return (Number(text) === 0 ? text.replace('-', '') : text).replace('-', '−');
 }

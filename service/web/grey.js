@@ -4,6 +4,8 @@
  * @typedef {{width: number, height: number, levels: Uint8Array}} Grey
  */
 
+const OPAQUE = 0xff000000; // the byte of alpha: all systems that browsers run on store the lowest byte first
+
 /**
  * Luma as the service computes it (ITU-R 601, in 16-bit integers).
  *
@@ -41,6 +43,55 @@ export function centreOf(grey, width, height) {
 }
 
 /**
+ * A picture shrunk to a size as the service shrinks it: each pixel is the mean of those that it covers. One that is
+ * smaller stays as it is.
+ *
+ * @param {Grey} grey with the shape of the size
+ * @param {number} width
+ * @param {number} height
+ * @returns {Grey}
+ */
+export function shrunk(grey, width, height) {
+  if (grey.width <= width || grey.height <= height) return grey;
+  const columns = spans(grey.width, width);
+  const levels = new Uint8Array(width * height);
+  spans(grey.height, height).forEach(([top, bottom], row) => {
+    const sums = new Uint32Array(grey.width);
+    for (let y = top; y < bottom; y++) {
+      const start = y * grey.width;
+      for (let x = 0; x < grey.width; x++) sums[x] += grey.levels[start + x];
+    }
+    columns.forEach(([left, right], column) => {
+      let sum = 0;
+      for (let x = left; x < right; x++) sum += sums[x];
+      levels[row * width + column] = halfToEven(sum / ((right - left) * (bottom - top)));
+    });
+  });
+  return { width, height, levels };
+}
+
+/**
+ * The first pixel and the one after the last that each pixel of a smaller row covers: those whose centre lies in it.
+ *
+ * @param {number} from pixels of the row
+ * @param {number} to pixels of the smaller one
+ */
+function spans(from, to) {
+  const scale = from / to;
+  return Array.from({ length: to }, (_, index) => [
+    Math.floor(index * scale + 0.5),
+    Math.floor((index + 1) * scale + 0.5),
+  ]);
+}
+
+/** @param {number} value */
+function halfToEven(value) {
+  const below = Math.floor(value);
+  const rest = value - below;
+  return rest > 0.5 || (rest === 0.5 && below % 2 === 1) ? below + 1 : below;
+}
+
+/**
  * The red, green and blue parts of a picture; null if it is grey.
  *
  * @param {{width: number, height: number, data: Uint8ClampedArray}} image opaque RGBA
@@ -69,6 +120,10 @@ export function fileOf(planes) {
   const head = new TextEncoder().encode(`P${planes.length === 1 ? 5 : 6}\n${width} ${height}\n255\n`);
   const file = new Uint8Array(head.length + planes.length * width * height);
   file.set(head);
+  if (planes.length === 1) {
+    file.set(planes[0].levels, head.length);
+    return file;
+  }
   planes.forEach(({ levels }, channel) => {
     for (let i = 0, j = head.length + channel; i < levels.length; i++, j += planes.length) file[j] = levels[i];
   });
@@ -99,10 +154,13 @@ export function show(canvas, planes) {
   if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
   const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d'));
   const image = context.createImageData(width, height);
-  for (let channel = 0; channel < 3; channel++) {
-    const { levels } = planes[Math.min(channel, planes.length - 1)];
-    for (let i = 0, j = channel; i < levels.length; i++, j += 4) image.data[j] = levels[i];
+  const pixels = new Uint32Array(image.data.buffer); // one number for red, green, blue and alpha is written faster
+  if (planes.length === 1) {
+    const { levels } = planes[0];
+    for (let i = 0; i < pixels.length; i++) pixels[i] = OPAQUE | (levels[i] * 0x010101);
+  } else {
+    const [red, green, blue] = planes.map(({ levels }) => levels);
+    for (let i = 0; i < pixels.length; i++) pixels[i] = OPAQUE | (blue[i] << 16) | (green[i] << 8) | red[i];
   }
-  for (let j = 3; j < image.data.length; j += 4) image.data[j] = 255;
   context.putImageData(image, 0, 0);
 }

@@ -7,6 +7,7 @@ import { newPicture } from './asking.js';
 import { setUpCamera } from './camera.js';
 import { byId, make, on } from './dom.js';
 import { show } from './grey.js';
+import { attempt } from './notice.js';
 import { setUpPad } from './pad.js';
 import { droppedIn, EXAMPLES, pictureOf, readExample, readPicture } from './sources.js';
 import { state } from './state.js';
@@ -45,22 +46,23 @@ export function setUpSources() {
       height: 52,
     });
     const button = make('button', { type: 'button', 'data-example': name, title: text }, image);
-    on(button, 'click', async () => setPicture(state.slot, await readExample(name)));
+    on(button, 'click', () => attempt(async () => setPicture(state.slot, await readExample(name))));
     return button;
   });
   const toys = TOYS.map(([name, text, row]) => {
     const canvas = make('canvas', { width: 64, height: 64, 'aria-hidden': 'true' });
-    void toyAt(Number(row), 320).then(([left]) => show(canvas, [left]));
+    void attempt(async () => show(canvas, [(await toyAt(Number(row), 320))[0]]));
     const button = make(
       'button',
       { type: 'button', 'data-example': name, 'aria-label': String(text), title: text, class: 'toy' },
       canvas,
     );
-    on(button, 'click', async () => {
+    const use = async () => {
       await useToy(Number(row));
       Object.assign(state, { change: NONE, chosen: null });
       newPicture();
-    });
+    };
+    on(button, 'click', () => attempt(use));
     return button;
   });
   byId('examples', HTMLElement).append(...examples, ...toys);

@@ -3,13 +3,13 @@
  *
  * @typedef {import('./api.js').Model} Model
  */
-import { canvases, choosePlace, setUpStrongest } from './answer.js';
+import { canvases, choosePlace, setUpStrongest, showAll } from './answer.js';
 import { readModels, readOutputs } from './api.js';
 import { newPicture } from './asking.js';
 import { setUpSliders } from './changes.js';
 import { byId, make, on } from './dom.js';
 import { setUpSources } from './inputs.js';
-import { hideError, setUpNotice, showError } from './notice.js';
+import { attempt, hideError, setUpNotice, showError } from './notice.js';
 import { buildOverlays } from './overlay.js';
 import { LAYERS } from './parts.js';
 import { used } from './slots.js';
@@ -17,6 +17,10 @@ import { EXAMPLES, readExample } from './sources.js';
 import { state } from './state.js';
 import { setUpSweep } from './sweeping.js';
 import { setUpTake } from './take.js';
+import { isNone } from './transform.js';
+
+/** @type {import('./sources.js').Picture | null} the example that the page chose itself: another model gets its own */
+let offered = null;
 
 async function start() {
   const menu = byId('model', HTMLSelectElement);
@@ -58,13 +62,17 @@ async function chooseModel(name) {
     'This model’s file has format 1: it tells how ConvCaps2 votes for the classes, but not how the layers below vote. ' +
     'A model that is released anew tells all.';
   buildOverlays(model, choosePlace);
-  byId('place', HTMLElement).replaceChildren(
-    make('h3', { id: 'place-heading' }, 'A place'),
-    make('p', { class: 'note' }, 'Point at a place above, or go there with the Tab and arrow keys.'),
-  );
   byId('strongest-layer', HTMLSelectElement).value = missing.hidden ? LAYERS[0] : LAYERS[2];
-  if (!used(state.slots).length) state.slots[0] = await readExample(exampleFor(model));
-  newPicture();
+  const pictures = used(state.slots);
+  const isOffered = !pictures.length || (pictures.every((one) => one === offered) && isNone(state.change));
+  if (!isOffered) newPicture();
+  else {
+    await attempt(async () => {
+      offered = await readExample(exampleFor(model));
+      state.slots = [offered, null];
+      newPicture();
+    });
+  }
 }
 
 /** @param {Model} model */
@@ -80,4 +88,5 @@ setUpSweep();
 setUpTake();
 setUpNotice();
 on(byId('model', HTMLSelectElement), 'change', () => void chooseModel(byId('model', HTMLSelectElement).value));
+on(matchMedia('(prefers-color-scheme: dark)'), 'change', () => state.parts && showAll()); // canvases keep theirs
 void start();

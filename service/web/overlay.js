@@ -9,6 +9,8 @@ import { bySite } from './credit.js';
 import { byId, make, on, percent } from './dom.js';
 import { TITLES } from './parts.js';
 
+const HEAT = 0.76; // opacity of the strongest place
+
 /** @type {Record<string, [number, number]>} */
 const ARROWS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
 
@@ -29,7 +31,7 @@ export function buildOverlays(model, choose) {
       const line = make('div', { role: 'row' });
       for (let column = 0; column < columns; column++) {
         const cell = make('div', { role: 'gridcell', tabindex: row || column ? -1 : 0 });
-        place(cell, boxOf(model, layer, row, column, false));
+        setBox(cell, boxOf(model, layer, row, column, false));
         line.append(cell);
       }
       grid.append(line);
@@ -43,10 +45,14 @@ export function buildOverlays(model, choose) {
     on(grid, 'pointerover', chosen);
     on(grid, 'focusin', chosen);
     on(grid, 'keydown', (event) => move(/** @type {KeyboardEvent} */ (event), cells, columns));
+    // One pixel per place: cells of their own would leave seams between them.
+    const heat = make('canvas', { class: 'heat', 'aria-hidden': 'true', width: columns, height: rows });
+    setBox(heat, wholeBox(model, layer));
     const frame = make(
       'div',
       { class: 'frame' },
-      make('canvas', { 'aria-hidden': 'true' }),
+      make('canvas', { class: 'under', 'aria-hidden': 'true' }),
+      heat,
       grid,
       make('i', { class: 'field' }),
     );
@@ -76,9 +82,9 @@ export function paintOverlays(parts, label) {
     figure.classList.toggle('without', credit === null);
     const shares = credit ? bySite(credit, layer.types) : null;
     const most = shares ? Math.max(...shares, 1e-9) : 1;
+    paintHeat(/** @type {HTMLCanvasElement} */ (figure.querySelector('.heat')), shares, most);
     cellsOf(figure).forEach((cell, site) => {
       const share = shares ? shares[site] : 0;
-      cell.style.setProperty('--credit', (share / most).toFixed(3));
       if (shares) cell.setAttribute('data-credit', String(share));
       else cell.removeAttribute('data-credit');
       const where = `row ${Math.floor(site / layer.grid[1]) + 1}, column ${(site % layer.grid[1]) + 1}`;
@@ -89,6 +95,31 @@ export function paintOverlays(parts, label) {
   });
 }
 
+/** @param {HTMLCanvasElement} heat @param {Float64Array | null} shares @param {number} most */
+function paintHeat(heat, shares, most) {
+  const context = /** @type {CanvasRenderingContext2D} */ (heat.getContext('2d'));
+  context.clearRect(0, 0, heat.width, heat.height);
+  context.fillStyle = getComputedStyle(heat).color;
+  shares?.forEach((share, site) => {
+    context.globalAlpha = (HEAT * share) / most;
+    context.fillRect(site % heat.width, Math.floor(site / heat.width), 1, 1);
+  });
+}
+
+/**
+ * The colours of a layer's places, one pixel each, and where they lie in the picture.
+ *
+ * @param {Model} model
+ * @param {number} index of the layer
+ * @returns {{heat: HTMLCanvasElement, box: number[]}}
+ */
+export function heatOf(model, index) {
+  const figure = figures()[index];
+  const layer = /** @type {Layer} */ (model.layers.find(({ name }) => name === figure.getAttribute('data-layer')));
+  const heat = /** @type {HTMLCanvasElement} */ (figure.querySelector('.heat'));
+  return { heat, box: wholeBox(model, layer) };
+}
+
 /**
  * Show the picture under the cells.
  *
@@ -96,8 +127,9 @@ export function paintOverlays(parts, label) {
  */
 export function copyPicture(picture) {
   for (const figure of figures()) {
-    const canvas = /** @type {HTMLCanvasElement} */ (figure.querySelector('canvas'));
-    Object.assign(canvas, { width: picture.width, height: picture.height });
+    const canvas = /** @type {HTMLCanvasElement} */ (figure.querySelector('.under'));
+    const { width, height } = picture;
+    if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
     canvas.getContext('2d')?.drawImage(picture, 0, 0);
   }
 }
@@ -122,7 +154,7 @@ export function outline(model, layer, index, site, targets) {
     const field = /** @type {HTMLElement} */ (figure.querySelector('.field'));
     field.hidden = number !== index;
     if (number === index) {
-      place(field, boxOf(model, layer, Math.floor(site / layer.grid[1]), site % layer.grid[1], true));
+      setBox(field, boxOf(model, layer, Math.floor(site / layer.grid[1]), site % layer.grid[1], true));
     }
   });
 }
@@ -145,8 +177,14 @@ export function boxOf({ image }, { receptive_field: field, grid }, row, column, 
   return [left / image.width, top / image.height, extent[1] / image.width, extent[0] / image.height];
 }
 
+/** @param {Model} model @param {Layer} layer @returns {number[]} the box of all places together */
+function wholeBox(model, layer) {
+  const [left, top, width, height] = boxOf(model, layer, 0, 0, false);
+  return [left, top, width * layer.grid[1], height * layer.grid[0]];
+}
+
 /** @param {HTMLElement} element @param {number[]} box */
-function place(element, box) {
+function setBox(element, box) {
   ['left', 'top', 'width', 'height'].forEach((name, index) => {
     element.style.setProperty(name, `${(100 * box[index]).toFixed(2)}%`);
   });

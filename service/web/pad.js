@@ -97,10 +97,13 @@ export function setUpPad(use) {
   on(byId('pad-close', HTMLButtonElement), 'click', () => dialog.close());
   on(byId('pad-use', HTMLButtonElement), 'click', () => {
     const digit = asDigit(greyOf(image));
+    byId('pad-note', HTMLElement).textContent = digit ? '' : 'Nothing is drawn yet.';
+    if (!digit) return;
     dialog.close();
-    if (digit) use(digit);
+    use(digit);
   });
   on(byId('draw', HTMLButtonElement), 'click', () => {
+    byId('pad-note', HTMLElement).textContent = '';
     dialog.showModal();
     pad.focus();
   });

@@ -16,10 +16,12 @@ import { draw, make, signed } from './dom.js';
  * @param {string[]} names
  * @param {Float32Array[]} activations one per value
  * @param {number} chosen
+ * @param {number} width pixels of the plot: text keeps its size on every screen
  * @returns {SVGElement}
  */
-export function activationPlot(axis, names, activations, chosen) {
-  const [width, height, left, right, top, bottom] = [560, 300, 34, 86, 10, 34];
+export function activationPlot(axis, names, activations, chosen, width) {
+  const [left, right, top, bottom] = [34, 86, 10, 34];
+  const height = Math.round(Math.max(210, Math.min(300, 0.54 * width)));
   const x = scaleOf(axis, left, width - right);
   /** @param {number} value */
   const y = (value) => height - bottom - value * (height - bottom - top);
@@ -32,7 +34,7 @@ export function activationPlot(axis, names, activations, chosen) {
     parts.push(draw('text', { x: x(value), y: height - bottom + 16, class: 'tick middle' }, axis.text(value)));
   }
   parts.push(draw('text', { x: (left + width - right) / 2, y: height - 3, class: 'tick middle' }, axis.label));
-  parts.push(marker(x(axis.current), top, height - bottom));
+  parts.push(marker(axis, left, width - right, top, height - bottom));
   const order = names.map((_, index) => index).sort((a, b) => Number(a === chosen) - Number(b === chosen));
   for (const index of order) {
     const line = path(axis.values.map((value, step) => [x(value), y(activations[step][index])]));
@@ -70,7 +72,7 @@ export function posePlots(axis, poses, label) {
       'svg',
       { viewBox: `0 0 ${width} ${height}`, role: 'img', 'aria-label': `Element ${name}: ${range(values)}.` },
       draw('path', { class: 'rule', d: `M0,${y(0)}H${width}` }),
-      marker(x(axis.current), 0, height),
+      marker(axis, 3, width - 3, 0, height),
       draw('path', { class: 'line chosen', d: path(values.map((value, step) => [x(axis.values[step]), y(value)])) }),
     );
     plot.append(draw('title', {}, `${name}: ${range(values)}`));
@@ -92,9 +94,29 @@ function scaleOf({ values }, from, to) {
   return (/** @type {number} */ value) => from + ((value - first) / (last - first)) * (to - from);
 }
 
-/** @param {number} x @param {number} top @param {number} bottom */
-function marker(x, top, bottom) {
-  return draw('path', { class: 'marker', d: `M${x.toFixed(1)},${top}V${bottom}` });
+/** @param {Axis} axis @param {number} from @param {number} to @param {number} top @param {number} bottom */
+function marker(axis, from, to, top, bottom) {
+  const line = draw('path', { class: 'marker', d: `M${from},${top}V${bottom}`, 'data-width': to - from });
+  move(line, axis.values, axis.current);
+  return line;
+}
+
+/**
+ * Move the markers of all plots, which costs far less than to draw the plots again.
+ *
+ * @param {Element} plots
+ * @param {number[]} values of the change
+ * @param {number} current
+ */
+export function moveMarkers(plots, values, current) {
+  for (const line of plots.querySelectorAll('.marker')) move(line, values, current);
+}
+
+/** @param {Element} line @param {number[]} values @param {number} current */
+function move(line, values, current) {
+  const [first, last] = [values[0], values[values.length - 1]];
+  const share = (current - first) / (last - first);
+  line.setAttribute('transform', `translate(${(share * Number(line.getAttribute('data-width'))).toFixed(1)})`);
 }
 
 /** @param {number[][]} points */

@@ -92,6 +92,7 @@ function showFrame(pose, label) {
   frame.setAttribute('viewBox', [left - 0.06 * side, top - 0.06 * side, 1.12 * side, 1.12 * side].join(' '));
   frame.replaceChildren(
     draw('rect', { class: 'picture-edge', width: 1, height: 1 }),
+    draw('text', { class: 'picture-label', x: 0.03, y: 0.97, 'font-size': 0.065 * side }, 'the picture'),
     draw('polygon', { class: 'area', points: [0, 1, 3, 2].map((index) => corners[index].join()).join(' ') }),
     ...arrow('first', corners[0], corners[1], side),
     ...arrow('second', corners[0], corners[2], side),

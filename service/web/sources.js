@@ -10,6 +10,7 @@
  * @property {Grey | null} grey null if the browser cannot read the file
  * @property {Grey[] | null} colours red, green and blue; null if it is grey
  */
+import { readFile } from './api.js';
 import { coloursOf, fileOf, greyOf } from './grey.js';
 
 const LONGEST = 512; // pixels of the shorter side of a picture that is changed; the file itself is sent as it is
@@ -58,8 +59,7 @@ export function pictureOf(grey, name) {
  * @returns {Promise<Picture>}
  */
 export async function readExample(name) {
-  const response = await fetch(new URL(`./${name}.png`, import.meta.url));
-  return readPicture(await response.blob(), `${name}.png`);
+  return readPicture(await readFile(`${name}.png`), `${name}.png`);
 }
 
 /**

@@ -7,6 +7,8 @@
  * @typedef {import('./sliders.js').Slider} Slider
  * @typedef {import('./sources.js').Picture} Picture
  * @typedef {import('./transform.js').Change} Change
+ *
+ * @typedef {{layer: number, site: number}} Place
  */
 import { largest } from './credit.js';
 import { sampleOf } from './protocol.js';
@@ -33,7 +35,7 @@ export const state = {
   tensors: new Map(),
   /** @type {Part[] | null} */
   parts: null,
-  /** @type {{layer: number, site: number} | null} */
+  /** @type {Place | null} that the reader chose */
   place: null,
   /** @type {{slider: Slider, values: number[], activations: Float32Array[], poses: Float32Array[]} | null} */
   sweep: null,

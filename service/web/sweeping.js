@@ -6,16 +6,20 @@
 import { infer } from './api.js';
 import { byId, make, on } from './dom.js';
 import { hideError, showError } from './notice.js';
-import { activationPlot, posePlots } from './plot.js';
+import { activationPlot, moveMarkers, posePlots } from './plot.js';
 import { sampleOf } from './protocol.js';
 import { AZIMUTH, changed, SLIDERS, sweepValues } from './sliders.js';
 import { filesOf, toySlots, used } from './slots.js';
 import { chosenClass, chosenLabel, state } from './state.js';
 import { findingOf, sentenceOf } from './sweep.js';
 
+let drawnWidth = 0; // of the plot of activations, in pixels
+
 /** Set up the button. */
 export function setUpSweep() {
   on(byId('sweep', HTMLButtonElement), 'click', sweep);
+  const place = byId('activation-plot', HTMLElement);
+  new ResizeObserver(() => place.clientWidth && place.clientWidth !== drawnWidth && showSweep()).observe(place);
 }
 
 async function sweep() {
@@ -52,26 +56,38 @@ async function sweep() {
     return;
   }
   hideError();
-  note.textContent = `${values.length} pictures in ${Math.round(performance.now() - began)} ms`;
+  note.textContent = `${values.length} pictures in ${((performance.now() - began) / 1000).toFixed(1)} s`;
   state.sweep = { slider, values, activations, poses };
   showSweep();
 }
 
 export function showSweep() {
-  const { model, sweep: shown, change, azimuth } = state;
+  const { model, sweep: shown } = state;
   byId('plots', HTMLElement).hidden = !shown;
   const finding = byId('finding', HTMLElement);
   finding.hidden = !shown;
   if (!shown || !model) return;
   const { slider, values, activations, poses } = shown;
   const chosen = chosenClass();
-  const current = slider.of === 'azimuth' ? azimuth : change[slider.of];
-  const axis = { values, current, label: slider.label, text: slider.text };
+  const axis = { values, current: standing(slider), label: slider.label, text: slider.text };
   const ofChosen = poses.map((all) => all.subarray(16 * chosen, 16 * chosen + 16));
-  byId('activation-plot', HTMLElement).replaceChildren(activationPlot(axis, model.classes, activations, chosen));
+  const place = byId('activation-plot', HTMLElement);
+  drawnWidth = place.clientWidth;
+  place.replaceChildren(activationPlot(axis, model.classes, activations, chosen, drawnWidth));
   byId('pose-plot', HTMLElement).replaceChildren(posePlots(axis, ofChosen, chosenLabel()));
   const sentence = sentenceOf(findingOf(activations, ofChosen, chosen), chosenLabel(), values.length);
   if (finding.textContent !== sentence) finding.textContent = sentence;
+}
+
+/** Mark where the sliders stand, while one moves. */
+export function markSweep() {
+  const { sweep: shown } = state;
+  if (shown) moveMarkers(byId('plots', HTMLElement), shown.values, standing(shown.slider));
+}
+
+/** @param {import('./sliders.js').Slider} slider */
+function standing({ of }) {
+  return of === 'azimuth' ? state.azimuth : state.change[of];
 }
 
 export function showSweepMenu() {

@@ -1,12 +1,11 @@
 /** What the reader takes along: the request, the arrays, a picture. */
 import { canvases } from './answer.js';
 import { HOME, hasKey } from './api.js';
-import { bySite, largest } from './credit.js';
+import { largest } from './credit.js';
 import { byId, download, on } from './dom.js';
 import { figureOf } from './figure.js';
 import { npzOf } from './npz.js';
-import { boxOf } from './overlay.js';
-import { TITLES } from './parts.js';
+import { heatOf } from './overlay.js';
 import { reach } from './pose.js';
 import { curlOf, pythonOf } from './requests.js';
 import { used } from './slots.js';
@@ -55,9 +54,16 @@ function downloadPictures() {
   });
 }
 
+function nothingYet() {
+  byId('take-note', HTMLElement).textContent = 'There is no answer yet.';
+}
+
 function downloadArrays() {
   const { model, tensors, parts } = state;
-  if (!model || !tensors.size) return;
+  if (!model || !tensors.size) {
+    nothingYet();
+    return;
+  }
   const arrays = new Map(tensors);
   for (const { layer, credit } of parts ?? []) {
     if (credit)
@@ -70,19 +76,15 @@ function downloadFigure() {
   const { model, parts } = state;
   const activations = tensorOf('activations');
   const poses = tensorOf('poses');
-  if (!model || !parts || !activations || !poses) return;
+  if (!model || !parts || !activations || !poses) {
+    nothingYet();
+    return;
+  }
   const chosen = chosenClass();
   const order = largest(activations, model.classes.length);
-  const layers = parts.flatMap(({ layer, credit }) => {
-    if (!credit) return [];
-    const shares = bySite(credit, layer.types);
-    const most = Math.max(...shares, 1e-9);
-    const cells = Array.from(shares, (share, site) => ({
-      box: boxOf(model, layer, Math.floor(site / layer.grid[1]), site % layer.grid[1], false),
-      share: share / most,
-    }));
-    return [{ title: `${TITLES[layer.name]}: credit of ${model.classes[chosen]}`, cells }];
-  });
+  const layers = parts.flatMap(({ credit, title }, index) =>
+    credit ? [{ title: `${title}: credit of ${model.classes[chosen]}`, ...heatOf(model, index) }] : [],
+  );
   const figure = figureOf(
     {
       title: `${model.name} version ${model.version}: ${model.classes[chosen]}, active ${activations[chosen].toFixed(3)}`,
@@ -94,6 +96,7 @@ function downloadFigure() {
       })),
       pose: Array.from(poses.subarray(16 * chosen, 16 * chosen + 16)),
       limit: reach(poses),
+      label: model.classes[chosen],
       layers,
     },
     document.body,

@@ -51,27 +51,41 @@ export function apply(grey, change) {
   const centreY = (height - 1) / 2;
   const fromX = centreX + change.shiftX * width;
   const fromY = centreY + change.shiftY * height;
-  const half = change.hide / 2;
-  const hidden = {
-    left: (change.hideX - half) * width,
-    right: (change.hideX + half) * width,
-    top: (change.hideY - half) * height,
-    bottom: (change.hideY + half) * height,
-  };
   for (let y = 0; y < height; y++) {
     const down = (y - fromY) / change.scale;
-    const inRows = change.hide > 0 && y + 0.5 > hidden.top && y + 0.5 < hidden.bottom;
     for (let x = 0; x < width; x++) {
-      if (inRows && x + 0.5 > hidden.left && x + 0.5 < hidden.right) {
-        levels[y * width + x] = Math.round(background);
-        continue;
-      }
       const across = (x - fromX) / change.scale;
       const level = sampled(grey, cos * across + sin * down + centreX, cos * down - sin * across + centreY, background);
-      levels[y * width + x] = Math.max(0, Math.min(255, Math.round(level + change.brightness)));
+      const sum = level + change.brightness + 0.5; // whose whole part is the rounded level
+      levels[y * width + x] = sum < 0 ? 0 : sum >= 256 ? 255 : sum;
     }
   }
+  if (change.hide > 0) hide(levels, width, height, change, Math.round(background));
   return { width, height, levels };
+}
+
+/**
+ * Cover a square with a level.
+ *
+ * @param {Uint8Array} levels
+ * @param {number} width
+ * @param {number} height
+ * @param {Change} change
+ * @param {number} level
+ */
+function hide(levels, width, height, { hide: share, hideX, hideY }, level) {
+  /** @param {number} place @param {number} size @returns {[number, number]} first pixel, and the one after the last */
+  const pixels = (place, size) => [
+    Math.max(0, Math.floor(place * size + 0.5)),
+    Math.max(0, Math.ceil(place * size - 0.5)),
+  ];
+  const [left] = pixels(hideX - share / 2, width);
+  const [, right] = pixels(hideX + share / 2, width);
+  const [top] = pixels(hideY - share / 2, height);
+  const [, bottom] = pixels(hideY + share / 2, height);
+  for (let y = top; y < Math.min(bottom, height); y++) {
+    levels.fill(level, y * width + left, y * width + Math.min(right, width));
+  }
 }
 
 /**
@@ -102,14 +116,21 @@ function sampled({ width, height, levels }, x, y, background) {
   const rightShare = x - left;
   const lowerShare = y - top;
   const start = top * width + left;
-  const hasLeft = left >= 0;
-  const hasRight = left + 1 < width;
-  const hasTop = top >= 0;
-  const hasBottom = top + 1 < height;
-  const a = hasTop && hasLeft ? levels[start] : background;
-  if (rightShare === 0 && lowerShare === 0) return a;
-  const b = hasTop && hasRight ? levels[start + 1] : background;
-  const c = hasBottom && hasLeft ? levels[start + width] : background;
-  const d = hasBottom && hasRight ? levels[start + width + 1] : background;
+  let a = background;
+  let b = background;
+  let c = background;
+  let d = background;
+  if (left >= 0 && top >= 0 && left + 1 < width && top + 1 < height) {
+    a = levels[start];
+    b = levels[start + 1];
+    c = levels[start + width];
+    d = levels[start + width + 1];
+  } else {
+    if (top >= 0 && left >= 0) a = levels[start];
+    if (rightShare === 0 && lowerShare === 0) return a;
+    if (top >= 0 && left + 1 < width) b = levels[start + 1];
+    if (top + 1 < height && left >= 0) c = levels[start + width];
+    if (top + 1 < height && left + 1 < width) d = levels[start + width + 1];
+  }
   return (a + (b - a) * rightShare) * (1 - lowerShare) + (c + (d - c) * rightShare) * lowerShare;
 }

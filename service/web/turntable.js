@@ -3,6 +3,7 @@
  *
  * @typedef {import('./grey.js').Grey} Grey
  */
+import { readFile } from './api.js';
 import { greyOf } from './grey.js';
 
 const SIDE = 64;
@@ -26,14 +27,19 @@ let sheet;
  */
 export async function toyAt(firstRow, azimuth) {
   sheet ??= readSheet();
-  const image = await sheet;
+  let image;
+  try {
+    image = await sheet;
+  } catch (error) {
+    sheet = undefined; // the next one reads it again
+    throw error;
+  }
   const column = Math.round((azimuth * ANGLES) / 360) % ANGLES;
   return [tile(image, firstRow, column), tile(image, firstRow + 1, column)];
 }
 
 async function readSheet() {
-  const response = await fetch(new URL('./turntable.webp', import.meta.url));
-  const bitmap = await createImageBitmap(await response.blob());
+  const bitmap = await createImageBitmap(await readFile('turntable.webp'));
   const context = /** @type {OffscreenCanvasRenderingContext2D} */ (
     new OffscreenCanvas(bitmap.width, bitmap.height).getContext('2d')
   );

@@ -30,6 +30,16 @@ def test_each_benchmark_explains_the_files_that_it_writes(name: str, capsys: pyt
 
 
 @pytest.mark.filterwarnings("ignore:.*found in sys.modules.*:RuntimeWarning")
+@pytest.mark.parametrize(("program", "option"), [("slider", "--count"), ("predict", "--rounds")])
+def test_the_figures_of_the_explorer_page_explain_their_options(
+    program: str, option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """``--help`` names them."""
+    help_of(f"benchmarks.explorer.{program}")
+    assert option in capsys.readouterr().out
+
+
+@pytest.mark.filterwarnings("ignore:.*found in sys.modules.*:RuntimeWarning")
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_each_check_explains_its_options_by_the_name_of_its_script(
     program: str, capsys: pytest.CaptureFixture[str]

@@ -97,6 +97,20 @@ def test_the_bars_are_those_of_predict(explorer: Explorer, service: httpx.Client
     assert list(shown.values()) == sorted(shown.values(), reverse=True)
 
 
+def test_a_model_begins_with_its_own_example(explorer: Explorer) -> None:
+    """The place with the most credit is listed; a picture of no class is said in words."""
+    page = explorer.page
+    note = page.get_by_text("No class reaches 0.1")
+    explorer.open("mnist")
+    expect(page.locator("#picture-caption")).to_have_text("digit.png")
+    expect(note).to_be_hidden()
+    credit = explorer.credits()["conv_caps_1"]
+    row, column = divmod(int(np.argmax(credit)), int(len(credit) ** 0.5))
+    expect(page.locator("#place-heading")).to_have_text(f"ConvCaps1, row {row + 1}, column {column + 1}")
+    explorer.upload(EXAMPLES / "airplane.png")
+    expect(note).to_be_visible()
+
+
 def test_a_turn_equals_the_turned_picture(explorer: Explorer, service: httpx.Client) -> None:
     """A quarter turn of the slider gives the answer for the picture that Pillow turns."""
     explorer.open("mnist")
@@ -123,18 +137,23 @@ def test_a_stereo_model_has_two_slots(explorer: Explorer, service: httpx.Client)
     assert explorer.activations() == pytest.approx(predicted(service, "smallnorb-stereo", right, right), abs=EXACT)
 
 
-def test_the_credit_of_every_class_is_shared_by_the_assignments(explorer: Explorer, service: httpx.Client) -> None:
+@pytest.mark.parametrize("model", ["smallnorb", "stand-in"])
+def test_the_credit_of_every_class_is_shared_by_the_assignments(
+    explorer: Explorer, service: httpx.Client, model: str
+) -> None:
     """In each layer it sums to 1, and each place has the share that follows from the raw assignments.
 
-    The model is the stand-in, whose grids and kernels are not square. Its assignments are numbers like any others.
+    Of a released model, and of the stand-in, whose grids and kernels are not square.
     """
     random = np.random.default_rng(0)
-    picture = encoded(Image.fromarray(random.integers(0, 256, (8, 8), np.uint8)))
-    explorer.open("stand-in")
+    noise = encoded(Image.fromarray(random.integers(0, 256, (8, 8), np.uint8)))
+    picture = noise if model == "stand-in" else (EXAMPLES / "airplane.png").read_bytes()
+    explorer.open(model)
     explorer.upload(png(picture))
-    raw = outputs(service, "stand-in", picture)
-    layers = {layer["name"]: layer for layer in service.get("/models/stand-in").json()["layers"]}
-    classes = service.get("/models/stand-in").json()["classes"]
+    raw = outputs(service, model, picture)
+    found = service.get(f"/models/{model}").json()
+    layers = {layer["name"]: layer for layer in found["layers"]}
+    classes = found["classes"]
     for number, label in enumerate(classes):
         flow = raw["class_assignments"][..., number] * raw["conv_caps_2_activations"]
         expected = {"conv_caps_2": flow / flow.sum()}

@@ -34,9 +34,19 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.mark.parametrize(
     ("status", "name", "content", "sentence"),
     [
-        (413, "large.png", bytes(500_000), r"The picture is too large\. At most 500000 bytes .+"),
-        (415, "moving.gif", b"GIF89a" + bytes(20), r"This kind of file is not supported\. .+"),
-        (422, "half.png", PICTURE[: len(PICTURE) // 2], r"The picture cannot be read\. .+"),
+        (
+            413,
+            "large.png",
+            bytes(500_000),
+            r"The picture is too large\. At most 500000 bytes .+\. Choose a smaller one\.",
+        ),
+        (
+            415,
+            "moving.gif",
+            b"GIF89a" + bytes(20),
+            r"This kind of file is not supported\. .+\. Choose a PNG or JPEG file\.",
+        ),
+        (422, "half.png", PICTURE[: len(PICTURE) // 2], r"The picture cannot be read\. .+\. Choose another file\."),
     ],
     ids=["too large", "not supported", "cut off"],
 )
@@ -51,6 +61,8 @@ def test_a_refused_picture_is_said_in_words(
             page.locator("#file").set_input_files({"name": name, "mimeType": "image/png", "buffer": content})
         assert answer.value.status == status
         assert re.fullmatch(sentence, explorer.error())
+        expect(page.get_by_role("button", name="Try again")).to_be_hidden()  # the answer would be the same
+        expect(page.locator("#error-note")).to_be_visible()
         explorer.upload({"name": "whole.png", "mimeType": "image/png", "buffer": PICTURE})
         expect(page.locator("#error")).to_be_hidden()
 
@@ -89,11 +101,18 @@ def test_no_connection_is_said_in_words(browser: Browser, address: str) -> None:
         explorer.open()
         page.context.set_offline(True)
         page.locator("#turn").fill("30")
-        assert explorer.error() == "No connection to the service."
+        assert explorer.error() == "No connection to the service. See whether it runs, then try again."
         page.context.set_offline(False)
         with explorer.answered():
             page.get_by_role("button", name="Try again").click()
         expect(page.locator("#error")).to_be_hidden()
+        page.context.set_offline(True)
+        page.get_by_role("button", name="A drawn truck", exact=True).click()  # the page reads the example first
+        assert explorer.error().startswith("No connection")
+        page.context.set_offline(False)
+        with explorer.answered():
+            page.get_by_role("button", name="Try again").click()
+        expect(page.locator("#picture-caption")).to_have_text("truck.png")
 
 
 def test_the_page_asks_for_a_key_that_the_service_needs(browser: Browser, tmp_path: Path) -> None:

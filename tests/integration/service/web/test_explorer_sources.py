@@ -65,6 +65,15 @@ def test_the_right_eye_gets_what_is_dropped_on_it(explorer: Explorer) -> None:
     assert first(explorer) == pytest.approx(20 / 1000)
 
 
+def test_an_empty_pad_is_not_used(explorer: Explorer) -> None:
+    """The pad stays open, and says why."""
+    page = explorer.page
+    page.get_by_role("button", name="Draw", exact=True).click()
+    page.get_by_role("button", name="Use it").click()
+    expect(page.get_by_text("Nothing is drawn yet.")).to_be_visible()
+    page.get_by_role("button", name="Close").click()
+
+
 def test_the_camera_takes_a_picture(explorer: Explorer) -> None:
     """And is switched off afterwards."""
     page = explorer.page

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from matcaps.images.fit import fit
 from matcaps.service.routes.v2.tensors import encode, parse
 
 ROOT = Path(__file__).parents[4]
@@ -54,6 +56,24 @@ def test_numpy_reads_the_arrays() -> None:
     for name, shape in (("activations", (5,)), ("conv_caps_1_poses", (1, 36, 16, 4, 4))):
         assert arrays[name].dtype == np.float32
         assert np.array_equal(arrays[name], np.arange(np.prod(shape), dtype=np.float32).reshape(shape) / 4)
+
+
+def test_the_page_shrinks_pictures_as_the_service_does() -> None:
+    """Exactly where the size divides; else at most a level beside it, since the service rounds twice in float32."""
+    random = np.random.default_rng(0)
+    for width, height, to, most_other in ((96, 96, 48, 0), (40, 30, 10, 0), (100, 81, 28, 0.01)):
+        levels = random.integers(0, 256, (height, width), np.uint8)
+        program = f"""
+            import {{ readFileSync }} from 'node:fs';
+            import {{ centreOf, shrunk }} from '{WEB}/grey.js';
+            const levels = new Uint8Array(readFileSync(0));
+            const centre = centreOf({{ width: {width}, height: {height}, levels }}, {to}, {to});
+            process.stdout.write(shrunk(centre, {to}, {to}).levels);
+        """
+        found = np.frombuffer(module(program, levels.tobytes()), np.uint8).reshape(to, to)
+        off = np.abs(found - fit(Image.fromarray(levels), to, to).astype(int))
+        assert off.max() <= 1
+        assert (off > 0).mean() <= most_other
 
 
 def test_the_service_reads_the_requests_and_the_page_its_answers() -> None:

@@ -85,7 +85,7 @@ def test_the_page_names_the_path_of_a_proxy(tmp_path: Path) -> None:
 
 def test_files_have_their_types(client: Client) -> None:
     """Browsers run modules only with a type of JavaScript."""
-    kinds = {"main.js": "text/javascript", "style.css": "text/css", "icon.svg": "image/svg+xml"}
+    kinds = {"main.js": "text/javascript", "base.css": "text/css", "icon.svg": "image/svg+xml"}
     kinds |= {"turntable.webp": "image/webp", "digit.png": "image/png"}
     for name, kind in kinds.items():
         answer = client.get(f"/web/{name}")
