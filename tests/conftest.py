@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw
 
 from matcaps.model import CapsNet, tiny
 from matcaps.model.export import export
+from tests.support.sharing import made_once
 
 
 @pytest.fixture(scope="session")
@@ -24,9 +25,13 @@ def network() -> CapsNet:
 
 
 @pytest.fixture(scope="session")
-def exported(network: CapsNet) -> onnx.ModelProto:
-    """The smallest network as ONNX."""
-    return export(network, {"training": {"data_set": "shapes", "epochs": 0}})
+def exported(network: CapsNet, tmp_path_factory: pytest.TempPathFactory) -> onnx.ModelProto:
+    """The smallest network as ONNX, exported by one worker for all."""
+
+    def make(folder: Path) -> None:
+        onnx.save(export(network, {"training": {"data_set": "shapes", "epochs": 0}}), folder / "model.onnx")
+
+    return onnx.load(made_once(tmp_path_factory, "exported", make) / "model.onnx")
 
 
 @pytest.fixture(scope="session")

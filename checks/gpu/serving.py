@@ -26,7 +26,7 @@ from matcaps.service.errors import StartError
 
 BOUND = 1e-4
 SERVED = ["activations", "poses"]  # what /predict asks for
-TESTS = ["pytest", "onnx", "httpx", "hypothesis", "beartype", "jaxtyping", "torch"]  # what the tests import
+TESTS = ["pytest", "onnx", "httpx", "hypothesis", "beartype", "filelock", "jaxtyping", "torch"]  # what the tests import
 SERVICE_TESTS = ["tests/unit/service", "tests/integration/service"]
 TESTS_S = 240.0
 

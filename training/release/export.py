@@ -70,22 +70,12 @@ def release(
     """
     version = free_version(folder, name, version)
     of_name = folder / name
-    proto = export(network, {"training": record})
-    parity = measure_parity(network, proto, images)
-    set_metadata(proto, {"parity": parity})
-    onnx.checker.check_model(proto)
-    card = model_card(name, version, {**metadata(network), "training": record, "parity": parity})
-    files = {
-        "model.onnx": proto.SerializeToString(),
-        **contents(network.config, network.state_dict()),
-        "README.md": card.encode(),
-    }
-
     path = of_name / str(version) / "model.onnx"
+    # The draft's folder comes first. Where nothing can be written, the error does not wait for the export.
     with writing(path), new_folder(of_name):
         draft = Path(tempfile.mkdtemp(dir=of_name, prefix=".draft-"))
         try:
-            for file_name, content in files.items():
+            for file_name, content in _files(network, record, images, name, version).items():
                 write_atomically(draft / file_name, partial(_write, content))
             draft.chmod(0o755)
             draft.rename(path.parent)
@@ -93,6 +83,20 @@ def release(
             shutil.rmtree(draft, ignore_errors=True)
             raise
     return path
+
+
+def _files(network: CapsNet, record: dict[str, Any], images: Tensor, name: str, version: int) -> dict[str, bytes]:
+    """The files of a version by name, after the parity check."""
+    proto = export(network, {"training": record})
+    parity = measure_parity(network, proto, images)
+    set_metadata(proto, {"parity": parity})
+    onnx.checker.check_model(proto)
+    card = model_card(name, version, {**metadata(network), "training": record, "parity": parity})
+    return {
+        "model.onnx": proto.SerializeToString(),
+        **contents(network.config, network.state_dict()),
+        "README.md": card.encode(),
+    }
 
 
 def _write(content: bytes, file: BinaryIO) -> None:

@@ -1,4 +1,4 @@
-"""The whole network: shapes, receptive fields, and invariances."""
+"""The whole network: shapes, shares, gradients, and what changes no result."""
 
 from dataclasses import replace
 
@@ -7,41 +7,8 @@ import torch
 from torch import Tensor
 
 from matcaps.model.config import CapsNetConfig, mnist, small_norb_small, tiny
-from matcaps.model.network import CapsNet, Prediction
-from matcaps.model.pixels import area_shares, standardise
-
-SHRUNK = replace(tiny(), crop_size=24, resolution=18)
-POOLED = replace(tiny(channels=2), pooled_channels=3)
-DEEP = replace(POOLED, residual_blocks=2)
-UNNORMED = replace(tiny(), residual_blocks=1, batch_norm=False)
-CROPPED = [replace(tiny(), crop_size=crop) for crop in (24, 17)]
-BY_TYPE = replace(tiny(), crop_size=24, routing=replace(tiny().routing, competition="positions"))
-CONFIGS = [tiny(), tiny(channels=2), tiny(channels=3), *CROPPED, SHRUNK, POOLED, DEEP, UNNORMED, BY_TYPE]
-
-
-def build(config: CapsNetConfig, dtype: torch.dtype = torch.float32) -> CapsNet:
-    """A network in evaluation mode, always with the same weights."""
-    torch.manual_seed(0)
-    return CapsNet(config).to(dtype).eval()
-
-
-def pictures(config: CapsNetConfig, batch: int = 2, size: int | None = None) -> Tensor:
-    """Random pixels in 0–255, as floats."""
-    generator = torch.Generator().manual_seed(1)
-    size = size or config.image_size
-    return torch.randint(0, 256, (batch, config.channels, size, size), generator=generator).float()
-
-
-def all_parts(prediction: Prediction) -> list[Tensor]:
-    """Every tensor of a prediction."""
-    layers = prediction.primary_caps, prediction.conv_caps_1, prediction.conv_caps_2
-    return [
-        prediction.logits,
-        prediction.activations,
-        prediction.poses,
-        prediction.class_assignments,
-        *(tensor for layer in layers for tensor in layer),
-    ]
+from matcaps.model.pixels import standardise
+from tests.support.networks import BY_TYPE, CONFIGS, DEEP, POOLED, all_parts, build, pictures
 
 
 @pytest.mark.parametrize("config", [*CONFIGS, small_norb_small(), mnist()])
@@ -83,12 +50,6 @@ def test_assignments_come_only_if_asked_for(config: CapsNetConfig) -> None:
     torch.testing.assert_close(having.pixels, standardise(image, config), rtol=0, atol=0)
 
 
-def test_grids_of_32_pixels_are_those_of_the_paper() -> None:
-    """The paper's 32×32 crop makes grids of 14, 6 and 4."""
-    for config in (small_norb_small(), replace(small_norb_small(), pooled_channels=32)):
-        assert [field.grid for field in build(config).fields.values()] == [14, 6, 4]
-
-
 @pytest.mark.parametrize("config", CONFIGS)
 def test_activations_are_logistic_and_assignments_are_shares(config: CapsNetConfig) -> None:
     """Activations lie in [0, 1], and what each capsule gives to the classes sums to 1."""
@@ -119,71 +80,12 @@ def test_types_compete_by_themselves_in_the_convolutional_layers_alone(config: C
     assert float(prediction.class_assignments.sum()) == pytest.approx(2 * 2 * 2 * config.conv_types_2, rel=1e-5)
 
 
-@pytest.mark.parametrize("size", [20, 21, 24, 31])
-def test_the_network_sees_the_central_crop(size: int) -> None:
-    """The pixels around the central crop change nothing."""
-    config = tiny()
-    image = pictures(config, size=size)
-    margin = (size - config.crop_size) // 2
-    inside = slice(margin, margin + config.crop_size)
-    crop = image[:, :, inside, inside]
-    torch.testing.assert_close(standardise(image, config), standardise(crop, config), rtol=0, atol=0)
-    elsewhere = torch.full_like(image, 255.0)
-    elsewhere[:, :, inside, inside] = crop
-    torch.testing.assert_close(standardise(elsewhere, config), standardise(crop, config), rtol=0, atol=0)
-
-
-def test_autocast_does_not_round_pixels() -> None:
-    """Under autocast pixels are standardised to the same bits."""
-    image = pictures(SHRUNK)
-    with torch.autocast("cpu", torch.bfloat16):
-        found = standardise(image, SHRUNK)
-    torch.testing.assert_close(found, standardise(image, SHRUNK), rtol=0, atol=0)
-
-
-def test_a_crop_is_shrunk_by_averaging_areas() -> None:
-    """12 pixels from 24 are means of blocks, 18 from 24 are weighted by the areas they cover."""
-    image = pictures(SHRUNK).double()
-    halves = image.unfold(2, 2, 2).unfold(3, 2, 2).mean((-2, -1))
-    shares = area_shares(24, 12, torch.zeros((), dtype=torch.float64))
-    torch.testing.assert_close(shares @ image @ shares.T, halves)
-    shares = area_shares(24, 18, torch.zeros((), dtype=torch.float64))
-    torch.testing.assert_close(shares.sum(1), torch.ones(18).double())
-    torch.testing.assert_close(shares.sum(0), torch.full((24,), 18 / 24).double())
-    shrunk = shares @ image @ shares.T
-    first = image[:, :, :2, :2] * torch.tensor([[9, 3], [3, 1]]) / 16
-    torch.testing.assert_close(shrunk[:, :, 0, 0], first.sum((2, 3)))
-    centred = shrunk - shrunk.mean((1, 2, 3), keepdim=True)
-    expected = centred / centred.square().mean((1, 2, 3), keepdim=True).sqrt()
-    torch.testing.assert_close(standardise(image, SHRUNK, torch.float64), expected)
-
-
 def test_bytes_and_floats_give_the_same_results() -> None:
     """The artefact takes uint8 images and augmentation returns floats; the results are the same."""
     network, image = build(tiny()), pictures(tiny())
     with torch.no_grad():
         as_bytes, as_floats = network(image.to(torch.uint8)), network(image)
     assert all(torch.equal(*pair) for pair in zip(all_parts(as_bytes), all_parts(as_floats), strict=True))
-
-
-@pytest.mark.parametrize(("contrast", "brightness"), [(0.5, 0.0), (1.0, 40.0), (0.25, -20.0), (3.0, 500.0)])
-def test_contrast_and_brightness_change_nothing(contrast: float, brightness: float) -> None:
-    """An image with other contrast and brightness is standardised to the same input."""
-    config = tiny(channels=2)
-    image = pictures(config).double()
-    standard = standardise(image, config, torch.float64)
-    torch.testing.assert_close(standardise(contrast * image + brightness, config, torch.float64), standard)
-    torch.testing.assert_close(standard.mean((1, 2, 3)), torch.zeros(2).double())
-    torch.testing.assert_close(standard.square().mean((1, 2, 3)), torch.ones(2).double())
-
-
-def test_both_cameras_are_standardised_together() -> None:
-    """A difference in brightness between the channels is kept."""
-    config = tiny(channels=2)
-    image = pictures(config)
-    image[:, 1] /= 2
-    standard = standardise(image, config)
-    assert (standard[:, 0].mean((1, 2)) > standard[:, 1].mean((1, 2)) + 0.5).all()
 
 
 @pytest.mark.parametrize("training", [False, True])
@@ -212,91 +114,6 @@ def test_every_parameter_has_a_gradient(config: CapsNetConfig) -> None:
     for name, parameter in network.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.abs().max() > 0, name
-
-
-@pytest.mark.parametrize("config", [replace(tiny(), crop_size=crop) for crop in (17, 20, 23, 24)])
-def test_receptive_fields_are_where_gradients_come_from(config: CapsNetConfig) -> None:
-    """With one iteration, in which windows do not compete, a site depends on its receptive field only."""
-    config = replace(config, routing=replace(config.routing, iterations=1))
-    network = build(config, torch.float64)
-    for name, field in network.fields.items():
-        # After standardising: through it every pixel changes every other one.
-        crop = torch.randn(2, 1, config.crop_size, config.crop_size, dtype=torch.float64, requires_grad=True)
-        features = network.primary_caps.by_site(network.stem(crop))
-        layers = {"primary_caps": features.poses}
-        first = network.conv_caps_1(features)
-        layers["conv_caps_1"] = first.poses
-        second = network.conv_caps_2(type(features)(first.activation_logits.sigmoid(), first.poses))
-        layers["conv_caps_2"] = second.poses
-        for row in range(field.grid):
-            for column in range(field.grid):
-                site = layers[name][0, row * field.grid + column].square().sum()
-                (gradient,) = torch.autograd.grad(site, crop, retain_graph=True)
-                touched = gradient[0, 0] != 0
-                top, left = row * field.stride, column * field.stride
-                expected = torch.zeros_like(touched)
-                expected[top : top + field.size, left : left + field.size] = True
-                assert torch.equal(touched, expected)
-
-
-@pytest.mark.parametrize(("crop", "blocks"), [(18, 0), (19, 0), (20, 0), (24, 0), (19, 1), (24, 2)])
-def test_receptive_fields_over_maxima_reach_beyond_the_edge(crop: int, blocks: int) -> None:
-    """A primary capsule sees 14×14 pixels from 4 outside on, and 4 more on each side for a residual block.
-
-    Maxima depend on one pixel of several, so the pixels of many images together are the field.
-    """
-    network = build(replace(tiny(), crop_size=crop, pooled_channels=3, residual_blocks=blocks), torch.float64)
-    field = network.fields["primary_caps"]
-    assert (field.grid, field.size, field.stride, field.start) == (crop // 2 - 2, 14 + 8 * blocks, 2, -4 - 4 * blocks)
-    pixels = torch.randn(40, 1, crop, crop, dtype=torch.float64, requires_grad=True)
-    poses = network.primary_caps.by_site(network.residual(network.stem(network.pooled(pixels)))).poses
-    for row in range(field.grid):
-        for column in range(field.grid):
-            site = poses[:, row * field.grid + column].square().sum()
-            (gradient,) = torch.autograd.grad(site, pixels, retain_graph=True)
-            touched = (gradient != 0).any(0)[0]
-            top, left = (max(0, field.start + index * field.stride) for index in (row, column))
-            bottom, right = (field.start + index * field.stride + field.size for index in (row, column))
-            expected = torch.zeros_like(touched)
-            expected[top:bottom, left:right] = True
-            assert torch.equal(touched, expected)
-
-
-@pytest.mark.parametrize("config", CONFIGS)
-def test_coordinates_are_receptive_field_centres(config: CapsNetConfig) -> None:
-    """Coordinates are row and column of the receptive field's centre, as fractions of the crop."""
-    network = build(config)
-    field = network.fields["conv_caps_2"]
-    coordinates = network.class_caps.windows.coordinates
-    assert coordinates is not None
-    for site, (row, column) in enumerate(coordinates.tolist()):
-        corner = divmod(site, field.grid)
-        centre = [(field.start + index * field.stride + field.size / 2) / config.input_size for index in corner]
-        assert [row, column] == pytest.approx(centre)
-        assert 0 < row < 1
-        assert 0 < column < 1
-    assert len(coordinates) == field.grid**2
-    for layer in (network.conv_caps_1, network.conv_caps_2):
-        assert layer.windows.coordinates is None
-
-
-def test_coordinates_of_32_pixels_are_those_of_the_paper() -> None:
-    """The paper's last grid sees 17 pixels at a site, 4 apart: centres at 8.5, 12.5, 16.5 and 20.5 of 32."""
-    coordinates = build(small_norb_small()).class_caps.windows.coordinates
-    assert coordinates is not None
-    assert (32 * coordinates[::4, 0]).tolist() == [8.5, 12.5, 16.5, 20.5]
-    assert (32 * coordinates[:4, 1]).tolist() == [8.5, 12.5, 16.5, 20.5]
-
-
-def test_without_coordinate_addition_the_layers_below_stay_the_same() -> None:
-    """The class layer has no coordinates then, and only its results change."""
-    config = replace(tiny(), coordinate_addition=False)
-    network = build(config)
-    assert network.class_caps.windows.coordinates is None
-    with torch.no_grad():
-        without, with_them = network(pictures(config)), build(tiny())(pictures(config))
-    assert torch.equal(without.conv_caps_2.poses, with_them.conv_caps_2.poses)
-    assert not torch.equal(without.poses, with_them.poses)
 
 
 @pytest.mark.parametrize(

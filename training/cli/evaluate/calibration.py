@@ -4,8 +4,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+from matcaps.training.cli.evaluate.options import AnyData, AnyRoot, AnyTarget, AnyValidation, Split
 from matcaps.training.cli.evaluate.publish import publish, publish_of_run
-from matcaps.training.cli.evaluate.targets import Split, Target, is_run, open_artefact, open_target
+from matcaps.training.cli.evaluate.targets import is_run, open_artefact, open_target
 from matcaps.training.data import KNOWN, ImageSet, load, sample
 from matcaps.training.engine.predict import predict_logits
 from matcaps.training.evaluation.calibration import cross_fitted, fit
@@ -16,23 +17,18 @@ OTHER_IMAGES = 5000
 
 
 def calibration_suite(
-    target: Target,
+    target: AnyTarget,
     other: NameOrFolder | None = None,
-    root: Path | None = None,
+    root: AnyRoot = None,
     split: Split = "held-out",
-    data: Path | None = None,
-    validation: Path | None = None,
+    data: AnyData = None,
+    validation: AnyValidation = None,
     to: Path | None = None,
 ) -> None:
     """Whether an activation is the probability that its class is present, and what pictures of nothing get.
 
     Args:
-        target: folder of a run, or a released artefact: model_repository/NAME/VERSION or its model.onnx
         other: images of other things: mnist, fashion-mnist or a folder; by default the other one of these two
-        root: folder that holds the data sets; by default that of the run's training, or data
-        split: the held-out images, or the official test split, which is for final figures only
-        data: of an artefact: a folder of images per class to evaluate on, all of it; of a run: where its folder is now
-        validation: of a run: where its validation folder is now, if it moved
         to: folder for the JSON and the plot; by default the run's folder, or runs/evaluate
     """
     if is_run(target):

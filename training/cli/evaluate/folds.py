@@ -1,16 +1,20 @@
 """``matcaps evaluate folds TARGET``: the runs of ``matcaps folds``, pooled by toy."""
 
 from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import Positional, arg
 
 from matcaps.training.cli.evaluate.publish import publish
-from matcaps.training.cli.evaluate.targets import Target
 from matcaps.training.engine.checkpoint import kind
 from matcaps.training.evaluation.metrics import evaluate_toys
 from matcaps.training.evaluation.runs import open_folds
 from matcaps.training.evaluation.suites.folds import folds
 
 
-def folds_suite(target: Target, baseline: Path | None = None, root: Path | None = None) -> None:
+def folds_suite(
+    target: Annotated[Positional[Path], arg(metavar="TARGET")], baseline: Path | None = None, root: Path | None = None
+) -> None:
     """Error and log-loss by toy of smallNORB, from the runs that matcaps folds trained; compares two recipes.
 
     Args:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from matcaps.training.cli.evaluate.targets import Split
+from matcaps.training.cli.evaluate.options import Split
 from matcaps.training.data import ImageSet
 from matcaps.training.evaluation.report import Report, write
 

@@ -1,31 +1,25 @@
 """``matcaps evaluate routing TARGET``: how the routing of a run sharpens."""
 
-from pathlib import Path
-
 from matcaps.model import CapsNet
+from matcaps.training.cli.evaluate.options import RunData, RunRoot, RunTarget, RunValidation, Split
 from matcaps.training.cli.evaluate.publish import publish_of_run
-from matcaps.training.cli.evaluate.targets import Split, Target, open_target, require_images
+from matcaps.training.cli.evaluate.targets import open_target, require_images
 from matcaps.training.data import sample
 from matcaps.training.evaluation.suites.routing import routing
 
 
 def routing_suite(
-    target: Target,
+    target: RunTarget,
     images: int = 1000,
-    root: Path | None = None,
+    root: RunRoot = None,
     split: Split = "held-out",
-    data: Path | None = None,
-    validation: Path | None = None,
+    data: RunData = None,
+    validation: RunValidation = None,
 ) -> None:
     """How routing sharpens assignments by iteration, dead capsules, and activations.
 
     Args:
-        target: folder of the run
         images: number of images, drawn from all
-        root: folder that holds the data sets; by default that of the run's training
-        split: the held-out images, or the official test split, which is for final figures only
-        data: where the run's folder of images is now, if it moved
-        validation: where the run's validation folder is now, if it moved
     """
     require_images(images)
     run, available = open_target(target, root, split, data, validation)

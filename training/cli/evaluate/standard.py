@@ -2,28 +2,24 @@
 
 from pathlib import Path
 
+from matcaps.training.cli.evaluate.options import AnyData, AnyRoot, AnyTarget, AnyValidation, Split
 from matcaps.training.cli.evaluate.publish import publish, publish_of_run
-from matcaps.training.cli.evaluate.targets import Split, Target, is_run, open_artefact, open_target
+from matcaps.training.cli.evaluate.targets import is_run, open_artefact, open_target
 from matcaps.training.evaluation.suites.artefact import standard_of_artefact
 from matcaps.training.evaluation.suites.standard import standard
 
 
 def standard_suite(
-    target: Target,
-    root: Path | None = None,
+    target: AnyTarget,
+    root: AnyRoot = None,
     split: Split = "held-out",
-    data: Path | None = None,
-    validation: Path | None = None,
+    data: AnyData = None,
+    validation: AnyValidation = None,
     to: Path | None = None,
 ) -> None:
     """Error with its confidence interval, confusions; of a run also with thirteen crops.
 
     Args:
-        target: folder of a run, or a released artefact: model_repository/NAME/VERSION or its model.onnx
-        root: folder that holds the data sets; by default that of the run's training, or data
-        split: the held-out images, or the official test split, which is for final figures only
-        data: of an artefact: a folder of images per class to evaluate on, all of it; of a run: where its folder is now
-        validation: of a run: where its validation folder is now, if it moved
         to: folder for the JSON and the plot; by default the run's folder, or runs/evaluate
     """
     if not is_run(target):

@@ -1,18 +1,13 @@
 """What ``matcaps evaluate`` measures: a run or a released artefact, and the images for it."""
 
 from pathlib import Path
-from typing import Annotated, Literal
 
-from tyro.conf import Positional, arg
-
+from matcaps.training.cli.evaluate.options import Split
 from matcaps.training.data import KNOWN, ImageSet, load
 from matcaps.training.data.splits import held_out_of_record
 from matcaps.training.engine.checkpoint import Network, kind
 from matcaps.training.evaluation.runs import Run, open_baseline, open_run
 from matcaps.training.release.artefact import Artefact
-
-Target = Annotated[Positional[Path], arg(metavar="TARGET")]
-Split = Literal["held-out", "test"]
 
 
 def is_run(target: Path) -> bool:

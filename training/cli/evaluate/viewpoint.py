@@ -2,23 +2,21 @@
 
 from pathlib import Path
 
+from matcaps.training.cli.evaluate.options import RunRoot, RunTarget, Split
 from matcaps.training.cli.evaluate.publish import NO_BASELINE, publish_of_run
-from matcaps.training.cli.evaluate.targets import Split, Target, open_target
+from matcaps.training.cli.evaluate.targets import open_target
 from matcaps.training.engine.checkpoint import Network, kind
 from matcaps.training.evaluation.runs import open_baseline, open_epochs
 from matcaps.training.evaluation.suites.viewpoint import viewpoint
 
 
 def viewpoint_suite(
-    target: Target, baseline: Path | None = None, root: Path | None = None, split: Split = "held-out"
+    target: RunTarget, baseline: Path | None = None, root: RunRoot = None, split: Split = "held-out"
 ) -> None:
     """Errors at the elevations or lightings that a run trained with --elevations or --lightings never saw.
 
     Args:
-        target: folder of the run
         baseline: folder of the same run with --architecture cnn --keep-epochs, to compare with
-        root: folder that holds the data sets; by default that of the run's training
-        split: the held-out images, or the official test split, which is for final figures only
     """
     run, images = open_target(target, root, split, only="viewpoint")
     candidates: dict[str, Network] = {}

@@ -1,5 +1,6 @@
-"""A release goes to a new version of a plain name."""
+"""A release goes to a new version of a plain name, or leaves nothing."""
 
+import copy
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import torch
 
 from matcaps.model import CapsNet
 from matcaps.training.release.export import free_version, release
+from matcaps.training.writing import WriteError
 
 
 def test_the_next_version_is_one_above_the_highest(tmp_path: Path) -> None:
@@ -46,4 +48,24 @@ def test_a_name_that_is_not_a_plain_folder_is_rejected(network: CapsNet, tmp_pat
     images = torch.zeros(8, 1, 24, 24, dtype=torch.uint8)
     with pytest.raises(ValueError, match="plain folder name"):
         release(network, {}, images, tmp_path, name)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_cannot_be_written_is_found_before_the_export(
+    network: CapsNet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An export takes seconds; the error comes without one."""
+    (tmp_path / "models").write_bytes(b"")
+    monkeypatch.setattr("matcaps.training.release.export.export", lambda *_: pytest.fail("it is exported"))
+    images = torch.zeros(8, 1, 24, 24, dtype=torch.uint8)
+    with pytest.raises(WriteError, match=r"model\.onnx: expected a folder at .*models, found a file"):
+        release(network, {}, images, tmp_path / "models", "shapes")
+
+
+def test_a_failed_export_leaves_no_folder(network: CapsNet, tmp_path: Path) -> None:
+    """Neither a draft nor the model's folder: here the export refuses a network in training mode."""
+    network = copy.deepcopy(network).train()
+    images = torch.zeros(8, 1, 24, 24, dtype=torch.uint8)
+    with pytest.raises(ValueError, match="evaluation mode"):
+        release(network, {}, images, tmp_path / "models", "shapes")
     assert not list(tmp_path.iterdir())
