@@ -32,6 +32,7 @@ class HttpServer(uvicorn.Server):
                 log_level="warning",
                 access_log=False,
                 server_header=False,
+                proxy_headers=False,  # nothing asks for the address or the scheme of a client
                 timeout_keep_alive=settings.keep_alive_s,
                 timeout_graceful_shutdown=settings.drain_s,
             )
