@@ -8,6 +8,7 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 
+from matcaps.service.collector import spare_loaded_objects
 from matcaps.service.engine.engine import Engine
 from matcaps.service.engine.reload import Reloader
 from matcaps.service.http.connection import connection
@@ -63,6 +64,7 @@ class Server(HttpServer):
             signal.signal(number, lambda *_: setattr(self, "should_exit", True))
         if hasattr(signal, "SIGHUP"):
             signal.signal(signal.SIGHUP, lambda *_: self._reloader.now())
+        spare_loaded_objects()
         self.run(sockets=[listener])
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
