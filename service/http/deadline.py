@@ -13,7 +13,7 @@ from matcaps.service.errors import MalformedError
 T = TypeVar("T")
 
 TIMEOUT_HEADER = "x-request-timeout-ms"
-WATCH_AFTER_S = 0.005  # shorter requests are not watched, so they pay nothing for it
+WATCH_AFTER_S = 0.05  # shorter requests are not watched: to watch one costs more than to decode a small image
 
 
 def timeout_of(request: Request, longest_ms: float) -> float:
