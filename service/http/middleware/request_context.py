@@ -74,8 +74,7 @@ class RequestContextMiddleware:
         finally:
             taken_s = self._clock() - began
             route = getattr(scope.get("route"), "path", "none")
-            self._metrics.requests.labels(route, context.model, status).inc()
-            self._metrics.request_seconds.labels(route).observe(taken_s)
+            self._metrics.answered(route, context.model, status, taken_s)
             if trace is not None:
                 trace.end(context, route, status, began + taken_s)
             if context.reason:
