@@ -11,6 +11,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from matcaps.service.engine.context import RequestContext
+from matcaps.service.http.headers import header_of
 from matcaps.service.http.middleware.root_path import path_of
 from matcaps.service.telemetry.metrics import Metrics
 from matcaps.service.telemetry.traces import RequestTrace, Traces
@@ -102,11 +103,9 @@ class RequestContextMiddleware:
 
 def _request_id(scope: Scope) -> str:
     """The client's id if it is safe in a header and a log line; otherwise a new one."""
-    for name, value in scope["headers"]:
-        if name == b"x-request-id":
-            text = value.decode("latin-1")
-            if REQUEST_ID.fullmatch(text):
-                return str(text)
+    text = header_of(scope, b"x-request-id")
+    if REQUEST_ID.fullmatch(text):
+        return text
     return f"{random.getrandbits(128):032x}"  # not a secret: the system's generator would cost a system call
 
 
