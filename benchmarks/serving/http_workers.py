@@ -25,6 +25,7 @@ from benchmarks.tables import short, table
 
 GPU_IMAGES_PER_S = 9000  # by the exported graph of smallnorb on an H100
 GPU_BATCH = 64
+OURS = "matcaps"
 
 Servers = Mapping[tuple[str, int], Server]
 """By name and number of workers."""
@@ -50,7 +51,7 @@ def measure(
     beside = {(server.name, number): server for number in workers for server in contenders(number)}
     beside = {of: server for of, server in beside.items() if of[0] != BARE or of[1] == 1}
     gpu = {
-        ("matcaps", number): stand_in(f"--http-workers={number}", image_ms=1e3 / GPU_IMAGES_PER_S, max_batch=GPU_BATCH)
+        (OURS, number): stand_in(f"--http-workers={number}", image_ms=1e3 / GPU_IMAGES_PER_S, max_batch=GPU_BATCH)
         for number in gpu_workers
     }
     try:
@@ -65,20 +66,30 @@ def measure(
 
 
 def _loads(servers: Servers, callers: int, rounds: int, seconds: float) -> dict[tuple[str, int], list[Load]]:
-    """One load of each server in each round. All run at once; those that are not asked only wait."""
+    """One load of each server in each round. All run at once.
+
+    Peers that are not asked are stopped, because some of them poll. Ours is not: it would miss its workers' beats.
+    """
     found: dict[tuple[str, int], list[Load]] = defaultdict(list)
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as running:
         write_model(Path(folder))
         processes: dict[tuple[str, int], Process] = {}
         for of, server in servers.items():
             if server.installed:
-                processes[of] = running.enter_context(server.running(Path(folder)))
-                load(processes[of], server.request, callers, WARM_S)
+                process = processes[of] = running.enter_context(server.running(Path(folder)))
+                load(process, server.request, callers, WARM_S)
+                if of[0] != OURS:
+                    process.pause()
+                    running.callback(process.resume)
             else:
                 print(f"{of[0]} is not installed; scripts/make-peers installs it", file=sys.stderr)
         for _ in tqdm(range(rounds), desc="HTTP workers", unit="round"):
             for of, process in processes.items():
+                if of[0] != OURS:
+                    process.resume()
                 found[of].append(load(process, servers[of].request, callers, seconds))
+                if of[0] != OURS:
+                    process.pause()
     return found
 
 
@@ -87,7 +98,7 @@ def beside_others(loads: Mapping[tuple[str, int], Sequence[Load]]) -> str:
     head = ["server", "workers", "requests/s", "p50, ms", "failed", "matcaps with as many / server", "of one worker"]
     rows = []
     for (name, number), found in loads.items():
-        ours, one = (_per_s(loads[of]) for of in (("matcaps", number), (name, min(of[1] for of in loads))))
+        ours, one = (_per_s(loads[of]) for of in ((OURS, number), (name, min(of[1] for of in loads))))
         rate = Rate.of(_per_s(found))
         rows.append(
             [
