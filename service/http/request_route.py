@@ -45,7 +45,7 @@ class DirectRoutes:
             for router in routers
             for route in router.routes
             if isinstance(route, RequestRoute) and route.is_direct and not route.param_convertors
-            for method in route.methods
+            for method in route.methods or ()
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
