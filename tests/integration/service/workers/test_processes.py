@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -114,7 +115,7 @@ def test_any_worker_finds_the_poses_of_an_id(service: Service) -> None:
 def test_answers_are_those_of_one_process_to_the_bit(service: Service, folder: Path) -> None:
     """Only ids and times differ between one process and several: JSON, npz and binary tensors are the same bytes."""
     settings = Settings(models=folder, default_model="norb", device="cpu", threads=1)
-    tensor = {"name": "images", "datatype": "UINT8", "shape": [2, 1, SIDE, SIDE]}
+    tensor: dict[str, Any] = {"name": "images", "datatype": "UINT8", "shape": [2, 1, SIDE, SIDE]}
     tensor["parameters"] = {"binary_data_size": 2 * SIDE * SIDE}
     head = json.dumps({"inputs": [tensor], "parameters": {"binary_data_output": True}}).encode()
     pixels = bytes(level % 251 for level in range(2 * SIDE * SIDE))

@@ -5,6 +5,7 @@ import shutil
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import onnx
 import pytest
@@ -336,7 +337,7 @@ def test_a_replaced_version_is_freed_without_the_collector(tmp_path: Path) -> No
         return ModelVersion(name, version, session.metadata, session.provider, [batchers[-1]], Statistics())
 
     repository = Repository(tmp_path, "norb", load_and_note)
-    freed = [weakref.ref(repository.find(ModelRef())), weakref.ref(batchers[0])]
+    freed: list[weakref.ref[Any]] = [weakref.ref(repository.find(ModelRef())), weakref.ref(batchers[0])]
     gc.collect()
     gc.disable()
     try:
