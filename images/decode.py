@@ -99,6 +99,10 @@ def _opened(content: bytes, max_pixels: int | None) -> Picture:
             if frame is not None and jpeg.is_deep(content, frame):
                 head = jpeg.open_deep(content, frame)
                 return Picture("JPEG", *head.size, lambda: _completed(jpeg.read_deep(content, frame), head))
+        case "PNG":
+            plain = png.plain(content)
+            if plain is not None:
+                return Picture("PNG", plain.width, plain.height, lambda: _read_plain(content, plain))
     try:
         image = _open(content)
     except Exception:
@@ -108,6 +112,13 @@ def _opened(content: bytes, max_pixels: int | None) -> Picture:
         image = _open(content)
     assert image.format is not None
     return Picture(image.format, *image.size, lambda: _read_opened(content, image))
+
+
+def _read_plain(content: bytes, plain: png.Plain) -> Image.Image:
+    try:
+        return png.read_plain(content, plain)
+    except ValueError:
+        return _read_opened(content, _open(content))  # Pillow says what is wrong
 
 
 def _open(content: bytes) -> Image.Image:

@@ -1,7 +1,11 @@
-"""What Pillow does not keep of a PNG: 16 bits of a colour, and the transparent level of 2, 4 and 16 bits."""
+"""PNG by libpng: plain files, because it is quicker, and what Pillow does not keep.
+
+Pillow loses 16 bits of a colour, and the transparent level of 2, 4 and 16 bits.
+"""
 
 import zlib
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import imagecodecs
 import numpy as np
@@ -12,8 +16,53 @@ from matcaps.images.levels import eight_bits
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 SHOWN = (b"IHDR", b"PLTE", b"tRNS", b"eXIf", b"iCCP", b"IDAT", b"IEND")  # the chunks that change the pixels
+HEAD_END = 33  # where the first chunk begins after the header
+END = b"\0\0\0\0IEND\xaeB`\x82"
+MOST_PIXELS = 128 * 128  # of a plain file: above, Pillow takes hardly longer
+PLAIN = {b"\x08\0\0\0\0": "L", b"\x08\x02\0\0\0": "RGB"}  # 8 bits, grey or colours, not interlaced
 LONGEST_NAME = 79  # of a profile
 LARGEST_PROFILE = 2**20  # bytes
+
+
+class Plain(NamedTuple):
+    """A small PNG of 8 bits that has only a header, pixels in one chunk, and an end."""
+
+    mode: str
+    width: int
+    height: int
+    packed: bytes
+    """The compressed pixels."""
+
+
+def plain(content: bytes) -> Plain | None:
+    """What the file is if it is plain and its checksums are right; otherwise None. Most small pictures are plain."""
+    mode = PLAIN.get(content[24:29])
+    end = HEAD_END + 12 + int.from_bytes(content[HEAD_END : HEAD_END + 4])
+    if mode is None or content[12:16] != b"IHDR" or content[HEAD_END + 4 : HEAD_END + 8] != b"IDAT":
+        return None
+    width, height = int.from_bytes(content[16:20]), int.from_bytes(content[20:24])
+    if not 0 < width * height <= MOST_PIXELS or content[end:] != END:
+        return None
+    return Plain(mode, width, height, content[41 : end - 4]) if all(right for _, _, right in _chunks(content)) else None
+
+
+def read_plain(content: bytes, of: Plain) -> Image.Image:
+    """The pixels of a plain file, in a third of Pillow's time.
+
+    Raises:
+        ValueError: The compressed pixels are too few, too many, or broken.
+    """
+    size = of.height * (1 + of.width * len(of.mode))  # each row begins with the number of its filter
+    unpacking = zlib.decompressobj()
+    try:
+        # libpng would print a warning of what it leaves out.
+        rows = unpacking.decompress(of.packed, size + 1)
+        if len(rows) != size or not unpacking.eof or unpacking.unused_data:
+            raise ValueError(f"expected {size} bytes of pixels, got {len(rows)}")
+        pixels = imagecodecs.png_decode(content)
+    except (zlib.error, imagecodecs.PngError) as error:
+        raise ValueError(str(error)) from None
+    return Image.frombuffer(of.mode, (of.width, of.height), pixels, "raw", of.mode, 0, 1)
 
 
 def needs_libpng(content: bytes, image: Image.Image) -> bool:

@@ -159,6 +159,7 @@ def create_front(
         redirect_slashes=False,
         docs_url=None,  # FastAPI's pages load from other hosts
         redoc_url=None,
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # the service has its own
     )
     app.state.engine = engine
     # The last one that is added is the outermost.
@@ -177,7 +178,7 @@ def create_front(
     if settings.root_path:
         app.add_middleware(RootPathMiddleware, root_path=settings.root_path)
     add_error_handlers(app)
-    for router in (
+    routers = (
         predict_routes(engine, decoder, settings),
         poses_routes(engine, decoder, settings),
         model_routes(engine),
@@ -186,8 +187,10 @@ def create_front(
         v2_routes(engine, decoder, settings),
         documentation_routes(),
         web_routes(settings.root_path),
-    ):
+    )
+    for router in routers:
         app.include_router(router)
+    app.call_directly(routers)
     return app
 
 

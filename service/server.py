@@ -8,6 +8,7 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 
+from matcaps.service.collector import spare_loaded_objects
 from matcaps.service.engine.engine import Engine
 from matcaps.service.engine.reload import Reloader
 from matcaps.service.http.connection import connection
@@ -32,6 +33,7 @@ class HttpServer(uvicorn.Server):
                 log_level="warning",
                 access_log=False,
                 server_header=False,
+                proxy_headers=False,  # nothing asks for the address or the scheme of a client
                 timeout_keep_alive=settings.keep_alive_s,
                 timeout_graceful_shutdown=settings.drain_s,
             )
@@ -62,6 +64,7 @@ class Server(HttpServer):
             signal.signal(number, lambda *_: setattr(self, "should_exit", True))
         if hasattr(signal, "SIGHUP"):
             signal.signal(signal.SIGHUP, lambda *_: self._reloader.now())
+        spare_loaded_objects()
         self.run(sockets=[listener])
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:

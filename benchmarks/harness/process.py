@@ -97,6 +97,14 @@ class Process:
         self._process.send_signal(number)
         return self._process.wait(STOP_S)
 
+    def pause(self) -> None:
+        """Let its process group do nothing until ``resume``."""
+        os.killpg(self.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let its process group go on."""
+        os.killpg(self.pid, signal.SIGCONT)
+
     def end(self) -> None:
         """Ask the process to end, kill what is left of its group, and close its log."""
         for number in (signal.SIGTERM, signal.SIGKILL):

@@ -15,15 +15,26 @@ def environments() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "matcaps" / "peers"
 
 
-def contenders() -> list[Server]:
-    """All of them, installed or not; matcaps is the first, the bare handler the second."""
-    model = {"MODEL": "{model}"}
+def contenders(workers: int = 1) -> list[Server]:
+    """All of them, installed or not; matcaps is the first, the bare handler the second.
+
+    Args:
+        workers: Processes that speak HTTP (matcaps, LitServe) or do everything (BentoML), and processes behind the
+            front (mosec). The bare handler has one.
+    """
+    model = {"MODEL": "{model}", "WORKERS": str(workers)}
     python = {name: environments() / name / "bin" / "python" for name in ("litserve", "bentoml", "mosec")}
     bento = ["-m", "bentoml", "serve", "bentoml_server:Predict", "--working-dir", str(PEERS)]
     return [
-        matcaps(),
+        matcaps(f"--http-workers={workers}"),
         Server(BARE, Path(sys.executable), [str(PEERS / "bare.py"), "{model}", "{port}"]),
-        Server("LitServe", python["litserve"], [str(PEERS / "litserve_server.py"), "{model}", "{port}"], form=True),
+        Server(
+            "LitServe",
+            python["litserve"],
+            [str(PEERS / "litserve_server.py"), "{model}", "{port}"],
+            form=True,
+            environment=model,
+        ),
         Server(
             "BentoML",
             python["bentoml"],

@@ -10,6 +10,7 @@ from matcaps.images.formats import MEDIA_TYPES
 from matcaps.service.errors import MalformedError, SlowClientError, TooLargeError, UnsupportedTypeError
 from matcaps.service.http.base64_files import read_base64
 from matcaps.service.http.encodings import decoding_of, decompress
+from matcaps.service.http.headers import header_of
 from matcaps.service.http.multipart import Part, parse_form
 from matcaps.service.http.schemas import ImagesRequest
 from matcaps.service.settings import Settings
@@ -37,7 +38,7 @@ async def read_images(request: Request, settings: Settings) -> list[bytes]:
     Raises:
         ServiceError: The body is too large, too slow, malformed or of an unsupported type.
     """
-    kind = _media_type(request.headers.get("content-type", ""))
+    kind = _media_type(header_of(request.scope, b"content-type"))
     if not kind:
         raise UnsupportedTypeError(f"the body has no Content-Type; supported types: {_supported()}")
     if kind.startswith("image/"):
@@ -48,7 +49,7 @@ async def read_images(request: Request, settings: Settings) -> list[bytes]:
     if kind == "application/json":
         images = _from_json(body) if len(body) < LARGE else await asyncio.to_thread(_from_json, body)
     elif kind == "multipart/form-data":
-        form = (request.headers["content-type"], body, settings)
+        form = (header_of(request.scope, b"content-type"), body, settings)
         images = _from_form(*form) if len(body) < LARGE else await asyncio.to_thread(_from_form, *form)
     else:
         images = [body]
@@ -66,9 +67,9 @@ async def read_body(request: Request, settings: Settings) -> bytes:
         MalformedError: The body is empty, or does not match its Content-Encoding.
         UnsupportedTypeError: The Content-Encoding is not supported.
     """
-    encoding = decoding_of(request.headers.get("content-encoding", ""))
+    encoding = decoding_of(header_of(request.scope, b"content-encoding"))
     limit = settings.max_body_bytes
-    announced = request.headers.get("content-length", "")
+    announced = header_of(request.scope, b"content-length")
     if announced.isdecimal() and (len(announced) > 18 or int(announced) > limit):
         raise TooLargeError(f"at most {limit} bytes per body, got {announced[:20]}")
     pieces, size = [], 0

@@ -9,11 +9,12 @@ from fastapi import Request
 from starlette.requests import ClientDisconnect
 
 from matcaps.service.errors import MalformedError
+from matcaps.service.http.headers import header_of, headers_of
 
 T = TypeVar("T")
 
-TIMEOUT_HEADER = "x-request-timeout-ms"
-WATCH_AFTER_S = 0.005  # shorter requests are not watched, so they pay nothing for it
+TIMEOUT_HEADER = b"x-request-timeout-ms"
+WATCH_AFTER_S = 0.05  # shorter requests are not watched: to watch one costs more than to decode a small image
 
 
 def timeout_of(request: Request, longest_ms: float) -> float:
@@ -22,9 +23,9 @@ def timeout_of(request: Request, longest_ms: float) -> float:
     Raises:
         MalformedError: The header is not a positive number.
     """
-    asked = request.headers.get(TIMEOUT_HEADER)
-    if asked is None:
+    if TIMEOUT_HEADER not in headers_of(request.scope):
         return longest_ms
+    asked = header_of(request.scope, TIMEOUT_HEADER)
     try:
         milliseconds = float(asked)
     except ValueError:

@@ -4,11 +4,15 @@ from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
+from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
 from pydantic import BaseModel
+from starlette.applications import Starlette
+from starlette.types import ASGIApp
 
 from matcaps.images.formats import MEDIA_TYPES
 from matcaps.service.http.middleware.api_key import HEALTH
+from matcaps.service.http.request_route import DirectRoutes
 from matcaps.service.http.schemas import ImagesRequest, Problem
 
 NPZ = "application/x-npz"
@@ -110,6 +114,16 @@ class DocumentedAPI(FastAPI):
     def __init__(self, keys_needed: bool, **options: Any) -> None:
         super().__init__(**options)
         self._keys_needed = keys_needed
+
+    def call_directly(self, routers: Iterable[APIRouter]) -> None:
+        """Call the direct routes of these routers without FastAPI's routing."""
+        # The stack is for FastAPI's parameters, and stands around all middleware of the router otherwise.
+        others = AsyncExitStackMiddleware(self.router.middleware_stack)
+        self.router.middleware_stack = DirectRoutes(others, routers)
+
+    def build_middleware_stack(self) -> ASGIApp:
+        # Without what FastAPI adds, because the service has limits on bodies and telemetry of its own.
+        return Starlette.build_middleware_stack(self)
 
     def openapi(self) -> dict[str, Any]:
         if self.openapi_schema is None:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from matcaps.service.backends.artefact import CLASS_LAYER, Metadata, poses_output
 from matcaps.service.backends.session import Arrays
 from matcaps.service.errors import NotAcceptableError, NotFoundError
+from matcaps.service.http.headers import headers_of
 
 JSON, NPZ = "application/json", "application/x-npz"
 DECIMALS = 6  # as precise as float32 and the parity bound
@@ -24,8 +25,9 @@ def choose_type(request: Request, served: Sequence[str] = (JSON, NPZ)) -> str:
     Raises:
         NotAcceptableError: It accepts none of them.
     """
-    accepted = ", ".join(request.headers.getlist("accept")) or "*/*"
-    if accepted == "*/*":
+    given = b"accept" in headers_of(request.scope)
+    accepted = ", ".join(request.headers.getlist("accept")) if given else ""
+    if accepted in ("", "*/*"):
         return served[0]  # what most clients send, or nothing
     qualities: dict[str, float] = {}
     for part in accepted.split(","):

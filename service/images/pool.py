@@ -125,4 +125,5 @@ def _samples(size: ImageSize, pictures: Iterable[Picture]) -> NDArray[np.uint8]:
     """Resize each image before the next is decoded: only one image of a request is held at full size."""
     read = decode_rgb if size.channels == 3 else decode
     pixels = [fit(read(picture), size.height, size.width) for picture in pictures]
-    return np.stack(pixels).reshape(-1, size.channels, size.height, size.width)
+    together = pixels[0] if len(pixels) == 1 else np.stack(pixels)
+    return together.reshape(-1, size.channels, size.height, size.width)

@@ -66,6 +66,8 @@ class Metrics:
         self.request_seconds = histogram(
             "matcaps_request_seconds", "Time from the headers to the answer", SECONDS, "route"
         )
+        # The children of both, because to find them takes longer than to count.
+        self._of_requests: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self.unanswered = counter("matcaps_refusals", "Requests that were rejected or failed", "reason")
         self.images = counter("matcaps_images", "Samples that a network ran", "model")
         self.padding = counter("matcaps_padding", "Rows that were added to fill a batch", "model")
@@ -79,6 +81,15 @@ class Metrics:
         self.load_failures = counter(
             "matcaps_model_load_failures", "Model files that could not be served", "model", "version"
         )
+
+    def answered(self, route: str, model: str, status: int, taken_s: float) -> None:
+        """Count a request that has been answered, and its time."""
+        of = route, model, status
+        if of not in self._of_requests:
+            self._of_requests[of] = self.requests.labels(*of), self.request_seconds.labels(route)
+        requests, seconds = self._of_requests[of]
+        requests.inc()
+        seconds.observe(taken_s)
 
     def watch(self, models: Callable[[], Models]) -> None:
         """Read the queues and the states of all models each time the metrics are collected."""

@@ -14,6 +14,7 @@ from functools import partial
 from uvicorn.loops.auto import auto_loop_factory
 
 from matcaps.service.app import create_engine, traces_of
+from matcaps.service.collector import spare_loaded_objects
 from matcaps.service.engine.loader import Load, local_loader
 from matcaps.service.engine.reload import Reloader
 from matcaps.service.errors import StartError
@@ -83,6 +84,7 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, tell)
         loop.add_signal_handler(signal.SIGHUP, reloader.now)
+        spare_loaded_objects()
         workers = range(self._settings.http_workers)
         serving = [asyncio.create_task(self._keep_serving(dispatcher, bound)) for _ in workers]
         waiting = asyncio.create_task(told.wait())

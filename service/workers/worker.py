@@ -15,6 +15,7 @@ from fastapi import FastAPI
 from uvicorn.loops.auto import auto_loop_factory
 
 from matcaps.service.app import create_front, pose_store, traces_of
+from matcaps.service.collector import spare_loaded_objects
 from matcaps.service.errors import QueueFullError
 from matcaps.service.keys import AnnouncedKeys
 from matcaps.service.poses.store import PoseStore
@@ -156,6 +157,7 @@ async def serve(end: socket.socket, listener: socket.socket) -> None:
         server.should_exit = True
 
     ending = asyncio.create_task(end_server())
+    spare_loaded_objects()
     await server.serve([listener])
     ending.cancel()
     await worker.close()

@@ -12,7 +12,7 @@ from PIL import Image
 CLASSES = ["animal", "human", "airplane", "truck", "car"]
 
 
-@bentoml.service(workers=1, metrics={"enabled": False}, traffic={"timeout": 30})
+@bentoml.service(workers=int(os.environ["WORKERS"]), metrics={"enabled": False}, traffic={"timeout": 30})
 class Predict:
     """One network."""
 

@@ -1,5 +1,6 @@
 """LitServe, with its dynamic batches. It reads forms and JSON, so the picture comes as a field of a form."""
 
+import os
 import sys
 from typing import Any
 
@@ -49,4 +50,10 @@ class Predict(litserve.LitAPI):  # type: ignore[misc, unused-ignore]
 
 if __name__ == "__main__":
     server = litserve.LitServer(Predict(sys.argv[1]), accelerator="cpu", workers_per_device=1)
-    server.run(host="127.0.0.1", port=int(sys.argv[2]), generate_client_file=False, log_level="warning")
+    server.run(
+        host="127.0.0.1",
+        port=int(sys.argv[2]),
+        num_api_servers=int(os.environ["WORKERS"]),
+        generate_client_file=False,
+        log_level="warning",
+    )

@@ -36,5 +36,5 @@ class Predict(mosec.Worker):  # type: ignore[misc, unused-ignore]
 
 if __name__ == "__main__":
     server = mosec.Server()
-    server.append_worker(Predict, num=1, max_batch_size=32, max_wait_time=1)
+    server.append_worker(Predict, num=int(os.environ["WORKERS"]), max_batch_size=32, max_wait_time=1)
     server.run()

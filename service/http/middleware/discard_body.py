@@ -4,6 +4,8 @@ import asyncio
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from matcaps.service.http.headers import headers_of
+
 
 class DiscardBodyMiddleware:
     """Reads and discards what is left of a request's body before the response starts.
@@ -21,8 +23,7 @@ class DiscardBodyMiddleware:
         self._app, self._longest_s, self._pause_s = app, longest_s, pause_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = dict(scope.get("headers", ()))
-        if scope["type"] != "http" or not _has_body(headers):
+        if scope["type"] != "http" or not _has_body(headers := headers_of(scope)):
             await self._app(scope, receive, send)
             return
         clock = asyncio.get_running_loop().time

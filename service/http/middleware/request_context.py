@@ -11,6 +11,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from matcaps.service.engine.context import RequestContext
+from matcaps.service.http.headers import header_of
 from matcaps.service.http.middleware.root_path import path_of
 from matcaps.service.telemetry.metrics import Metrics
 from matcaps.service.telemetry.traces import RequestTrace, Traces
@@ -74,8 +75,7 @@ class RequestContextMiddleware:
         finally:
             taken_s = self._clock() - began
             route = getattr(scope.get("route"), "path", "none")
-            self._metrics.requests.labels(route, context.model, status).inc()
-            self._metrics.request_seconds.labels(route).observe(taken_s)
+            self._metrics.answered(route, context.model, status, taken_s)
             if trace is not None:
                 trace.end(context, route, status, began + taken_s)
             if context.reason:
@@ -103,11 +103,9 @@ class RequestContextMiddleware:
 
 def _request_id(scope: Scope) -> str:
     """The client's id if it is safe in a header and a log line; otherwise a new one."""
-    for name, value in scope["headers"]:
-        if name == b"x-request-id":
-            text = value.decode("latin-1")
-            if REQUEST_ID.fullmatch(text):
-                return str(text)
+    text = header_of(scope, b"x-request-id")
+    if REQUEST_ID.fullmatch(text):
+        return text
     return f"{random.getrandbits(128):032x}"  # not a secret: the system's generator would cost a system call
 
 

@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 
+from matcaps.images import png as png_files
 from matcaps.images.decode import decode, open_image
 from matcaps.images.errors import BrokenImageError
 from tests.support.doubles import encoded
@@ -173,3 +174,57 @@ def test_garbage_in_exif_is_passed_over() -> None:
 def test_texts_that_grow_stay_out_of_memory() -> None:
     """The limit that Pillow sets to compressed texts stands as it is."""
     assert PngImagePlugin.MAX_TEXT_CHUNK <= 2**20
+
+
+def plain_png(rows: bytes, packed: bytes = b"", *, colour: int = GREY, width: int = 6, height: int = 5) -> bytes:
+    """A PNG of 8 bits in one piece, of filtered rows or of compressed bytes."""
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, colour, 0, 0, 0))
+    return SIGNATURE + head + chunk(b"IDAT", packed or zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+def outcome(content: bytes) -> tuple[str, bytes]:
+    """What decoding gives: the pixels, or the error."""
+    try:
+        return "pixels", shown(content).tobytes()
+    except BrokenImageError as error:
+        return str(error), b""
+
+
+@pytest.mark.parametrize("colour", [GREY, RGB])
+def test_plain_files_are_read_as_pillow_reads_them(colour: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """libpng gives Pillow's pixels with each filter of rows, and Pillow's error where the pixels are broken."""
+    length = 1 + 6 * (3 if colour == RGB else 1)
+    rows = GENERATOR.integers(0, 256, (5, length), np.uint8)
+    rows[:, 0] = range(5)
+    raw = rows.tobytes()
+    packed = zlib.compress(raw)
+    broken = [
+        plain_png(b"\x07" + raw[1:], colour=colour),
+        plain_png(raw[:-1], colour=colour),
+        plain_png(raw + b"more", colour=colour),
+        plain_png(b"", packed[:-1], colour=colour),
+        plain_png(b"", packed[:-1] + bytes([packed[-1] ^ 1]), colour=colour),
+        plain_png(b"", packed + b"more", colour=colour),
+    ]
+    files = [plain_png(raw, colour=colour), *broken]
+    assert all(png_files.plain(content) for content in files)
+    found = [outcome(content) for content in files]
+    assert found[0][0] == "pixels"
+    assert "broken" in found[1][0]
+    monkeypatch.setattr(png_files, "plain", lambda content: None)
+    assert found == [outcome(content) for content in files]
+
+
+def test_only_plain_files_are_plain() -> None:
+    """Another chunk, a wrong checksum, a palette, 16 bits or a large picture are left to Pillow."""
+    rows = bytes(7) * 5
+    content = plain_png(rows)
+    assert png_files.plain(content) is not None
+    text = chunk(b"tEXt", b"a\0b")
+    assert png_files.plain(content[:33] + text + content[33:]) is None
+    assert png_files.plain(content[:-12] + text + content[-12:]) is None
+    assert png_files.plain(content[:-13] + b"\0" + content[-12:]) is None
+    assert png_files.plain(content[:24] + b"\x10" + content[25:]) is None
+    assert png_files.plain(plain_png(rows, colour=PALETTE)) is None
+    assert png_files.plain(plain_png(rows, width=200, height=200)) is None
+    assert png_files.plain(plain_png(rows, width=0)) is None

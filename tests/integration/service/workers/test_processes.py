@@ -1,7 +1,9 @@
 """``matcaps serve --http-workers 2`` as processes: kills, signals, and what all workers share."""
 
 import contextlib
+import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,12 +12,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
+from matcaps.service.app import create_app
+from matcaps.service.engine.loader import opener_of
 from matcaps.service.keys import digest
-from tests.support.doubles import grey, write_model
+from matcaps.service.settings import Settings
+from tests.support.doubles import SIDE, client_of, grey, write_model
 
 ROOT = Path(__file__).parents[4]
 LONGEST_S = 60.0
@@ -104,6 +110,32 @@ def test_any_worker_finds_the_poses_of_an_id(service: Service) -> None:
     ids = [service.predict(level).json()["id"] for level in range(8)]
     found = [service.ask("GET", f"/poses/{id_}") for id_ in ids for _ in range(2)]
     assert {answer.status_code for answer in found} == {200}
+
+
+def test_answers_are_those_of_one_process_to_the_bit(service: Service, folder: Path) -> None:
+    """Only ids and times differ between one process and several: JSON, npz and binary tensors are the same bytes."""
+    settings = Settings(models=folder, default_model="norb", device="cpu", threads=1)
+    tensor: dict[str, Any] = {"name": "images", "datatype": "UINT8", "shape": [2, 1, SIDE, SIDE]}
+    tensor["parameters"] = {"binary_data_size": 2 * SIDE * SIDE}
+    head = json.dumps({"inputs": [tensor], "parameters": {"binary_data_output": True}}).encode()
+    pixels = bytes(level % 251 for level in range(2 * SIDE * SIDE))
+    asked = [
+        ("/predict", grey(99), PNG),
+        ("/predict", grey(98), PNG | {"accept": "application/x-npz"}),
+        ("/poses?layer=conv_caps_2", grey(97), PNG),
+        ("/v2/models/norb/infer", head + pixels, {"inference-header-content-length": str(len(head))}),
+    ]
+
+    def shown(answer: httpx.Response) -> tuple[int, str, bytes]:
+        id_ = re.search(rb'"id":"(\w+)"', answer.content)
+        content = answer.content if id_ is None else answer.content.replace(id_[1], b"")
+        return answer.status_code, answer.headers["content-type"], content
+
+    with client_of(create_app(settings, opener_of(settings))) as client:
+        for path, content, headers in asked:
+            expected = shown(client.post(path, content=content, headers=headers))
+            assert expected[0] == 200
+            assert {shown(service.ask("POST", path, content, **headers)) for _ in range(4)} == {expected}
 
 
 def test_the_metrics_of_all_workers_are_one(service: Service) -> None:

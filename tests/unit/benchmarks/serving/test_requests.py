@@ -24,3 +24,10 @@ def test_binary_requests_give_the_length_of_their_json() -> None:
     length = int(request.headers["inference-header-content-length"])
     assert json.loads(request.body[:length])["inputs"][0]["shape"] == [3, 1, 48, 48]
     assert len(request.body) - length == 3 * 48 * 48
+
+
+def test_every_contender_but_the_bare_one_gets_its_number_of_workers() -> None:
+    """As an option, or in its environment."""
+    for contender in contenders(3):
+        told = "--http-workers=3" in contender.arguments or (contender.environment or {}).get("WORKERS") == "3"
+        assert told == (contender.name != BARE)

@@ -1,8 +1,11 @@
 """The folder of models: what is loaded, what is refused, and which version answers."""
 
+import gc
 import shutil
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import onnx
 import pytest
@@ -321,3 +324,27 @@ def test_a_retired_version_cannot_be_acquired(repository: Repository) -> None:
     repository.find(ModelRef()).retire()
     with pytest.raises(NotReadyError):
         repository.acquire(ModelRef())
+
+
+def test_a_replaced_version_is_freed_without_the_collector(tmp_path: Path) -> None:
+    """It is in no cycle, because the collector never looks at what a service loads at its start."""
+    path = write_model(tmp_path, "norb", 1)
+    batchers: list[Batcher] = []
+
+    def load_and_note(name: str, version: int, path: Path) -> ModelVersion:
+        session = open_session(path, "cpu", threads=1)
+        batchers.append(Batcher(session, Queue(max_batch=2, max_wait_s=0.0, max_waiting=2)))
+        return ModelVersion(name, version, session.metadata, session.provider, [batchers[-1]], Statistics())
+
+    repository = Repository(tmp_path, "norb", load_and_note)
+    freed: list[weakref.ref[Any]] = [weakref.ref(repository.find(ModelRef())), weakref.ref(batchers[0])]
+    gc.collect()
+    gc.disable()
+    try:
+        overwrite(path, make_model(channels=2))
+        repository.refresh()
+        batchers.pop(0).join()
+        assert [reference() for reference in freed] == [None, None]
+    finally:
+        gc.enable()
+        repository.close()
