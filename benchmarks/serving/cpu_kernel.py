@@ -61,9 +61,9 @@ def measure(
         if rounds < 2:
             raise ValueError(f"rounds must be at least 2, got {rounds}")
         with contextlib.ExitStack() as stack:
+            options = (f"--default-model={models[0]}", "--device=cpu", "--log-level=error")
             servers = {
-                mode: stack.enter_context(matcaps(f"--cpu-kernel={mode}", "--log-level=error").launch(folder))
-                for mode in MODES
+                mode: stack.enter_context(matcaps(f"--cpu-kernel={mode}", *options).launch(folder)) for mode in MODES
             }
             for server in servers.values():
                 server.wait_until_ready()
