@@ -80,25 +80,39 @@ def _report(
     seconds: float,
     side: int,
 ) -> None:
-    rows = []
-    with tqdm(desc="kernel", unit="load", total=len(models) * len(callers) * rounds * len(MODES)) as progress:
+    rows: list[list[str]] = []
+    missing: list[str] = []
+    with tqdm(desc="kernel", unit="comparison", total=len(models) * len(callers)) as progress:
         for model in models:
             request = request_for(ask(servers["off"].port, Request(f"/models/{model}")).json, side)
             for number in callers:
-                for server in servers.values():
-                    load(server, request, number, WARM_S)
-                found: dict[str, list[Sample]] = {mode: [] for mode in MODES}
-                for round_ in range(rounds):
-                    for mode in MODES if round_ % 2 else MODES[::-1]:
-                        found[mode].append(_sample(servers[mode], request, number, seconds))
-                        progress.update()
-                rows.append([model, str(number), *figures(found["off"], found["on"])])
+                progress.set_postfix_str(f"{model}, {number} callers")
+                try:
+                    rows.append([model, str(number), *_compare(servers, request, number, rounds, seconds)])
+                except ValueError as error:
+                    missing.append(f"\n* {model}, {number} callers: {error}")
+                progress.update()
     head = ["model", "callers", "off, 1/s", "on, 1/s", "ratio", "off: event loop, other threads", "on: the same"]
     memory = ", ".join(f"{memory_mib(server.pid):.0f} MiB ({mode})" for mode, server in servers.items())
     size = f"{side}×{side}" if side else "of each network's own size"
     print(f"{Machine.here()}\n\nOne PNG {size} per request; ratio: median (quartiles); CPU time in ms per request.\n")
     print(table(head, rows, numbers=1))
-    print(f"\nMemory of the process: {memory}")
+    print(f"\nMemory of the process: {memory}", *missing)
+
+
+def _compare(servers: dict[str, Process], request: Request, callers: int, rounds: int, seconds: float) -> list[str]:
+    """The figures of one request.
+
+    Raises:
+        ValueError: A request was refused or got no answer, or the load ended before the first answer.
+    """
+    for server in servers.values():
+        load(server, request, callers, WARM_S)
+    found: dict[str, list[Sample]] = {mode: [] for mode in MODES}
+    for round_ in range(rounds):
+        for mode in MODES if round_ % 2 else MODES[::-1]:
+            found[mode].append(_sample(servers[mode], request, callers, seconds))
+    return figures(found["off"], found["on"])
 
 
 def request_for(model: dict[str, Any], side: int) -> Request:
