@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matcaps.kernels.library import ForwardTensors, LayerStruct, library, padded
-from matcaps.kernels.windows import WindowTables
+from matcaps.kernels.windows import WindowTables, even_mass
 
 Floats = NDArray[np.float32]
 
@@ -120,7 +120,7 @@ class RoutedLayer:
             windows_of_child=windows.windows_of_child.ctypes.data,
             coordinates=_address(self.coordinates),
             final_inverse_temperature=constants.final_inverse_temperature,
-            mass_unit=windows.mass_unit(child_types, competing_types) if constants.relative_mass else 1.0,
+            mass_unit=even_mass(windows, child_types, competing_types) if constants.relative_mass else 1.0,
             density_temperature=constants.density_temperature,
             variance_floor=constants.variance_floor,
             competing_types=competing_types,

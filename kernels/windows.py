@@ -1,7 +1,7 @@
 """The geometry of a routed layer: which children each parent sees, as index tables."""
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,6 +74,17 @@ class WindowTables:
         """How many child sites any window sees."""
         return int((self.windows_of_child > 0).sum())
 
-    def mass_unit(self, child_types: int, competing_types: int) -> float:
-        """The mass of a parent if fully active children were shared evenly: children / parents that compete."""
-        return self.reached_sites * child_types / (self.parent_sites * competing_types)
+
+class Sites(Protocol):
+    """The numbers of sites of a layer, as ``WindowTables`` and the windows of ``matcaps.model`` have them."""
+
+    @property
+    def parent_sites(self) -> int: ...
+
+    @property
+    def reached_sites(self) -> int: ...
+
+
+def even_mass(windows: Sites, child_types: int, competing_types: int) -> float:
+    """The mass of a parent if fully active children were shared evenly: children / parents that compete."""
+    return windows.reached_sites * child_types / (windows.parent_sites * competing_types)

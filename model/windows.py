@@ -71,11 +71,6 @@ class Windows(nn.Module):
 Geometry = Windows | WindowTables
 
 
-def even_mass(windows: Geometry, child_types: int, competing_types: int) -> float:
-    """The mass of a parent if fully active children were shared evenly: children / parents that compete."""
-    return windows.reached_sites * child_types / (windows.parent_sites * competing_types)
-
-
 def window_tables(
     child_grid: tuple[int, int],
     kernel: tuple[int, int],

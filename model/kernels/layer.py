@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from matcaps.kernels.library import padded
+from matcaps.kernels.windows import even_mass
 from matcaps.model.config import RoutingConfig
-from matcaps.model.windows import Geometry, even_mass
+from matcaps.model.windows import Geometry
 
 ROWS_OF_A_GAUSSIAN = 36
 """Numbers kept of a parent in each iteration: 16 means μ, 16 variances σ² before their floor, the mass Σ_i r_ij, the

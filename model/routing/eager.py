@@ -15,8 +15,9 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
+from matcaps.kernels.windows import even_mass
 from matcaps.model.config import RoutingConfig
-from matcaps.model.windows import Geometry, even_mass
+from matcaps.model.windows import Geometry
 
 SMALLEST_ACTIVATION = 1e-20  # keeps the logarithm of an inactive child finite
 UNREACHABLE = -1e30  # score of a window that does not exist

@@ -5,7 +5,10 @@ import sys
 
 import pytest
 
-PROGRAMS = ["checks.fuzz", "checks.replicas", "checks.load.overload", "checks.load.restarts", "checks.load.soak"]
+PROGRAMS = [
+    *("checks.fuzz", "checks.replicas"),
+    *("checks.load.overload", "checks.load.reloads", "checks.load.restarts", "checks.load.soak"),
+]
 
 
 def help_of(program: str, *arguments: str) -> None:

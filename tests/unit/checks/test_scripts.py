@@ -10,6 +10,7 @@ import pytest
 from checks import __main__ as listing
 from checks.fuzz.__main__ import check as fuzz
 from checks.load.overload import check as overload
+from checks.load.reloads import check as reloads
 from checks.load.restarts import check as restarts
 from checks.load.soak import check as soak
 from checks.replicas.__main__ import check as replicas
@@ -17,6 +18,7 @@ from checks.replicas.__main__ import check as replicas
 PROGRAMS: dict[str, Callable[..., None]] = {
     "check-fuzz": fuzz,
     "check-overload": overload,
+    "check-reloads": reloads,
     "check-restarts": restarts,
     "check-soak": soak,
     "check-replicas": replicas,

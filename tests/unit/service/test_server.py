@@ -1,11 +1,15 @@
 """Where the service listens, and what it says about it."""
 
+import gc
+import signal
 import socket
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 
-from matcaps.service.server import addresses, listen, reserve, share
+from matcaps.service.server import Server, addresses, listen, reserve, share
+from matcaps.service.settings import Settings
 
 
 class Bound:
@@ -81,3 +85,20 @@ def test_a_port_that_another_service_shares_is_taken() -> None:
         listening.listen()
         with pytest.raises(OSError, match="in use"):
             reserve(*reserved.getsockname())
+
+
+def test_the_garbage_collector_leaves_what_was_loaded_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the server begins to serve, all objects that exist are frozen."""
+    frozen: list[int] = []
+    monkeypatch.setattr(Server, "run", lambda self, sockets: frozen.append(gc.get_freeze_count()))
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
+    app = FastAPI()
+    app.state.engine = app.state.reloader = None
+    try:
+        with socket.socket() as listener:
+            Server(app, Settings()).serve_until_told(listener)
+    finally:
+        gc.unfreeze()
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    assert frozen[0] > 10_000
