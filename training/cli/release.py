@@ -1,5 +1,6 @@
 """``matcaps release RUN --name NAME``: export a trained network as an artefact for the service."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +14,7 @@ from matcaps.training.data import sample
 from matcaps.training.engine.predict import predict_logits
 from matcaps.training.evaluation.calibration import cross_fitted, fit, quality
 from matcaps.training.evaluation.metrics import compare
+from matcaps.training.evaluation.nothing import on_nothing
 from matcaps.training.evaluation.runs import Run, held_out_folds, open_run, require_same_recipe
 from matcaps.training.release.export import free_version, release
 from matcaps.training.release.record import EvaluatedRun, training_record
@@ -65,8 +67,11 @@ def release_command(
     ]
     record = training_record(final.config, final.saved, evaluations)
     if found:
-        labels = torch.cat([images.labels for _, images in found])
-        record["calibration"] = _calibrate(final.network, torch.cat(logits), labels, max_calibration_error)
+        labels, all_logits = torch.cat([images.labels for _, images in found]), torch.cat(logits)
+        record["calibration"] = _calibrate(final.network, all_logits, labels, max_calibration_error)
+        present = cross_fitted(all_logits, labels).amax(1)
+        nothing = on_nothing(partial(_activations, final.network), found[0][1].images, present)
+        record["nothing"] = {name: of._asdict() for name, of in nothing.items()}
     images = torch.cat([sample(of, PARITY_IMAGES).images for of in (held_out, training)])[:PARITY_IMAGES]
     path = release(final.network, record, images, models, name, version)
     error = f"held-out error {record['validation_error']:.2%}" if evaluations else "nothing was held out"
@@ -91,6 +96,10 @@ def _calibrate(network: CapsNet, logits: Tensor, labels: Tensor, highest: float)
     map_ = network.calibration
     map_.then(slope, offset)
     return {"slope": float(map_.slope), "offset": float(map_.offset), **found._asdict()}
+
+
+def _activations(network: CapsNet, images: Tensor) -> Tensor:
+    return predict_logits(network, images).sigmoid()  # calibrated by now
 
 
 def _open_others(final: Run, folders: tuple[Path, ...], root: Path | None) -> list[Run]:

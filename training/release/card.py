@@ -17,6 +17,7 @@ DATA_SETS = {
 def model_card(name: str, version: int, metadata: dict[str, Any]) -> str:
     """The card of one version, from the metadata of its artefact; it has no path of this machine."""
     record, image, parity = metadata["training"], metadata["image"], metadata["parity"]
+    unknown = "something else" if "nothing" in record else "something else, or of nothing,"
     classes, folder = metadata["classes"], f"model_repository/{name}/{version}"
     channels = {1: "grey", 2: "grey pairs, left and right", 3: "RGB"}[image["channels"]]
     text = f"""---
@@ -40,11 +41,11 @@ answers an activation in [0, 1] and a 4×4 pose matrix for each class, and the c
 
 {_data(record)}
 {_errors(record)}
-{_calibration(record)}
+{_calibration(record)}{_nothing(record)}
 ## Limits
 
 - It knows only the {len(classes)} classes above, and pictures like those that it was trained on.
-- A picture of something else, or of nothing, still has a most active class. Its activation may be close to 1.
+- A picture of {unknown} still has a most active class. Its activation may be close to 1.
 - It was not tested for decisions about people, or for safety.
 
 ## Use
@@ -120,3 +121,24 @@ def _calibration(record: dict[str, Any]) -> str:
 | mean activation of absent classes | {found["absent"]:.4f} |
 | mean activation of the present class | {found["present"]:.4f} |
 """
+
+
+def _nothing(record: dict[str, Any]) -> str:
+    found = record.get("nothing")
+    if found is None:
+        return ""
+    rows = [f"| {name} | {of['highest']:.3f} | {of['auroc']:.3f} |" for name, of in found.items()]
+    share = record.get("negatives") or 0.0
+    trained = f"{share:.1%} of the training pictures showed nothing" if share else "No training picture showed nothing"
+    return "\n".join(
+        [
+            "",
+            f"{trained}. The largest activation of any class, over 200 pictures of nothing of each kind, and the",
+            "probability (AUROC) that a held-out image has a larger one than such a picture:",
+            "",
+            "| kind | largest activation | AUROC |",
+            "|---|---:|---:|",
+            *rows,
+            "",
+        ]
+    )

@@ -3,17 +3,13 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from matcaps.training.data import ImageSet
-from matcaps.training.data.negatives import KINDS
-from matcaps.training.evaluation.calibration import Bin, quality, reliability, separation
+from matcaps.training.evaluation.calibration import Bin, quality, reliability
+from matcaps.training.evaluation.nothing import on_nothing
 from matcaps.training.evaluation.report import Report, columns
-
-PICTURES_OF_NOTHING = 200  # of each kind
-SEED = 0  # of the pictures of nothing
 
 
 def calibration(
@@ -38,29 +34,16 @@ def calibration(
     content: dict[str, Any] = {"images": len(images), "activations": {n: of._asdict() for n, of in qualities.items()}}
     table = f"{len(images)} images, {len(images.classes)} classes\n\n{columns(rows)}"
 
-    highest = calibrated[list(calibrated)[-1]].amax(1)
-    nothing = {kind.__name__.replace("_", " "): activations_of(_drawn(kind, images)).amax(1) for kind in KINDS}
-    if other is not None:
-        nothing[other.name] = activations_of(other.images).amax(1)
+    others = {} if other is None else {other.name: other.images}
+    nothing = on_nothing(activations_of, images.images, calibrated[list(calibrated)[-1]].amax(1), others)
     rows = [["largest activation on pictures of nothing", "mean", "highest", "AUROC"]]
-    content["nothing"] = {}
-    for name, found in nothing.items():
-        auroc = separation(highest, found)
-        rows.append([name, f"{float(found.mean()):.3f}", f"{float(found.max()):.3f}", f"{auroc:.4f}"])
-        content["nothing"][name] = {"mean": float(found.mean()), "highest": float(found.max()), "auroc": auroc}
+    rows += [[name, f"{of.mean:.3f}", f"{of.highest:.3f}", f"{of.auroc:.4f}"] for name, of in nothing.items()]
+    content["nothing"] = {name: of._asdict() for name, of in nothing.items()}
     table += f"\n\n{columns(rows)}"
     table += "\nAUROC: the probability that a held-out image has a larger highest activation than such a picture"
     bins = {name: reliability(activations, images.labels) for name, activations in calibrated.items()}
     content["reliability"] = {name: [bin_._asdict() for bin_ in of] for name, of in bins.items()}
     return Report(table, content, _figure(bins))
-
-
-def _drawn(kind: Callable[[Tensor, torch.Generator], Tensor], images: ImageSet) -> Tensor:
-    """Pictures of nothing of one kind, as large as the images."""
-    draws = torch.Generator().manual_seed(SEED)
-    rows = torch.randint(len(images), (PICTURES_OF_NOTHING,), generator=draws).tolist()
-    drawn = torch.stack([kind(images.images[row].float(), draws) for row in rows])
-    return drawn.round().clamp(0.0, 255.0).to(torch.uint8)
 
 
 def _figure(found: Mapping[str, list[Bin]]) -> Figure:

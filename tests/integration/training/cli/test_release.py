@@ -11,6 +11,7 @@ import torch
 
 from matcaps.training.cli import evaluate
 from matcaps.training.cli.release import main
+from matcaps.training.data.negatives import KINDS
 from matcaps.training.data.splits import split
 from matcaps.training.engine import checkpoint
 from matcaps.training.engine.predict import predict_logits
@@ -75,6 +76,8 @@ def test_a_final_model_is_evaluated_by_runs_that_held_instances_out(
         len(split(config_of(capsules / f"0-{instance}"))[1]) for instance in (4, 9)
     )
     assert record["validation_error"] == pytest.approx(pooled["error"], abs=1e-6)
+    assert set(record["nothing"]) == {kind.__name__.replace("_", " ") for kind in KINDS}
+    assert all(0.0 <= found["mean"] <= found["highest"] <= 1.0 for found in record["nothing"].values())
     assert (record["stem_channels"], record["pooled_channels"], record["elastic"]) == (4, 32, 1.5)
 
 

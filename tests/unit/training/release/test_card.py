@@ -25,6 +25,8 @@ def test_a_card_has_the_protocol_and_the_figures() -> None:
         "validation_error": 0.0651,
         "validation_images": 10_000,
         "calibration": {**calibration, "absent": 0.01, "present": 0.93},
+        "negatives": 0.125,
+        "nothing": {"even": {"mean": 0.001, "highest": 0.0042, "auroc": 0.9996}},
     }
     card = card_of(record)
     for words in (
@@ -36,6 +38,9 @@ def test_a_card_has_the_protocol_and_the_figures() -> None:
         "`matcaps train fashion-mnist`",
         "The error on 10000 held-out images is 6.51%, by the protocol above.",
         "| expected calibration error | 0.0123 (by chance: 0.0040) |",
+        "12.5% of the training pictures showed nothing.",
+        "| even | 0.004 | 1.000 |",
+        "- A picture of something else still has a most active class.",
         'CapsNet.from_pretrained("shapes/3")',
         "/predict?model=shapes&version=3",
         "at most 3.2e-06",
@@ -49,6 +54,7 @@ def test_a_card_says_what_is_not_known(record: dict[str, Any]) -> None:
     card = card_of(record, channels=2)
     assert "No error is known: nothing was held out." in card
     assert "The activations are not calibrated" in card
+    assert "- A picture of something else, or of nothing, still has a most active class." in card
     assert "None" not in card
     assert ("The terms of these pictures are those of their owner." in card) == bool(record)
     assert "grey pairs, left and right" in card

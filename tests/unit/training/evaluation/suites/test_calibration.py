@@ -5,7 +5,8 @@ import torch
 
 from matcaps.training.data import ImageSet
 from matcaps.training.data.negatives import KINDS
-from matcaps.training.evaluation.suites.calibration import PICTURES_OF_NOTHING, calibration
+from matcaps.training.evaluation.nothing import PICTURES
+from matcaps.training.evaluation.suites.calibration import calibration
 
 CLASSES = ("dark", "bright")
 
@@ -49,7 +50,7 @@ def test_pictures_of_nothing_are_the_same_each_time(images: ImageSet) -> None:
     for _ in range(2):
         calibration(remember, images, {"as released": bright(images.images)})
     assert len(seen) == 2 * len(KINDS)
-    assert all(pictures.shape == (PICTURES_OF_NOTHING, 1, 20, 20) for pictures in seen)
+    assert all(pictures.shape == (PICTURES, 1, 20, 20) for pictures in seen)
     for one, other in zip(seen[: len(KINDS)], seen[len(KINDS) :], strict=True):
         assert torch.equal(one, other)
 
