@@ -68,7 +68,7 @@ def nothing_local(source: str | Path) -> FileNotFoundError:
 
 
 _EXPECTED = (
-    f"expected the folder of a released version, such as {MODELS}/smallnorb/5, or one that save_pretrained wrote"
+    f"expected the folder of a released version, such as {MODELS}/smallnorb/6, or one that save_pretrained wrote"
 )
 
 
