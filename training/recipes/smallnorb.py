@@ -2,7 +2,8 @@
 
 Command: ``matcaps train smallnorb``; the released model adds ``--held-out-instances None --negatives 0.125``.
 Time: two to seven minutes on an H100, beside other runs.
-Error: 15.2 % ± 5.0 of 48,600 images, each of the five instances held out in turn, without negatives. ``model_repository/smallnorb/6``.
+Error: 15.2 % ± 5.0 of 48,600 images, each of the five instances held out in turn, without negatives.
+Model: ``model_repository/smallnorb/6``.
 """
 
 from dataclasses import replace
