@@ -46,7 +46,7 @@ schemathesis.openapi.media_type(
 )
 
 
-@schemathesis.hook
+@schemathesis.hook  # type: ignore[untyped-decorator]
 def before_call(context: schemathesis.HookContext, case: schemathesis.Case, kwargs: dict[str, object]) -> None:
     """Ask for the form of answer that the parameter outputs needs; OpenAPI cannot say that one needs the other."""
     if "outputs" in case.query:
