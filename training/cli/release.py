@@ -1,6 +1,7 @@
 """``matcaps release RUN --name NAME``: export a trained network as an artefact for the service."""
 
 from functools import partial
+from math import ceil
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -69,6 +70,7 @@ def release_command(
     if found:
         labels, all_logits = torch.cat([images.labels for _, images in found]), torch.cat(logits)
         record["calibration"] = _calibrate(final.network, all_logits, labels, max_calibration_error)
+        # A network that held nothing out was trained on these images, so they are judged by the runs that were not.
         present = cross_fitted(all_logits, labels).amax(1)
         nothing = on_nothing(partial(_activations, final.network), found[0][1].images, present)
         record["nothing"] = {name: of._asdict() for name, of in nothing.items()}
@@ -88,10 +90,11 @@ def _calibrate(network: CapsNet, logits: Tensor, labels: Tensor, highest: float)
     slope, offset = fit(logits, labels)
     found = quality(cross_fitted(logits, labels), labels)
     if found.calibration_error > highest + found.by_chance:
+        enough = ceil(100.0 * found.calibration_error) / 100.0
         raise ValueError(
             f"the expected calibration error on {found.images} held-out images must be at most {highest:g} above the "
             f"{found.by_chance:.4f} of chance, got {found.calibration_error:.4f}; matcaps evaluate calibration shows "
-            f"it, --max-calibration-error {found.calibration_error:.2f} releases the model anyway"
+            f"it, --max-calibration-error {enough:g} releases the model anyway"
         )
     map_ = network.calibration
     map_.then(slope, offset)

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from matcaps.training.evaluation.nothing import PICTURES
+
 # Data sets by name: title, where it comes from, and its terms.
 DATA_SETS = {
     "smallnorb": (
@@ -133,8 +135,8 @@ def _nothing(record: dict[str, Any]) -> str:
     return "\n".join(
         [
             "",
-            f"{trained}. The largest activation of any class, over 200 pictures of nothing of each kind, and the",
-            "probability (AUROC) that a held-out image has a larger one than such a picture:",
+            f"{trained}. The largest activation of any class, over {PICTURES} pictures of nothing of each kind,",
+            "and the probability (AUROC) that a held-out image has a larger one than such a picture:",
             "",
             "| kind | largest activation | AUROC |",
             "|---|---:|---:|",
